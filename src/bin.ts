@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Cli from "./Cli.ts"
+import { runMain } from "./cli/Main.ts"
+
+const MainLive = NodeCommandExecutor.layer.pipe(
+  Layer.provideMerge(NodeFileSystem.layer),
+  Layer.merge(NodePath.layer),
+  Layer.merge(NodeTerminal.layer)
+)
+
+runMain(Effect.provide(Cli.run(process.argv.slice(2)), MainLive), { disablePrettyLogger: true })

@@ -1,0 +1,100 @@
+import type { PlatformError } from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type CatalogueEntry, entries } from "../docker/EventCatalogue.ts"
+import { variableName } from "../scripts/Environment.ts"
+
+/** The template directory was not created: names what stood in the way. */
+export class ScaffoldError extends Schema.TaggedError<ScaffoldError>()("ScaffoldError", {
+  reason: Schema.Literal("Exists", "NotWritable"),
+  path: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return this.reason === "Exists"
+      ? `${this.path} exists already and was not touched; give a new directory with -d`
+      : `${this.path} cannot be created: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
+
+const engineNames = { docker: "Docker", podman: "podman" } as const
+
+/** The variables that every event of a type has; compatibility with the original decides which types have STATUS, ID and FROM. */
+const commonVariables = (type: string): ReadonlyArray<string> => [
+  "TYPE",
+  "ACTION",
+  ...(type === "container" ? ["STATUS", "ID", "FROM"] : type === "image" ? ["STATUS", "ID"] : []),
+  "SCOPE",
+  "TIME",
+  "TIMENANO",
+  "ACTOR_ID"
+]
+
+const template = (entry: CatalogueEntry): string => {
+  const variables = [
+    ...commonVariables(entry.type),
+    ...entry.attributes.map((key) => variableName(["Actor", "Attributes", key]))
+  ]
+  return `#!/bin/sh
+# ${entry.type}/${entry.action}
+#
+# When: ${entry.when}
+# Sent by: ${entry.engines.map((engine) => engineNames[engine]).join(", ")}.
+#
+# Variables:
+${variables.map((name) => `#   ${name}`).join("\n")}
+# and a variable for every other attribute or label of the event: the label
+# com.example.role is ACTOR_ATTRIBUTES_COM_EXAMPLE_ROLE. Strangers write
+# labels: quote every variable, and never eval one.
+#
+# The whole event is on stdin, as one line of JSON.
+`
+}
+
+const exists = (fileSystem: FileSystem.FileSystem, path: string) =>
+  // readLink sees a link whose target is missing, which exists() follows.
+  Effect.map(
+    Effect.all([fileSystem.exists(path), Effect.isSuccess(fileSystem.readLink(path))]),
+    ([there, link]) => there || link
+  )
+
+/**
+ * Creates a script directory with a script for every event that engines emit today, each executable and without effect.
+ * An existing directory is refused; a failure on the way leaves nothing behind.
+ */
+export const create = Effect.fn("Scaffold.create")(function* (directory: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const notWritable = (at: string) => (cause: PlatformError) =>
+    new ScaffoldError({ reason: "NotWritable", path: at, cause })
+
+  const makeDirectory = (at: string) =>
+    fileSystem.makeDirectory(at).pipe(
+      // Whatever the umask is: a script directory that others may write to is theirs.
+      Effect.zipRight(fileSystem.chmod(at, 0o755)),
+      Effect.mapError(notWritable(at))
+    )
+
+  const writeScript = (entry: CatalogueEntry) => {
+    const at = path.join(directory, entry.type, entry.action)
+    return Effect.logInfo(`Creating script ${at}`).pipe(
+      Effect.zipRight(fileSystem.writeFileString(at, template(entry))),
+      Effect.zipRight(fileSystem.chmod(at, 0o755)),
+      Effect.mapError(notWritable(at))
+    )
+  }
+
+  if (yield* Effect.mapError(exists(fileSystem, directory), notWritable(directory))) {
+    return yield* new ScaffoldError({ reason: "Exists", path: directory })
+  }
+  yield* Effect.logInfo(`Creating template script directory at ${directory}`)
+  const parent = path.dirname(directory)
+  yield* Effect.mapError(fileSystem.makeDirectory(parent, { recursive: true }), notWritable(parent))
+  yield* makeDirectory(directory)
+  yield* Effect.gen(function* () {
+    for (const type of new Set(entries.map((entry) => entry.type))) yield* makeDirectory(path.join(directory, type))
+    yield* Effect.forEach(entries, writeScript, { discard: true })
+  }).pipe(Effect.onError(() => Effect.ignore(fileSystem.remove(directory, { recursive: true }))))
+})

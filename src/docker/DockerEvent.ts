@@ -1,0 +1,135 @@
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+
+const isAttributes = (input: unknown): input is Readonly<Record<string, string>> => {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return false
+  for (const value of Object.values(input)) if (typeof value !== "string") return false
+  return true
+}
+
+/**
+ * What the engine and the labels say about an actor: strings by key, any key. One guard instead of a `Record`
+ * schema, since a feed decodes this for every event and labels can be many.
+ */
+const Attributes = Schema.declare(isAttributes, {
+  identifier: "Attributes",
+  description: "an object whose values are strings"
+})
+
+/**
+ * An event of an engine, decoded from one record of its feed.
+ *
+ * The fields have the names of the Engine API (moby `api/types/events/events.go`). `Action` is an open string:
+ * engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}. `timeNano` is nanoseconds since 1970,
+ * exact to its last digit, and 0 where the engine sent none; `time` is the same in seconds. `record` is the raw line
+ * as the engine sent it, without its line end: it holds every field, also those that are not named here.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface DockerEvent extends Schema.Schema.Type<typeof DockerEvent> {}
+
+/**
+ * The schema of a decoded event.
+ *
+ * @since 1.0.0
+ * @category schemas
+ */
+export const DockerEvent = Schema.Struct({
+  Type: Schema.String,
+  Action: Schema.String,
+  Actor: Schema.Struct({ ID: Schema.String, Attributes }),
+  scope: Schema.String,
+  time: Schema.Number,
+  timeNano: Schema.BigIntFromSelf,
+  record: Schema.String
+}).annotations({ identifier: "DockerEvent" })
+
+// The engine leaves out what is empty (Go's omitempty), and podman may send null for empty maps.
+const Wire = Schema.Struct({
+  Type: Schema.NonEmptyString,
+  Action: Schema.NonEmptyString,
+  Actor: Schema.optional(
+    Schema.Struct({ ID: Schema.optional(Schema.String), Attributes: Schema.optional(Schema.NullOr(Attributes)) })
+  ),
+  scope: Schema.optional(Schema.String),
+  time: Schema.optional(Schema.Number),
+  timeNano: Schema.optional(Schema.Number.pipe(Schema.filter(Number.isInteger, { description: "an integer" })))
+})
+
+const decodeWire = ParseResult.decodeUnknownEither(Wire)
+const noAttributes: Readonly<Record<string, string>> = {}
+
+/**
+ * The text of a number in a record, as the engine wrote it. `JSON.parse` rounds what does not fit a double, and every
+ * `timeNano` of today is such a number. A match inside a string is impossible: there the quote after the key is escaped.
+ *
+ * @internal
+ */
+export const numberText = (record: string, key: string, value: number): string => {
+  if (Number.isSafeInteger(value)) return String(value)
+  const field = `${JSON.stringify(key)}:`
+  for (let at = record.indexOf(field); at !== -1; at = record.indexOf(field, at + 1)) {
+    const text = /^\s*(-?\d[\d.eE+-]*)/.exec(record.slice(at + field.length, at + field.length + 64))?.[1]
+    if (text !== undefined && Number(text) === value) return text
+  }
+  return String(value)
+}
+
+const exactInteger = (record: string, key: string, value: number): bigint => {
+  const text = numberText(record, key, value)
+  return /^-?\d+$/.test(text) ? BigInt(text) : BigInt(value)
+}
+
+const parseJson = (record: string): Either.Either<unknown, ParseResult.ParseIssue> =>
+  Either.try({
+    try: () => JSON.parse(record) as unknown,
+    catch: (cause) => new ParseResult.Type(Schema.String.ast, undefined, String(cause))
+  })
+
+const fromWire = (wire: typeof Wire.Type, record: string): DockerEvent => ({
+  Type: wire.Type,
+  Action: wire.Action,
+  Actor: { ID: wire.Actor?.ID ?? "", Attributes: wire.Actor?.Attributes ?? noAttributes },
+  scope: wire.scope ?? "",
+  time: wire.time ?? 0,
+  timeNano: wire.timeNano === undefined ? 0n : exactInteger(record, "timeNano", wire.timeNano),
+  record
+})
+
+// Apart from the schema, which checks its result once more: the feed decodes every event that an engine sends.
+const parse = (record: string): Either.Either<DockerEvent, ParseResult.ParseIssue> =>
+  Either.flatMap(parseJson(record), (json) => Either.map(decodeWire(json), (wire) => fromWire(wire, record)))
+
+/**
+ * Decodes one record of a feed; what is no event is a `ParseError` that says why.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const decode = (record: string): Either.Either<DockerEvent, ParseResult.ParseError> =>
+  Either.mapLeft(parse(record), ParseResult.parseError)
+
+/**
+ * The schema between a record and its event: decodes the raw line, and encodes an event back to it.
+ *
+ * @since 1.0.0
+ * @category schemas
+ */
+export const FromRecord: Schema.Schema<DockerEvent, string> = Schema.transformOrFail(
+  Schema.String,
+  Schema.typeSchema(DockerEvent),
+  { strict: true, decode: (record) => parse(record), encode: (event) => Either.right(event.record) }
+).annotations({ identifier: "DockerEvent.FromRecord" })
+
+/**
+ * The action up to its first `:`, which is how scripts are named: `exec_create` for `exec_create: sh -c x`.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const verb = (event: Pick<DockerEvent, "Action">): string => {
+  const colon = event.Action.indexOf(":")
+  return colon === -1 ? event.Action : event.Action.slice(0, colon)
+}

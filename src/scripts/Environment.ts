@@ -1,0 +1,320 @@
+import { type DockerEvent, numberText } from "../docker/DockerEvent.ts"
+
+/**
+ * A script's variables by name.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export type Environment = Readonly<Record<string, string>>
+
+/**
+ * What the kernel takes when it starts a program, in bytes: `variable` for one `NAME=value` with its NUL
+ * (MAX_ARG_STRLEN, 32 pages of 4 KiB), `total` for all of them with a pointer each (a quarter of the stack's limit).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Limits {
+  readonly variable: number
+  readonly total: number
+}
+
+/**
+ * Half of what Linux gives a process with the usual stack of 8 MiB: the other half is for the arguments and variables
+ * of what the script itself starts.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultLimits: Limits = { variable: 131_072, total: 1_048_576 }
+
+/** An argument list is never limited to less (Linux, ARG_MAX). */
+const minimumTotal = 131_072
+/** Linux takes no more than 6 MiB, however large the stack may grow. */
+const maximumTotal = 6_291_456
+
+/**
+ * The limits for a process whose stack may grow to `stack` bytes (RLIMIT_STACK, `Infinity` for no limit).
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const limitsFor = (stack: number): Limits => ({
+  variable: defaultLimits.variable,
+  total: Math.min(Math.max(stack / 4, minimumTotal), maximumTotal) / 2
+})
+
+/**
+ * The fields that engines send, by the name that each has in the environment. A field that is not among them, from an
+ * engine of tomorrow or a hostile one, is given under `EVENT_`: a top-level `{"Path":…}` can thus never become PATH.
+ */
+const ownFields = new Set([
+  "Type",
+  "Action",
+  "Actor",
+  "ID",
+  "Attributes",
+  "status",
+  "id",
+  "from",
+  "scope",
+  "time",
+  "timeNano",
+  "HealthStatus"
+])
+
+/**
+ * Attributes that engines set and that are not lower case, where a label could meet them (`exitcode` and `exitCode`).
+ * The engine's own key wins.
+ */
+const ownAttributes = new Set([
+  "exitCode",
+  "execDuration",
+  "execID",
+  "oldName",
+  "imageID",
+  "imageRef",
+  "read/write",
+  "containerExitCode",
+  "podId",
+  "oomKilled"
+])
+
+const eventNames = /^(?:ACTION|TYPE|STATUS|ID|FROM|SCOPE|TIME|TIMENANO|HEALTHSTATUS|(?:ACTOR|EVENT|DES)_.*)$/
+
+/**
+ * Whether a variable of this name belongs to the event or to des, and so can be no part of the base.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const isReserved = (name: string): boolean => eventNames.test(name)
+
+type Path = ReadonlyArray<string>
+
+interface Leaf {
+  readonly path: Path
+  readonly value: string
+}
+
+/** No engine nests deeper than three. What a hostile one nests deeper stays in the record. */
+const maximumDepth = 16
+
+/** Every leaf of a JSON value, with a stack of its own: the depth is a stranger's choice. */
+const leaves = (record: string): Array<Leaf> => {
+  const found: Array<Leaf> = []
+  const open: Array<readonly [Path, unknown]> = [[[], JSON.parse(record)]]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [path, value] = next
+    if (typeof value === "object" && value !== null) {
+      if (path.length < maximumDepth)
+        for (const [key, inner] of Object.entries(value)) open.push([[...path, key], inner])
+    } else if (typeof value === "number") {
+      found.push({ path, value: numberText(record, path.at(-1) ?? "", value) })
+    } else {
+      found.push({ path, value: value === null ? "" : String(value) })
+    }
+  }
+  return found
+}
+
+/**
+ * API 1.52 and later do not send these (moby `daemon/server/router/system`, `includeLegacyFields`); scripts of the
+ * original use them.
+ */
+const legacyLeaves = (event: DockerEvent): Array<Leaf> => {
+  const status = { path: ["status"], value: event.Action }
+  const id = { path: ["id"], value: event.Actor.ID }
+  const image = event.Actor.Attributes["image"]
+  switch (event.Type) {
+    case "container":
+      return image === undefined || image === "" ? [status, id] : [status, id, { path: ["from"], value: image }]
+    case "image":
+      return [status, id]
+    default:
+      return []
+  }
+}
+
+/**
+ * The name of the variable that the field at a key path is given in.
+ *
+ * @internal
+ */
+export const variableName = (path: Path): string =>
+  (ownFields.has(path[0] ?? "") ? path : ["EVENT", ...path])
+    .join("_")
+    .replace(/[^A-Za-z0-9_]/gu, "_")
+    .toUpperCase()
+
+const isLowerCase = (path: Path): boolean => path.every((key) => ownFields.has(key) || /^[a-z0-9_]*$/.test(key))
+
+const isOwn = (path: Path): boolean =>
+  path.every((key, index) => (index < 2 ? ownFields.has(key) : index === 2 && ownAttributes.has(key)))
+
+const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+/** Which of two keys that share a variable is given: the engine's own, then lower case, then byte order. */
+const wins = (a: Path, b: Path): boolean => {
+  if (isOwn(a) !== isOwn(b)) return isOwn(a)
+  if (isLowerCase(a) !== isLowerCase(b)) return isLowerCase(a)
+  return compareBytes(a.join("\0"), b.join("\0")) < 0
+}
+
+/**
+ * The variables of an event, whole: every leaf of its JSON, the key path joined with `_`, upper-cased, other characters
+ * than `A-Z`, `0-9` and `_` replaced by `_`. Of keys that meet in one name one is given, the others stay in the record.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const fromEvent = (event: DockerEvent): Environment => {
+  const chosen = new Map<string, Leaf>()
+  const sent = leaves(event.record)
+  const missing = legacyLeaves(event).filter((legacy) =>
+    sent.every((leaf) => leaf.path.length > 1 || leaf.path[0] !== legacy.path[0])
+  )
+  for (const leaf of [...sent, ...missing]) {
+    const name = variableName(leaf.path)
+    const other = chosen.get(name)
+    if (other === undefined || wins(leaf.path, other.path)) chosen.set(name, leaf)
+  }
+  return Object.fromEntries(Array.from(chosen, ([name, leaf]) => [name, leaf.value.replaceAll("\0", "")]))
+}
+
+/** What a variable takes of the total: its text, `=`, NUL and a pointer. */
+const overhead = 10
+
+const sizeOf = (name: string, value: string): number => Buffer.byteLength(name) + Buffer.byteLength(value) + overhead
+
+/** The first `bytes` bytes of a text, never half a character. */
+const cut = (value: string, bytes: number): string => {
+  if (Buffer.byteLength(value) <= bytes) return value
+  const buffer = Buffer.from(value)
+  let end = bytes
+  while (end > 0 && ((buffer[end] ?? 0) & 0xc0) === 0x80) end--
+  return buffer.subarray(0, end).toString()
+}
+
+/** The longest value that lets all of them into `room` bytes when every longer one is cut to it. */
+const fairLength = (lengths: ReadonlyArray<number>, room: number): number => {
+  const ascending = lengths.toSorted((a, b) => a - b)
+  let left = room
+  for (const [index, length] of ascending.entries()) {
+    const share = Math.floor(left / (ascending.length - index))
+    if (length > share) return share
+    left -= length
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+/** DES_TRUNCATED itself is bounded: what a stranger can lengthen is not listed without end. */
+const listedBytes = 4096
+
+const list = (names: ReadonlyArray<string>): string => {
+  let text = ""
+  for (const [index, name] of names.entries()) {
+    const rest = `+${names.length - index}`
+    if (text.length + name.length + rest.length + 2 > listedBytes) return text === "" ? rest : `${text} ${rest}`
+    text = text === "" ? name : `${text} ${name}`
+  }
+  return text
+}
+
+/**
+ * Makes an event's variables fit beside the base: a value that is too long is cut at a character, a total that is too
+ * large is cut at the largest values first, and where names alone are too many the longest variables are left out.
+ * DES_TRUNCATED lists, separated by spaces, the names that are not whole.
+ */
+const cutToFit = (variables: Environment, room: number, limits: Limits): Environment => {
+  const truncated: Array<string> = []
+  let entries = Object.entries(variables).filter(([name]) => {
+    const fits = name.length + 2 <= limits.variable
+    if (!fits) truncated.push(name)
+    return fits
+  })
+
+  const available = room - sizeOf("DES_TRUNCATED", "") - listedBytes
+  let names = entries.reduce((sum, [name]) => sum + sizeOf(name, ""), 0)
+  if (names > available) {
+    const longestFirst = entries.toSorted(([a], [b]) => b.length - a.length || compareBytes(a, b))
+    const left = new Set<string>()
+    for (const [name] of longestFirst) {
+      if (names <= available) break
+      names -= sizeOf(name, "")
+      left.add(name)
+    }
+    truncated.push(...left)
+    entries = entries.filter(([name]) => !left.has(name))
+  }
+
+  const fair = fairLength(
+    entries.map(([name, value]) => Math.min(Buffer.byteLength(value), limits.variable - name.length - 2)),
+    available - names
+  )
+  const fitted = entries.map(([name, value]) => {
+    const whole = cut(value, Math.min(fair, limits.variable - name.length - 2))
+    if (whole !== value) truncated.push(name)
+    return [name, whole] as const
+  })
+  const result = Object.fromEntries(fitted)
+  return truncated.length === 0 ? result : { ...result, DES_TRUNCATED: list(truncated) }
+}
+
+/**
+ * The whole environment of a script: the base, and the event's variables cut to what the kernel takes. Total: no event,
+ * however hostile, gives a name that is not `[A-Z_][A-Z0-9_]*`, sets a name of the base, or keeps a program from starting.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const make = (event: DockerEvent, base: Environment, limits: Limits = defaultLimits): Environment => {
+  const used = Object.entries(base).reduce((sum, [name, value]) => sum + sizeOf(name, value), 0)
+  return { ...cutToFit(fromEvent(event), limits.total - used, limits), ...base }
+}
+
+/**
+ * Who des runs as, where its own environment does not say (a service manager often sets none of these).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface User {
+  readonly name: string
+  readonly home: string
+  readonly shell: string
+}
+
+const inherited =
+  /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|DOCKER_(?:HOST|CONFIG|CERT_PATH|TLS|TLS_VERIFY))$/
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/**
+ * The base that every script gets, whatever the event: of des's own environment the few names that programs need, then
+ * DOCKER_HOST as the engine that is watched, then what the user adds with `--env`.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const base = (options: {
+  readonly own: Readonly<Record<string, string | undefined>>
+  readonly user: User
+  readonly endpoint?: string
+  readonly extra?: Environment
+}): Environment => {
+  const own = Object.entries(options.own).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && inherited.test(entry[0])
+  )
+  return {
+    PATH: defaultPath,
+    HOME: options.user.home,
+    USER: options.user.name,
+    LOGNAME: options.user.name,
+    SHELL: options.user.shell,
+    ...Object.fromEntries(own),
+    ...(options.endpoint === undefined ? {} : { DOCKER_HOST: options.endpoint }),
+    ...options.extra
+  }
+}

@@ -1,0 +1,171 @@
+import * as Command from "@effect/platform/Command"
+import * as CommandExecutor from "@effect/platform/CommandExecutor"
+import type { PlatformError } from "@effect/platform/Error"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { DockerEvent } from "../docker/DockerEvent.ts"
+import type { Environment } from "./Environment.ts"
+import * as Output from "./Output.ts"
+
+/**
+ * One execution of one script for one event, about to happen: the script's path, the event, and the whole environment
+ * that the script gets.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface ScriptRun {
+  readonly script: string
+  readonly event: DockerEvent
+  readonly environment: Environment
+}
+
+/**
+ * What became of a run: it exited with a code, a signal ended it, or it could not be started. `message` is the last line
+ * that the script wrote to stderr (`NotStarted`: the system's reason), as it came: not safe to print unescaped.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export type Outcome = Data.TaggedEnum<{
+  Exited: { readonly code: number; readonly message: string }
+  Killed: { readonly signal: string; readonly message: string }
+  NotStarted: { readonly message: string }
+}>
+
+/**
+ * Constructors and matchers of {@link Outcome}.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const Outcome = Data.taggedEnum<Outcome>()
+
+/**
+ * Runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it ends the
+ * script, and does not return before the process is gone.
+ *
+ * @since 1.0.0
+ * @category services
+ */
+export class ScriptRunner extends Context.Tag("des/ScriptRunner")<
+  ScriptRunner,
+  { readonly run: (run: ScriptRun) => Effect.Effect<Outcome> }
+>() {}
+
+/** How long a script that is told to end (SIGTERM) may take before it is killed. */
+const grace = Duration.seconds(10)
+
+/** How long output may still come after the exit, from a child that holds the stream open. */
+const lingering = Duration.seconds(1)
+
+/** The executor adds its SIGTERM to the scope first, so this runs before it and can say more than please. */
+const endWithin = (process: CommandExecutor.Process): Effect.Effect<void> =>
+  Effect.whenEffect(
+    process.kill("SIGTERM").pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(grace),
+      Effect.flatMap((ended) => (ended._tag === "Some" ? Effect.void : process.kill("SIGKILL"))),
+      Effect.ignore
+    ),
+    Effect.orElseSucceed(process.isRunning, () => true)
+  )
+
+const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyArray<string>) =>
+  Effect.forEach(lines, (line) => Effect.logInfo(`${script}: ${line}`), { discard: true }).pipe(
+    Effect.annotateLogs({ script, stream })
+  )
+
+const drain = (
+  script: string,
+  stream: "stdout" | "stderr",
+  bytes: Stream.Stream<Uint8Array, PlatformError>,
+  budget: Output.Budget,
+  onLine: (line: string) => void
+) => {
+  const lines = Output.makeLines(budget)
+  const log = (found: ReadonlyArray<string>) => {
+    if (found.length === 0) return Effect.void
+    onLine(found.at(-1) ?? "")
+    return logLines(script, stream, found)
+  }
+  return Stream.runForEach(bytes, (chunk) => log(lines.push(chunk))).pipe(
+    Effect.ignore,
+    Effect.ensuring(Effect.suspend(() => log(lines.end())))
+  )
+}
+
+const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.message)?.[1] ?? "an unknown signal"
+
+const encoder = new TextEncoder()
+
+/** A script that ends without reading its stdin breaks the pipe, which is its right. */
+const feed = (process: CommandExecutor.Process, record: string) =>
+  Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), process.stdin).pipe(Effect.ignore, Effect.forkScoped)
+
+const execute = (
+  run: ScriptRun
+): Effect.Effect<Outcome, PlatformError, CommandExecutor.CommandExecutor | Scope.Scope> =>
+  Effect.gen(function* () {
+    const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
+    let message = ""
+    const process = yield* Command.make(run.script).pipe(
+      Command.env(run.environment, { extendEnv: false }),
+      Command.start
+    )
+    yield* Effect.addFinalizer(() => endWithin(process))
+    yield* feed(process, run.event.record)
+    const output = yield* Effect.all(
+      [
+        drain(run.script, "stdout", process.stdout, budget, () => {}),
+        drain(run.script, "stderr", process.stderr, budget, (line) => {
+          message = line
+        })
+      ],
+      { concurrency: 2, discard: true }
+    ).pipe(Effect.forkScoped)
+
+    const end = yield* Effect.either(process.exitCode)
+    yield* Fiber.join(output).pipe(Effect.timeoutOption(lingering), Effect.zipRight(Fiber.interrupt(output)))
+    if (budget.dropped > 0) {
+      yield* Effect.logWarning(
+        `${run.script}: wrote more than ${Output.defaultLimits.run} bytes; ${budget.dropped} more were not logged`
+      )
+    }
+    return end._tag === "Right"
+      ? Outcome.Exited({ code: end.right, message })
+      : Outcome.Killed({ signal: signalIn(end.left), message })
+  })
+
+/** Node throws some errors of exec (E2BIG, ENOEXEC, ETXTBSY) where the executor does not expect it: as a defect. */
+const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =>
+  Cause.isInterrupted(cause)
+    ? Effect.interrupt
+    : Effect.succeed(Outcome.NotStarted({ message: String(Cause.squash(cause)) }))
+
+/**
+ * Runs scripts as processes of this host: without arguments, in des's working directory and as its user, each in a
+ * process group of its own, with the record as one line on stdin. Its output is logged line by line as it comes.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
+  ScriptRunner,
+  Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
+    run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
+      execute(run).pipe(
+        Effect.scoped,
+        Effect.provideService(CommandExecutor.CommandExecutor, executor),
+        Effect.catchAllCause(notStarted)
+      )
+    )
+  }))
+)
