@@ -31,7 +31,8 @@ const docker = ["docker"] as const
 const podman = ["podman"] as const
 const both = ["docker", "podman"] as const
 
-// podman puts `podId` (and `image`) on every event, but only a container can have a value there.
+// podman puts `image`, `name` and `podId` on every event of every type, most often empty. They are listed only where
+// they can have a value: `die` and `exec_died`, for example, come without the id of the pod.
 const onDocker = ["image", "name"] as const
 const onPodman = ["image", "name", "podId"] as const
 
@@ -54,7 +55,7 @@ const container = group("container", [
   ["detach", docker, "A client detached from a container that runs on.", onDocker],
   ["resize", docker, "A container's terminal changed its size.", [...onDocker, "height", "width"]],
   ["exec", podman, "A command was started inside a running container.", onPodman],
-  ["exec_died", podman, "A command inside a container has ended.", [...onPodman, "containerExitCode", "execID"]],
+  ["exec_died", podman, "A command inside a container has ended.", [...onDocker, "containerExitCode", "execID"]],
   [
     "exec_create",
     docker,
@@ -81,7 +82,7 @@ const container = group("container", [
     "die",
     both,
     "A container's main process has ended.",
-    [...onPodman, "exitCode", "execDuration", "containerExitCode", "oomKilled"]
+    [...onDocker, "exitCode", "execDuration", "containerExitCode", "oomKilled"]
   ],
   ["stop", both, "A container was stopped on request; this does not run when it ends by itself.", onPodman],
   ["cleanup", podman, "An ended container's mounts and network were cleaned up.", onPodman],
@@ -118,8 +119,8 @@ const image = group("image", [
     "Unused images were removed at once; one event for all of them (not with the containerd image store).",
     ["reclaimed"]
   ],
-  ["mount", podman, "An image's filesystem was mounted on the host.", ["name"]],
-  ["unmount", podman, "An image's filesystem was unmounted from the host.", ["name"]]
+  ["mount", podman, "An image's filesystem was mounted on the host.", []],
+  ["unmount", podman, "An image's filesystem was unmounted from the host.", []]
 ])
 
 const volume = group("volume", [
@@ -127,10 +128,15 @@ const volume = group("volume", [
   [
     "mount",
     docker,
-    "A volume was mounted into a container that starts.",
+    "A volume was mounted for a container, at its start or for a docker cp.",
     ["driver", "container", "destination", "read/write", "propagation"]
   ],
-  ["unmount", docker, "A volume was unmounted from a container that ended.", ["driver", "container"]],
+  [
+    "unmount",
+    docker,
+    "A volume was unmounted from a container, at its end or after a docker cp.",
+    ["driver", "container"]
+  ],
   ["destroy", docker, "A volume was removed.", ["driver"]],
   ["remove", podman, "A volume was removed.", ["name"]],
   [

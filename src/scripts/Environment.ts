@@ -1,4 +1,5 @@
 import { type DockerEvent, numberText } from "../docker/DockerEvent.ts"
+import { entries } from "../docker/EventCatalogue.ts"
 
 /**
  * A script's variables by name.
@@ -65,21 +66,10 @@ const ownFields = new Set([
 ])
 
 /**
- * Attributes that engines set and that are not lower case, where a label could meet them (`exitcode` and `exitCode`).
- * The engine's own key wins.
+ * Keys that engines set among the labels. Where a label meets one in a variable (`exitcode` and `exitCode`) the engine's
+ * own wins, and labels are cut before it.
  */
-const ownAttributes = new Set([
-  "exitCode",
-  "execDuration",
-  "execID",
-  "oldName",
-  "imageID",
-  "imageRef",
-  "read/write",
-  "containerExitCode",
-  "podId",
-  "oomKilled"
-])
+const ownAttributes = new Set(entries.flatMap((entry) => entry.attributes))
 
 const eventNames = /^(?:ACTION|TYPE|STATUS|ID|FROM|SCOPE|TIME|TIMENANO|HEALTHSTATUS|(?:ACTOR|EVENT|DES)_.*)$/
 
@@ -188,6 +178,11 @@ const overhead = 10
 
 const sizeOf = (name: string, value: string): number => Buffer.byteLength(name) + Buffer.byteLength(value) + overhead
 
+type Variable = readonly [name: string, value: string]
+
+const totalSize = (variables: ReadonlyArray<Variable>): number =>
+  variables.reduce((sum, [name, value]) => sum + sizeOf(name, value), 0)
+
 /** The first `bytes` bytes of a text, never half a character. */
 const cut = (value: string, bytes: number): string => {
   if (Buffer.byteLength(value) <= bytes) return value
@@ -195,18 +190,6 @@ const cut = (value: string, bytes: number): string => {
   let end = bytes
   while (end > 0 && ((buffer[end] ?? 0) & 0xc0) === 0x80) end--
   return buffer.subarray(0, end).toString()
-}
-
-/** The longest value that lets all of them into `room` bytes when every longer one is cut to it. */
-const fairLength = (lengths: ReadonlyArray<number>, room: number): number => {
-  const ascending = lengths.toSorted((a, b) => a - b)
-  let left = room
-  for (const [index, length] of ascending.entries()) {
-    const share = Math.floor(left / (ascending.length - index))
-    if (length > share) return share
-    left -= length
-  }
-  return Number.POSITIVE_INFINITY
 }
 
 /** DES_TRUNCATED itself is bounded: what a stranger can lengthen is not listed without end. */
@@ -222,43 +205,76 @@ const list = (names: ReadonlyArray<string>): string => {
   return text
 }
 
+interface Squeezed {
+  readonly variables: ReadonlyArray<Variable>
+  readonly truncated: ReadonlyArray<string>
+}
+
+/** The longest value that lets all of them into `room` bytes when every longer one is cut to it. */
+const fairLength = (lengths: ReadonlyArray<number>, room: number): number => {
+  const ascending = lengths.toSorted((a, b) => a - b)
+  let left = room
+  for (const [index, length] of ascending.entries()) {
+    const share = Math.floor(left / (ascending.length - index))
+    if (length > share) return share
+    left -= length
+  }
+  return Number.POSITIVE_INFINITY
+}
+
 /**
- * Makes an event's variables fit beside the base: a value that is too long is cut at a character, a total that is too
- * large is cut at the largest values first, and where names alone are too many the longest variables are left out.
- * DES_TRUNCATED lists, separated by spaces, the names that are not whole.
+ * Cuts variables that do not fit into `room` bytes: names get half of it, the shortest first, and their values the rest,
+ * of which the largest are cut.
  */
-const cutToFit = (variables: Environment, room: number, limits: Limits): Environment => {
+const squeeze = (variables: ReadonlyArray<Variable>, room: number, limits: Limits): Squeezed => {
   const truncated: Array<string> = []
-  let entries = Object.entries(variables).filter(([name]) => {
-    const fits = name.length + 2 <= limits.variable
-    if (!fits) truncated.push(name)
+  const longest = (name: string) => limits.variable - name.length - 2
+
+  let nameRoom = totalSize(variables) <= room ? room : room / 2
+  const shortestFirst = variables.toSorted(([a], [b]) => a.length - b.length || compareBytes(a, b))
+  const kept = shortestFirst.filter(([name]) => {
+    const size = sizeOf(name, "")
+    const fits = size <= nameRoom && longest(name) >= 0
+    if (fits) nameRoom -= size
+    else truncated.push(name)
     return fits
   })
 
-  const available = room - sizeOf("DES_TRUNCATED", "") - listedBytes
-  let names = entries.reduce((sum, [name]) => sum + sizeOf(name, ""), 0)
-  if (names > available) {
-    const longestFirst = entries.toSorted(([a], [b]) => b.length - a.length || compareBytes(a, b))
-    const left = new Set<string>()
-    for (const [name] of longestFirst) {
-      if (names <= available) break
-      names -= sizeOf(name, "")
-      left.add(name)
-    }
-    truncated.push(...left)
-    entries = entries.filter(([name]) => !left.has(name))
-  }
-
   const fair = fairLength(
-    entries.map(([name, value]) => Math.min(Buffer.byteLength(value), limits.variable - name.length - 2)),
-    available - names
+    kept.map(([name, value]) => Math.min(Buffer.byteLength(value), longest(name))),
+    room - totalSize(kept.map(([name]) => [name, ""]))
   )
-  const fitted = entries.map(([name, value]) => {
-    const whole = cut(value, Math.min(fair, limits.variable - name.length - 2))
-    if (whole !== value) truncated.push(name)
-    return [name, whole] as const
+  const fitted = kept.map(([name, value]): Variable => {
+    const text = cut(value, Math.min(fair, longest(name)))
+    if (text !== value) truncated.push(name)
+    return [name, text]
   })
-  const result = Object.fromEntries(fitted)
+  return { variables: fitted, truncated }
+}
+
+const ownAttributeNames = new Set([...ownAttributes].map((key) => variableName(["Actor", "Attributes", key])))
+
+const isOwnName = (name: string): boolean => !/^(?:ACTOR_ATTRIBUTES|EVENT)_/.test(name) || ownAttributeNames.has(name)
+
+/**
+ * Makes an event's variables fit beside the base. What the engine says itself is squeezed only beyond half of the room, so
+ * that labels can never crowd it out; labels share what is left. DES_TRUNCATED lists, separated by spaces, the names that
+ * are not whole.
+ */
+const cutToFit = (event: Environment, room: number, limits: Limits): Environment => {
+  const available = Math.max(0, room - sizeOf("DES_TRUNCATED", "") - listedBytes)
+  const all = Object.entries(event)
+  // As nearly every event does, which is why this costs no sorting.
+  if (totalSize(all) <= available && all.every(([name, value]) => sizeOf(name, value) <= limits.variable)) return event
+  const isOwn = ([name]: Variable) => isOwnName(name)
+  const own = squeeze(all.filter(isOwn), available / 2, limits)
+  const labels = squeeze(
+    all.filter((variable) => !isOwn(variable)),
+    available - totalSize(own.variables),
+    limits
+  )
+  const truncated = [...own.truncated, ...labels.truncated]
+  const result = Object.fromEntries([...own.variables, ...labels.variables])
   return truncated.length === 0 ? result : { ...result, DES_TRUNCATED: list(truncated) }
 }
 
@@ -270,8 +286,8 @@ const cutToFit = (variables: Environment, room: number, limits: Limits): Environ
  * @category constructors
  */
 export const make = (event: DockerEvent, base: Environment, limits: Limits = defaultLimits): Environment => {
-  const used = Object.entries(base).reduce((sum, [name, value]) => sum + sizeOf(name, value), 0)
-  return { ...cutToFit(fromEvent(event), limits.total - used, limits), ...base }
+  const room = limits.total - totalSize(Object.entries(base))
+  return { ...cutToFit(fromEvent(event), room, limits), ...base }
 }
 
 /**

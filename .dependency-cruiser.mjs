@@ -1,0 +1,59 @@
+/** The way of an event goes one way: what stands left in docs/design knows nothing of what stands right of it. */
+const only = (name, from, ...to) => ({
+  name,
+  severity: "error",
+  comment: `${from} may import nothing of src but ${to.join(", ") || "nothing"}`,
+  from: { path: `^src/${from}` },
+  to: { path: "^src/", pathNot: to.map((path) => `^src/${path}`) }
+})
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+export default {
+  forbidden: [
+    only("engine-knows-no-scripts", "docker/", "docker/"),
+    only("environment-knows-only-events", "scripts/Environment[.]ts", "docker/(DockerEvent|EventCatalogue)[.]ts"),
+    only("scripts-know-only-events", "scripts/", "scripts/", "docker/(DockerEvent|EventCatalogue)[.]ts"),
+    only("journal-knows-only-events", "Journal[.]ts", "docker/DockerEvent[.]ts"),
+    only("dispatch-knows-no-feed", "Dispatch[.]ts", "Journal[.]ts", "scripts/", "docker/DockerEvent[.]ts"),
+    only("log-knows-nothing", "Log[.]ts"),
+    {
+      name: "only-the-entry-points-know-the-command-line",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(bin|Cli|cli/)" },
+      to: { path: "^src/(bin|Cli[.]ts|cli/)|@effect/cli" }
+    },
+    {
+      name: "only-the-edges-know-the-platform-of-node",
+      severity: "error",
+      comment: "everything else asks for services, so that a Layer can replace them",
+      from: { path: "^src/", pathNot: "^src/(bin|Cli|docker/EngineHttp)[.]ts" },
+      to: { path: "@effect/platform-node" }
+    },
+    {
+      name: "pure-modules-import-no-effect",
+      severity: "error",
+      from: { path: "^src/(scripts/Environment|scripts/Output|docker/EventCatalogue|cli/Arguments)[.]ts" },
+      to: { path: "node_modules/(effect|@effect)/" }
+    },
+    { name: "no-circle", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "no-way-into-tests",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: "^(test|bench|examples)/" }
+    },
+    {
+      name: "nothing-from-the-barrel-of-effect",
+      severity: "error",
+      comment: "deep imports keep what is loaded small",
+      from: {},
+      to: { path: "node_modules/(effect|@effect/[^/]+)/(dist/[^/]+|src)/index[.]", dependencyTypesNot: ["type-only"] }
+    }
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "types", "default"] }
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * The parts of des, in the way of an event.
+ *
+ * @since 1.0.0
+ */
+export * as Des from "./Des.ts"
+export * as Dispatch from "./Dispatch.ts"
+export * as DockerEvent from "./docker/DockerEvent.ts"
+export * as Endpoint from "./docker/Endpoint.ts"
+export * as Engine from "./docker/Engine.ts"
+export * as EngineHttp from "./docker/EngineHttp.ts"
+export * as EventCatalogue from "./docker/EventCatalogue.ts"
+export * as EventFeed from "./docker/EventFeed.ts"
+export * as Journal from "./Journal.ts"
+export * as Log from "./Log.ts"
+export * as Environment from "./scripts/Environment.ts"
+export * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
+export * as ScriptRunner from "./scripts/ScriptRunner.ts"

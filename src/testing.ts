@@ -1,0 +1,105 @@
+/**
+ * What programs built on des use in their tests, as des's own tests do: events without an engine, scripts without
+ * processes, nothing that waits.
+ *
+ * @since 1.0.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as DockerEvent from "./docker/DockerEvent.ts"
+import * as EventFeed from "./docker/EventFeed.ts"
+import { ScriptDirectory } from "./scripts/ScriptDirectory.ts"
+import { Outcome, type ScriptRun, ScriptRunner } from "./scripts/ScriptRunner.ts"
+
+/**
+ * Builds an event as an engine with API 1.52 or later sends it. What is left out is a container's start, of the container
+ * `c0ffee` named `web` from the image `nginx`, at a fixed time.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const makeEvent = (
+  fields: {
+    readonly type?: string
+    readonly action?: string
+    readonly id?: string
+    readonly attributes?: Readonly<Record<string, string>>
+    readonly timeNano?: bigint
+  } = {}
+): DockerEvent.DockerEvent => {
+  const timeNano = fields.timeNano ?? 1_795_453_740_123_456_789n
+  const json = JSON.stringify({
+    Type: fields.type ?? "container",
+    Action: fields.action ?? "start",
+    Actor: { ID: fields.id ?? "c0ffee", Attributes: fields.attributes ?? { image: "nginx", name: "web" } },
+    scope: "local",
+    time: Number(timeNano / 1_000_000_000n)
+  })
+  return Either.getOrThrow(DockerEvent.decode(`${json.slice(0, -1)},"timeNano":${timeNano}}`))
+}
+
+/**
+ * A feed of these events or raw records, and then its end. A record that is no event is reported and skipped, as from an
+ * engine.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerFeed = (events: Iterable<DockerEvent.DockerEvent | string>): Layer.Layer<EventFeed.EventFeed> =>
+  EventFeed.layerRecords({
+    source: "the test's records",
+    bytes: Stream.encodeText(
+      Stream.map(Stream.fromIterable(events), (event) => `${typeof event === "string" ? event : event.record}\n`)
+    )
+  })
+
+/**
+ * Scripts that are on no disk: paths by `TYPE/ACTION`.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerScripts = (scripts: Readonly<Record<string, ReadonlyArray<string>>>): Layer.Layer<ScriptDirectory> =>
+  Layer.succeed(ScriptDirectory, {
+    find: (type, verb) => Effect.succeed(scripts[`${type}/${verb}`] ?? [])
+  })
+
+/**
+ * The runs that {@link layerRecorder} saw, in their order.
+ *
+ * @since 1.0.0
+ * @category services
+ */
+export class RecordedRuns extends Context.Tag("des/testing/RecordedRuns")<
+  RecordedRuns,
+  { readonly all: Effect.Effect<ReadonlyArray<ScriptRun>> }
+>() {}
+
+/**
+ * A runner that starts nothing: it records each run in {@link RecordedRuns} and answers what `outcome` says, which is a
+ * success where it is left out.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerRecorder = (
+  outcome: (run: ScriptRun) => Outcome = () => Outcome.Exited({ code: 0, message: "" })
+): Layer.Layer<ScriptRunner | RecordedRuns> =>
+  Layer.effectContext(
+    Effect.map(Ref.make<ReadonlyArray<ScriptRun>>([]), (runs) =>
+      Context.empty().pipe(
+        Context.add(RecordedRuns, { all: Ref.get(runs) }),
+        Context.add(ScriptRunner, {
+          run: (run: ScriptRun) =>
+            Effect.as(
+              Ref.update(runs, (before) => [...before, run]),
+              outcome(run)
+            )
+        })
+      )
+    )
+  )
