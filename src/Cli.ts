@@ -133,7 +133,7 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given) {
     Des.run.pipe(
       Effect.provide(
         Layer.mergeAll(feed, Des.layer({ directory: given.directory, base, whenFull })).pipe(
-          Layer.provide(ScriptRunner.layer)
+          Layer.provide(ScriptRunner.layer())
         )
       )
     )

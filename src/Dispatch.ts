@@ -1,5 +1,6 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -25,6 +26,10 @@ const describeFailure = (outcome: Outcome): Option.Option<string> => {
         : Option.some(`Failed! Exit=${outcome.code} Message=${JSON.stringify(outcome.message)}`)
     case "Killed":
       return Option.some(`Failed! Signal=${outcome.signal} Message=${JSON.stringify(outcome.message)}`)
+    case "TimedOut":
+      return Option.some(
+        `Failed! It took longer than ${Duration.format(outcome.after)} and was ended. Message=${JSON.stringify(outcome.message)}`
+      )
     case "NotStarted":
       return Option.some(`Failed! It could not be started: ${outcome.message}`)
   }

@@ -6,8 +6,11 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../docker/DockerEvent.ts"
@@ -28,7 +31,7 @@ export interface ScriptRun {
 }
 
 /**
- * What became of a run: it exited with a code, a signal ended it, or it could not be started. `message` is the last line
+ * What became of a run: it exited with a code, a signal ended it, it took too long and des ended it, or it could not be started. `message` is the last line
  * that the script wrote to stderr (`NotStarted`: the system's reason), as it came: not safe to print unescaped.
  *
  * @since 1.0.0
@@ -37,6 +40,7 @@ export interface ScriptRun {
 export type Outcome = Data.TaggedEnum<{
   Exited: { readonly code: number; readonly message: string }
   Killed: { readonly signal: string; readonly message: string }
+  TimedOut: { readonly after: Duration.Duration; readonly message: string }
   NotStarted: { readonly message: string }
 }>
 
@@ -60,22 +64,48 @@ export class ScriptRunner extends Context.Tag("des/ScriptRunner")<
   { readonly run: (run: ScriptRun) => Effect.Effect<Outcome> }
 >() {}
 
-/** How long a script that is told to end (SIGTERM) may take before it is killed. */
-const grace = Duration.seconds(10)
+/**
+ * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
+ * (SIGTERM) may take before it is killed (default 10 seconds).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Bounds {
+  readonly timeout: Duration.DurationInput
+  readonly grace: Duration.DurationInput
+}
+
+/**
+ * The bounds of a run that nobody bounds otherwise.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultBounds: Bounds = { timeout: "10 minutes", grace: "10 seconds" }
 
 /** How long output may still come after the exit, from a child that holds the stream open. */
 const lingering = Duration.seconds(1)
 
-/** The executor adds its SIGTERM to the scope first, so this runs before it and can say more than please. */
-const endWithin = (process: CommandExecutor.Process): Effect.Effect<void> =>
-  Effect.whenEffect(
-    process.kill("SIGTERM").pipe(
-      Effect.interruptible,
-      Effect.timeoutOption(grace),
-      Effect.flatMap((ended) => (ended._tag === "Some" ? Effect.void : process.kill("SIGKILL"))),
-      Effect.ignore
+const groupIsGone = (pid: number) =>
+  Effect.try(() => process.kill(-pid, 0)).pipe(
+    Effect.as(false),
+    Effect.orElseSucceed(() => true)
+  )
+
+const untilGone = Schedule.spaced("20 millis").pipe(Schedule.untilInput((gone: boolean) => gone))
+
+/** Ends a script and all that it started in its process group: asks, waits for the grace, and kills what is left. */
+const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
+  script.kill("SIGTERM").pipe(
+    Effect.zipRight(
+      Effect.repeat(groupIsGone(script.pid), untilGone)
     ),
-    Effect.orElseSucceed(process.isRunning, () => true)
+    // A finalizer cannot be interrupted, and without that the timeout would wait as well.
+    Effect.interruptible,
+    Effect.timeoutOption(grace),
+    Effect.flatMap((ended) => (Option.isSome(ended) ? Effect.void : script.kill("SIGKILL"))),
+    Effect.ignore
   )
 
 const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyArray<string>) =>
@@ -107,41 +137,52 @@ const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.me
 const encoder = new TextEncoder()
 
 /** A script that ends without reading its stdin breaks the pipe, which is its right. */
-const feed = (process: CommandExecutor.Process, record: string) =>
-  Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), process.stdin).pipe(Effect.ignore, Effect.forkScoped)
+const feed = (script: CommandExecutor.Process, record: string) =>
+  Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), script.stdin).pipe(Effect.ignore, Effect.forkScoped)
 
 const execute = (
-  run: ScriptRun
+  run: ScriptRun,
+  bounds: Bounds
 ): Effect.Effect<Outcome, PlatformError, CommandExecutor.CommandExecutor | Scope.Scope> =>
   Effect.gen(function* () {
     const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
     let message = ""
-    const process = yield* Command.make(run.script).pipe(
+    const script = yield* Command.make(run.script).pipe(
       Command.env(run.environment, { extendEnv: false }),
       Command.start
     )
-    yield* Effect.addFinalizer(() => endWithin(process))
-    yield* feed(process, run.event.record)
+    // The executor added its own SIGTERM to the scope before, so this runs first.
+    yield* Effect.addFinalizer(() =>
+      Effect.whenEffect(
+        end(script, bounds.grace),
+        Effect.orElseSucceed(script.isRunning, () => true)
+      )
+    )
+    yield* feed(script, run.event.record)
     const output = yield* Effect.all(
       [
-        drain(run.script, "stdout", process.stdout, budget, () => {}),
-        drain(run.script, "stderr", process.stderr, budget, (line) => {
+        drain(run.script, "stdout", script.stdout, budget, () => {}),
+        drain(run.script, "stderr", script.stderr, budget, (line) => {
           message = line
         })
       ],
       { concurrency: 2, discard: true }
     ).pipe(Effect.forkScoped)
 
-    const end = yield* Effect.either(process.exitCode)
+    const timeout = Duration.decode(bounds.timeout)
+    const exit = yield* Effect.either(script.exitCode).pipe(Effect.timeoutOption(timeout))
+    if (Option.isNone(exit)) yield* end(script, bounds.grace)
     yield* Fiber.join(output).pipe(Effect.timeoutOption(lingering), Effect.zipRight(Fiber.interrupt(output)))
     if (budget.dropped > 0) {
       yield* Effect.logWarning(
         `${run.script}: wrote more than ${Output.defaultLimits.run} bytes; ${budget.dropped} more were not logged`
       )
     }
-    return end._tag === "Right"
-      ? Outcome.Exited({ code: end.right, message })
-      : Outcome.Killed({ signal: signalIn(end.left), message })
+    if (Option.isNone(exit)) return Outcome.TimedOut({ after: timeout, message })
+    return Either.match(exit.value, {
+      onLeft: (error) => Outcome.Killed({ signal: signalIn(error), message }),
+      onRight: (code) => Outcome.Exited({ code, message })
+    })
   })
 
 /** Node throws some errors of exec (E2BIG, ENOEXEC, ETXTBSY) where the executor does not expect it: as a defect. */
@@ -157,15 +198,18 @@ const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =
  * @since 1.0.0
  * @category layers
  */
-export const layer: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
-  ScriptRunner,
-  Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
-    run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
-      execute(run).pipe(
-        Effect.scoped,
-        Effect.provideService(CommandExecutor.CommandExecutor, executor),
-        Effect.catchAllCause(notStarted)
+export const layer = (
+  bounds: Partial<Bounds> = {}
+): Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> =>
+  Layer.effect(
+    ScriptRunner,
+    Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
+      run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
+        execute(run, { ...defaultBounds, ...bounds }).pipe(
+          Effect.scoped,
+          Effect.provideService(CommandExecutor.CommandExecutor, executor),
+          Effect.catchAllCause(notStarted)
+        )
       )
-    )
-  }))
-)
+    }))
+  )

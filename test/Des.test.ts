@@ -1,0 +1,168 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as Des from "../src/Des.ts"
+import * as Dispatch from "../src/Dispatch.ts"
+import { EventFeed, EventFeedError } from "../src/docker/EventFeed.ts"
+import * as Journal from "../src/Journal.ts"
+import { Outcome, type ScriptRun, ScriptRunner } from "../src/scripts/ScriptRunner.ts"
+import * as Testing from "../src/testing.ts"
+import { collectLogs } from "./support/Logs.ts"
+
+const scripts = Testing.layerScripts({
+  "container/start": ["/d/container/start", "/d/all"],
+  "container/die": ["/d/container/die"]
+})
+
+const dispatch = Dispatch.layer({ base: { PATH: "/bin" } }).pipe(
+  Layer.provideMerge(Journal.layerMemory()),
+  Layer.provide(NodeFileSystem.layer)
+)
+
+const assembled = <E, R>(feed: Layer.Layer<EventFeed, E, R>, runner = Testing.layerRecorder()) =>
+  Layer.mergeAll(feed, scripts, dispatch).pipe(Layer.provideMerge(runner))
+
+const ids = (runs: ReadonlyArray<ScriptRun>) => runs.map((run) => `${run.event.Actor.ID} ${run.script}`)
+
+describe("des", () => {
+  it.effect(
+    "runs the scripts of each event in the feed's order, with the event's environment, and ends with the feed",
+    () =>
+      Effect.gen(function* () {
+        yield* Des.run
+        const recorded = yield* Testing.RecordedRuns
+        const runs = yield* recorded.all
+        assert.deepStrictEqual(ids(runs), ["1 /d/container/start", "1 /d/all", "2 /d/container/die"])
+        assert.include(runs[0]?.environment, { ACTION: "start", ACTOR_ID: "1", PATH: "/bin" })
+        assert.include(runs[2]?.environment, { ACTION: "die", ACTOR_ATTRIBUTES_EXITCODE: "1" })
+      }).pipe(
+        Effect.provide(
+          assembled(
+            Testing.layerFeed([
+              Testing.makeEvent({ id: "1" }),
+              Testing.makeEvent({ type: "volume", action: "create", id: "v" }),
+              "no event",
+              Testing.makeEvent({ action: "die", id: "2", attributes: { exitCode: "1" } })
+            ])
+          )
+        )
+      )
+  )
+
+  it.effect("goes on after a script that fails, and says how it failed", () => {
+    const logs = collectLogs()
+    const outcomes: Readonly<Record<string, Outcome>> = {
+      "1": Outcome.Exited({ code: 3, message: 'a "quote"' }),
+      "2": Outcome.Killed({ signal: "SIGSEGV", message: "" }),
+      "3": Outcome.NotStarted({ message: "spawn ENOENT" })
+    }
+    return Effect.gen(function* () {
+      yield* Des.run
+      assert.deepStrictEqual(
+        logs.lines.filter((line) => line.startsWith("ERROR")),
+        [
+          'ERROR Script /d/container/die Failed! Exit=3 Message="a \\"quote\\""',
+          'ERROR Script /d/container/die Failed! Signal=SIGSEGV Message=""',
+          "ERROR Script /d/container/die Failed! It could not be started: spawn ENOENT"
+        ]
+      )
+    }).pipe(
+      Effect.provide(
+        assembled(
+          Testing.layerFeed(["1", "2", "3", "4"].map((id) => Testing.makeEvent({ action: "die", id }))),
+          Testing.layerRecorder((run) => outcomes[run.event.Actor.ID] ?? Outcome.Exited({ code: 0, message: "" }))
+        )
+      ),
+      Effect.provide(logs.layer)
+    )
+  })
+
+  it.effect("never makes the reader wait for a script", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const read = yield* Deferred.make<void>()
+      const feed = Layer.succeed(EventFeed, {
+        events: Stream.fromIterable(
+          Array.from({ length: 1000 }, (_, at) => Testing.makeEvent({ id: String(at) }))
+        ).pipe(Stream.rechunk(1), Stream.concat(Stream.execute(Deferred.succeed(read, undefined))))
+      })
+      const ran: Array<string> = []
+      const runner = Layer.succeed(ScriptRunner, {
+        run: (run: ScriptRun) =>
+          Effect.as(
+            Effect.zipLeft(
+              Deferred.await(gate),
+              Effect.sync(() => ran.push(run.script))
+            ),
+            Outcome.Exited({ code: 0, message: "" })
+          )
+      })
+      const fiber = yield* Des.run.pipe(
+        Effect.provide(Layer.mergeAll(feed, scripts, Layer.provide(dispatch, runner), Layer.empty)),
+        Effect.provide(collectLogs().layer),
+        Effect.fork
+      )
+      yield* Deferred.await(read)
+      assert.deepStrictEqual(ran, [])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(fiber)
+      assert.strictEqual(ran.length, 2000)
+    })
+  )
+
+  it.effect("runs what was accepted before a feed fails, and then fails as the feed did", () =>
+    Effect.gen(function* () {
+      const error = new EventFeedError({ reason: "Unreadable", source: "f", cause: new Error("gone") })
+      const result = yield* Effect.either(Des.run).pipe(
+        Effect.zip(Effect.flatMap(Testing.RecordedRuns, (recorded) => recorded.all)),
+        Effect.provide(
+          assembled(
+            Layer.succeed(EventFeed, {
+              events: Stream.concat(Stream.succeed(Testing.makeEvent({ id: "1" })), Stream.fail(error))
+            })
+          )
+        )
+      )
+      assert.deepStrictEqual(result[0], Either.left(error))
+      assert.deepStrictEqual(ids(result[1]), ["1 /d/container/start", "1 /d/all"])
+    })
+  )
+
+  it.effect("ends the run when it is interrupted", () =>
+    Effect.gen(function* () {
+      const started = yield* Deferred.make<void>()
+      let ended = false
+      const runner = Layer.succeed(ScriptRunner, {
+        run: () =>
+          Deferred.succeed(started, undefined).pipe(
+            Effect.zipRight(Effect.never),
+            Effect.ensuring(
+              Effect.zipRight(
+                Effect.sleep("5 seconds"),
+                Effect.sync(() => (ended = true))
+              )
+            )
+          )
+      })
+      const feed = Testing.layerFeed([Testing.makeEvent()])
+      const fiber = yield* Des.run.pipe(
+        Effect.provide(Layer.mergeAll(feed, scripts, Layer.provide(dispatch, runner))),
+        Effect.provide(collectLogs().layer),
+        Effect.fork
+      )
+      yield* Deferred.await(started)
+      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* TestClock.adjust("4 seconds")
+      assert.isNull(interrupting.unsafePoll())
+      yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(interrupting)
+      assert.isTrue(ended)
+    })
+  )
+})

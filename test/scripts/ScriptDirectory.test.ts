@@ -1,0 +1,164 @@
+import { chmodSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
+import { collectLogs } from "../support/Logs.ts"
+import { makeScripts } from "../support/Scripts.ts"
+
+const empty = "#!/bin/sh\n"
+
+/** The paths below the directory that are found for each type and action, and what was logged. */
+const open = (files: Readonly<Record<string, string | null>>) =>
+  Effect.gen(function* () {
+    const directory = yield* makeScripts(files)
+    const logs = collectLogs()
+    const service = yield* ScriptDirectory.ScriptDirectory.pipe(
+      Effect.provide(ScriptDirectory.layer({ directory: `${directory}/` }))
+    )
+    const relative = (text: string) => text.replaceAll(`${directory}/`, "")
+    const find = (type: string, verb: string) =>
+      service.find(type, verb).pipe(
+        Effect.map((paths) => paths.map(relative)),
+        Effect.provide(logs.layer)
+      )
+    return { directory, find, logged: () => logs.lines.map(relative) }
+  })
+
+const test = (name: string, body: () => Effect.Effect<void, unknown, NodeContext.NodeContext | Scope.Scope>) =>
+  it.scopedLive(name, () => Effect.provide(body(), NodeContext.layer))
+
+describe("the scripts of an event", () => {
+  test("are DIR/TYPE/ACTION, DIR/TYPE/all and DIR/all, in this order", () =>
+    Effect.gen(function* () {
+      const { find } = yield* open({ all: empty, "container/all": empty, "container/start": empty, "image/tag": empty })
+      assert.deepStrictEqual(yield* find("container", "start"), ["container/start", "container/all", "all"])
+      assert.deepStrictEqual(yield* find("container", "die"), ["container/all", "all"])
+      assert.deepStrictEqual(yield* find("image", "tag"), ["image/tag", "all"])
+    }))
+
+  test("are the executables of a directory, in byte order, by the names that run-parts takes", () =>
+    Effect.gen(function* () {
+      const { directory, find } = yield* open({
+        "container/start/20-b": empty,
+        "container/start/10-a": empty,
+        "container/start/A": empty,
+        "container/start/a": empty,
+        "container/start/_x": empty,
+        "container/start/10-a~": empty,
+        "container/start/10-a.dpkg-old": empty,
+        "container/start/.hidden": empty,
+        "container/start/nested/script": empty,
+        "all/z": empty,
+        "container/start/not-executable": empty
+      })
+      chmodSync(`${directory}/container/start/not-executable`, 0o644)
+      assert.deepStrictEqual(yield* find("container", "start"), [
+        "container/start/10-a",
+        "container/start/20-b",
+        "container/start/A",
+        "container/start/_x",
+        "container/start/a",
+        "all/z"
+      ])
+    }))
+
+  test("are each run once, whatever the action is called", () =>
+    Effect.gen(function* () {
+      const { find } = yield* open({ "container/all": empty })
+      assert.deepStrictEqual(yield* find("container", "all"), ["container/all"])
+    }))
+
+  test("are looked up anew for every event", () =>
+    Effect.gen(function* () {
+      const { directory, find } = yield* open({ "container/start": empty })
+      assert.deepStrictEqual(yield* find("container", "start"), ["container/start"])
+      renameSync(`${directory}/container/start`, `${directory}/container/stop`)
+      assert.deepStrictEqual(yield* find("container", "start"), [])
+      assert.deepStrictEqual(yield* find("container", "stop"), ["container/stop"])
+      writeFileSync(`${directory}/all`, empty, { mode: 0o755 })
+      assert.deepStrictEqual(yield* find("container", "start"), ["all"])
+    }))
+
+  test("may be links, and a link without a target is no script", () =>
+    Effect.gen(function* () {
+      const { directory, find } = yield* open({ "container/start": empty })
+      symlinkSync("start", `${directory}/container/die`)
+      symlinkSync("absent", `${directory}/container/stop`)
+      assert.deepStrictEqual(yield* find("container", "die"), ["container/die"])
+      assert.deepStrictEqual(yield* find("container", "stop"), [])
+    }))
+})
+
+describe("what is no script", () => {
+  test("a name that could leave the directory, or that no engine sends, never touches the file system", () =>
+    Effect.gen(function* () {
+      const { find, logged } = yield* open({ "container/start": empty, all: empty })
+      for (const [type, verb] of [
+        ["..", "start"],
+        ["container", "../container/start"],
+        ["container", ""],
+        ["", "start"],
+        ["container", "start\0"],
+        ["container", "start\n"],
+        ["-container", "start"],
+        ["container", "s".repeat(65)]
+      ] as const) {
+        assert.deepStrictEqual(yield* find(type, verb), [], JSON.stringify([type, verb]))
+      }
+      assert.include(logged()[0], 'Unable to handle event! The type ".." or the action "start" is no name of a script')
+    }))
+
+  test("a file that is not executable is said, with what mends it", () =>
+    Effect.gen(function* () {
+      const { directory, find, logged } = yield* open({ "container/start": empty })
+      chmodSync(`${directory}/container/start`, 0o644)
+      assert.deepStrictEqual(yield* find("container", "start"), [])
+      assert.strictEqual(
+        logged()[0],
+        "WARN container/start is not executable and is not run; chmod +x container/start makes it a script"
+      )
+    }))
+
+  test("an event without a script is a warning once for each path, and DEBUG after that", () =>
+    Effect.gen(function* () {
+      const { find, logged } = yield* open({})
+      yield* find("container", "start")
+      yield* find("container", "start")
+      yield* find("container", "die")
+      assert.deepStrictEqual(logged(), [
+        "WARN Unable to handle event! No script exists at container/start",
+        "DEBUG Unable to handle event! No script exists at container/start",
+        "WARN Unable to handle event! No script exists at container/die"
+      ])
+    }))
+})
+
+describe("a directory that cannot be used is an error that says what to do", () => {
+  const failure = (directory: string) =>
+    ScriptDirectory.ScriptDirectory.pipe(Effect.provide(ScriptDirectory.layer({ directory })), Effect.flip)
+
+  test("it does not exist", () =>
+    Effect.gen(function* () {
+      const error = yield* failure("/no/such/directory")
+      assert.strictEqual(error.reason, "NotFound")
+      assert.include(error.message, "des -c -d /no/such/directory")
+    }))
+
+  test("it is a file", () =>
+    Effect.gen(function* () {
+      const directory = yield* makeScripts({ file: "" })
+      assert.strictEqual((yield* failure(`${directory}/file`)).reason, "NotADirectory")
+    }))
+
+  test("it goes away later: its events have no script, and it counts again when it is back", () =>
+    Effect.gen(function* () {
+      const { directory, find } = yield* open({ "container/start": empty })
+      renameSync(directory, `${directory}.away`)
+      assert.deepStrictEqual(yield* find("container", "start"), [])
+      renameSync(`${directory}.away`, directory)
+      assert.deepStrictEqual(yield* find("container", "start"), ["container/start"])
+      rmSync(`${directory}.away`, { force: true })
+    }))
+})
