@@ -13,8 +13,15 @@ export default {
     only("engine-knows-no-scripts", "docker/", "docker/"),
     only("environment-knows-only-events", "scripts/Environment[.]ts", "docker/(DockerEvent|EventCatalogue)[.]ts"),
     only("scripts-know-only-events", "scripts/", "scripts/", "docker/(DockerEvent|EventCatalogue)[.]ts"),
-    only("journal-knows-only-events", "Journal[.]ts", "docker/DockerEvent[.]ts"),
-    only("dispatch-knows-no-feed", "Dispatch[.]ts", "Journal[.]ts", "scripts/", "docker/DockerEvent[.]ts"),
+    only("journal-knows-events-and-scripts", "Journal[.]ts", "docker/DockerEvent[.]ts", "scripts/ScriptDirectory[.]ts"),
+    only(
+      "dispatch-knows-no-feed",
+      "(Dispatch[.]ts|dispatch/)",
+      "dispatch/",
+      "Journal[.]ts",
+      "scripts/",
+      "docker/DockerEvent[.]ts"
+    ),
     only("log-knows-nothing", "Log[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
@@ -32,7 +39,9 @@ export default {
     {
       name: "pure-modules-import-no-effect",
       severity: "error",
-      from: { path: "^src/(scripts/Environment|scripts/Output|docker/EventCatalogue|cli/Arguments)[.]ts" },
+      from: {
+        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|dispatch/Cooldown|dispatch/LoopGuard|docker/EventCatalogue|cli/Arguments)[.]ts"
+      },
       to: { path: "node_modules/(effect|@effect)/" }
     },
     { name: "no-circle", severity: "error", from: {}, to: { circular: true } },

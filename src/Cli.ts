@@ -21,6 +21,7 @@ import * as Endpoint from "./docker/Endpoint.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
 import * as Log from "./Log.ts"
 import * as Environment from "./scripts/Environment.ts"
+import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import * as ScriptRunner from "./scripts/ScriptRunner.ts"
 
 const invalid = (message: string): ValidationError.ValidationError => ValidationError.invalidValue(HelpDoc.p(message))
@@ -40,6 +41,21 @@ const parseVariable = (
   }
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
+
+const duration = (name: string, fallback: string, description: string) =>
+  Options.text(name).pipe(
+    Options.withPseudoName("DURATION"),
+    Options.withDescription(`${description} (default ${fallback})`),
+    Options.withDefault(fallback),
+    Options.mapEffect((text) => {
+      const parsed = ScriptOptions.parseDuration(text)
+      return parsed === undefined
+        ? Effect.fail(
+            invalid(`--${name} ${JSON.stringify(text)}: a duration is a number with ms, s, m, h or d, such as 30s`)
+          )
+        : Effect.succeed(parsed)
+    })
+  )
 
 const options = {
   create: Options.boolean("create").pipe(
@@ -78,6 +94,39 @@ const options = {
     ),
     Options.repeated,
     Options.mapEffect((variables) => Effect.forEach(variables, parseVariable))
+  ),
+  jobs: Options.integer("jobs").pipe(
+    Options.withPseudoName("N"),
+    Options.withDescription(
+      "handle the events of N actors beside each other; those of one actor stay in order (default 1: all stay in order)"
+    ),
+    Options.withDefault(1),
+    Options.mapEffect((jobs) =>
+      jobs >= 1 && jobs <= 1024
+        ? Effect.succeed(jobs)
+        : Effect.fail(invalid(`--jobs ${jobs}: the number of jobs is from 1 to 1024`))
+    )
+  ),
+  timeout: duration("timeout", "10m", "end a script that takes longer; 0 for no limit"),
+  grace: duration("grace", "10s", "kill a script that does not end this long after it was told to"),
+  retries: Options.integer("retries").pipe(
+    Options.withPseudoName("N"),
+    Options.withDescription("repeat a failed run up to N times, after 1 s, 2 s, 4 s … (default 0)"),
+    Options.withDefault(0),
+    Options.mapEffect((retries) =>
+      retries >= 0 && retries <= 9999
+        ? Effect.succeed(retries)
+        : Effect.fail(invalid(`--retries ${retries}: the number of retries is from 0 to 9999`))
+    )
+  ),
+  cooldown: duration(
+    "cooldown",
+    "0",
+    "run a script at most once in this time for one actor; what comes meanwhile becomes one run of the newest event"
+  ),
+  drain: duration("drain", "30s", "how long scripts that run may go on when des is told to stop"),
+  insecureScripts: Options.boolean("insecure-scripts").pipe(
+    Options.withDescription("run scripts that others than root and this user could have changed")
   ),
   logFormat: Options.choice("log-format", Log.formats).pipe(
     Options.withDescription("how log lines look on stderr (default text)"),
@@ -118,7 +167,10 @@ const recorded = (file: string) =>
       : EventFeed.layerRecords({ source: file, bytes: fileSystem.stream(file) })
   })
 
-const watch = Effect.fn("Cli.watch")(function* (given: Given) {
+const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effect<void>) {
+  if (given.insecureScripts) {
+    yield* Effect.logWarning("--insecure-scripts: whoever can write to a script runs it as this user")
+  }
   const shared = {
     own: process.env,
     user: yield* user,
@@ -132,9 +184,13 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given) {
   const run = (feed: Layer.Layer<EventFeed.EventFeed>, base: Environment.Environment, whenFull: "drop" | "wait") =>
     Des.run.pipe(
       Effect.provide(
-        Layer.mergeAll(feed, Des.layer({ directory: given.directory, base, whenFull })).pipe(
-          Layer.provide(ScriptRunner.layer())
-        )
+        Des.layer({
+          ...given,
+          base,
+          whenFull,
+          hurry,
+          timeout: given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout
+        }).pipe(Layer.merge(feed), Layer.provide(ScriptRunner.layer))
       )
     )
   if (Option.isSome(given.from)) {
@@ -151,21 +207,22 @@ class Failed extends Data.TaggedError("Failed")<{ readonly code: number }> {}
 const fail = (code: number) => (error: { readonly message: string }) =>
   Effect.zipRight(Effect.logError(error.message), new Failed({ code }))
 
-const command = Command.make("des", options, (given) =>
-  Effect.gen(function* () {
-    if (given.create) yield* Scaffold.create(given.directory)
-    else yield* watch(given)
-  }).pipe(
-    Effect.catchTags({
-      ConfigError: fail(2),
-      EndpointError: (error) => fail(2)({ message: `DOCKER_HOST: ${error.message}` }),
-      EventFeedError: fail(1),
-      ScaffoldError: fail(1),
-      ScriptDirectoryError: fail(1)
-    }),
-    Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
-  )
-).pipe(Command.withDescription("Runs scripts in response to Docker and podman events."))
+const command = (hurry: Effect.Effect<void>) =>
+  Command.make("des", options, (given) =>
+    Effect.gen(function* () {
+      if (given.create) yield* Scaffold.create(given.directory)
+      else yield* watch(given, hurry)
+    }).pipe(
+      Effect.catchTags({
+        ConfigError: fail(2),
+        EndpointError: (error) => fail(2)({ message: `DOCKER_HOST: ${error.message}` }),
+        EventFeedError: fail(1),
+        ScaffoldError: fail(1),
+        ScriptDirectoryError: fail(1)
+      }),
+      Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
+    )
+  ).pipe(Command.withDescription("Runs scripts in response to Docker and podman events."))
 
 /** The CLI library writes colours whatever it writes to, and an empty line after all. */
 const plainWhereNoTerminal = (console: Console.Console): Console.Console => {
@@ -182,11 +239,15 @@ const plainWhereNoTerminal = (console: Console.Console): Console.Console => {
 
 /**
  * The `des` command, from its arguments (without the program's name) to its exit code: 0 done, 1 an error, 2 a usage
- * error. Results go to stdout, logs and errors to stderr.
+ * error. Results go to stdout, logs and errors to stderr. When `hurry` ends, a stop waits for no script any more.
  */
-export const run = (argv: ReadonlyArray<string>) =>
+export const run = (argv: ReadonlyArray<string>, hurry: Effect.Effect<void>) =>
   Effect.consoleWith((console) =>
-    Command.run(command, { name: "des", version: packageJson.version })(["node", "des", ...normalise(argv)]).pipe(
+    Command.run(command(hurry), { name: "des", version: packageJson.version })([
+      "node",
+      "des",
+      ...normalise(argv)
+    ]).pipe(
       Effect.as(0),
       Effect.catchTag("Failed", ({ code }) => Effect.succeed(code)),
       // The library has printed what is wrong.

@@ -10,21 +10,23 @@ import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
 import * as Journal from "./Journal.ts"
-import type { Environment } from "./scripts/Environment.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
+import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import type { ScriptRunner } from "./scripts/ScriptRunner.ts"
+import * as Trust from "./scripts/Trust.ts"
 
 /** Looks each type and action of a chunk up once: its events came in the same moment. */
 const accept = Effect.fnUntraced(function* (events: Chunk.Chunk<DockerEvent>) {
   const directory = yield* ScriptDirectory.ScriptDirectory
   const journal = yield* Journal.Journal
-  const found = new Map<string, ReadonlyArray<string>>()
+  const found = new Map<string, ReadonlyArray<ScriptDirectory.Script>>()
   const accepted: Array<Journal.Accepted> = []
   for (const event of events) {
     const action = verb(event)
     const key = `${event.Type}/${action}`
-    const scripts = found.get(key) ?? (yield* directory.find(event.Type, action))
-    found.set(key, scripts)
+    const all = found.get(key) ?? (yield* directory.find(event.Type, action))
+    found.set(key, all)
+    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes))
     if (scripts.length > 0) accepted.push({ event, scripts })
   }
   if (accepted.length > 0) yield* journal.accept(accepted)
@@ -53,24 +55,26 @@ export const run: Effect.Effect<
 })
 
 /**
- * What des is made of between the feed and the runner. `directory` is the script directory, `base` what every script gets
- * beside its event's variables; `whenFull` is the journal's.
+ * What des is made of between the feed and the runner. `directory` is the script directory, `whenFull` the journal's; with
+ * `insecureScripts` scripts run whoever can change them. The rest is how they are dispatched.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layer = (options: {
-  readonly directory: string
-  readonly base: Environment
-  readonly whenFull?: "drop" | "wait"
-}): Layer.Layer<
+export const layer = (
+  options: Dispatch.DispatchOptions & {
+    readonly directory: string
+    readonly whenFull?: "drop" | "wait"
+    readonly insecureScripts?: boolean
+  }
+): Layer.Layer<
   ScriptDirectory.ScriptDirectory | Journal.Journal | Dispatch.Dispatch,
   ScriptDirectory.ScriptDirectoryError,
   ScriptRunner | FileSystem.FileSystem
 > =>
-  Dispatch.layer({ base: options.base }).pipe(
+  Layer.merge(Dispatch.layer(options), ScriptDirectory.layer(options)).pipe(
     Layer.provideMerge(Journal.layerMemory(options.whenFull === undefined ? {} : { whenFull: options.whenFull })),
-    Layer.merge(ScriptDirectory.layer({ directory: options.directory }))
+    Layer.provide(options.insecureScripts === true ? Trust.layerInsecure : Trust.layer(options))
   )
 
 /**

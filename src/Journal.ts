@@ -4,16 +4,17 @@ import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import type * as Option from "effect/Option"
 import type { DockerEvent } from "./docker/DockerEvent.ts"
+import type { Script } from "./scripts/ScriptDirectory.ts"
 
 /**
- * An event that has scripts, together with their paths in the order in which they run.
+ * An event and its scripts, in the order in which they run.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Accepted {
   readonly event: DockerEvent
-  readonly scripts: ReadonlyArray<string>
+  readonly scripts: ReadonlyArray<Script>
 }
 
 /**

@@ -14,4 +14,4 @@ const MainLive = NodeCommandExecutor.layer.pipe(
   Layer.merge(NodeTerminal.layer)
 )
 
-runMain(Effect.provide(Cli.run(process.argv.slice(2)), MainLive), { disablePrettyLogger: true })
+runMain((hurry) => Effect.provide(Cli.run(process.argv.slice(2), hurry), MainLive))

@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as DockerEvent from "./docker/DockerEvent.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
 import { ScriptDirectory } from "./scripts/ScriptDirectory.ts"
+import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "./scripts/ScriptRunner.ts"
 
 /**
@@ -65,7 +66,8 @@ export const layerFeed = (events: Iterable<DockerEvent.DockerEvent | string>): L
  */
 export const layerScripts = (scripts: Readonly<Record<string, ReadonlyArray<string>>>): Layer.Layer<ScriptDirectory> =>
   Layer.succeed(ScriptDirectory, {
-    find: (type, verb) => Effect.succeed(scripts[`${type}/${verb}`] ?? [])
+    find: (type, verb) =>
+      Effect.succeed((scripts[`${type}/${verb}`] ?? []).map((path) => ({ path, options: ScriptOptions.none })))
   })
 
 /**

@@ -1,6 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
@@ -12,6 +13,7 @@ import * as Dispatch from "../src/Dispatch.ts"
 import { EventFeed, EventFeedError } from "../src/docker/EventFeed.ts"
 import * as Journal from "../src/Journal.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../src/scripts/ScriptRunner.ts"
+import * as Trust from "../src/scripts/Trust.ts"
 import * as Testing from "../src/testing.ts"
 import { collectLogs } from "./support/Logs.ts"
 
@@ -20,10 +22,12 @@ const scripts = Testing.layerScripts({
   "container/die": ["/d/container/die"]
 })
 
-const dispatch = Dispatch.layer({ base: { PATH: "/bin" } }).pipe(
-  Layer.provideMerge(Journal.layerMemory()),
-  Layer.provide(NodeFileSystem.layer)
-)
+const dispatchWith = (options: Partial<Dispatch.DispatchOptions>) =>
+  Dispatch.layer({ base: { PATH: "/bin" }, ...options }).pipe(
+    Layer.provideMerge(Journal.layerMemory()),
+    Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+  )
+const dispatch = dispatchWith({})
 
 const assembled = <E, R>(feed: Layer.Layer<EventFeed, E, R>, runner = Testing.layerRecorder()) =>
   Layer.mergeAll(feed, scripts, dispatch).pipe(Layer.provideMerge(runner))
@@ -134,35 +138,64 @@ describe("des", () => {
     })
   )
 
-  it.effect("ends the run when it is interrupted", () =>
-    Effect.gen(function* () {
-      const started = yield* Deferred.make<void>()
-      let ended = false
-      const runner = Layer.succeed(ScriptRunner, {
-        run: () =>
-          Deferred.succeed(started, undefined).pipe(
-            Effect.zipRight(Effect.never),
-            Effect.ensuring(
-              Effect.zipRight(
-                Effect.sleep("5 seconds"),
-                Effect.sync(() => (ended = true))
-              )
+  describe("when it is interrupted", () => {
+    /** Runs until a script has started that ends after `takes`, or 5 seconds after it was told to. */
+    const interruptDuring = (takes: Duration.DurationInput, hurry: Effect.Effect<void> = Effect.never) =>
+      Effect.gen(function* () {
+        const started = yield* Deferred.make<void>()
+        const ran: Array<string> = []
+        const runner = Layer.succeed(ScriptRunner, {
+          run: ({ event }: ScriptRun) =>
+            Deferred.succeed(started, undefined).pipe(
+              Effect.zipRight(Effect.sleep(takes)),
+              Effect.onInterrupt(() => Effect.sleep("5 seconds")),
+              Effect.tap(() => ran.push(event.Actor.ID)),
+              Effect.as(Outcome.Exited({ code: 0, message: "" }))
             )
-          )
+        })
+        const feed = Testing.layerFeed(["1", "2", "3"].map((id) => Testing.makeEvent({ action: "die", id })))
+        const logs = collectLogs()
+        const fiber = yield* Des.run.pipe(
+          Effect.provide(Layer.mergeAll(feed, scripts, Layer.provide(dispatchWith({ hurry }), runner))),
+          Effect.provide(logs.layer),
+          Effect.fork
+        )
+        yield* Deferred.await(started)
+        return { stopping: yield* Effect.fork(Fiber.interrupt(fiber)), ran, logs }
       })
-      const feed = Testing.layerFeed([Testing.makeEvent()])
-      const fiber = yield* Des.run.pipe(
-        Effect.provide(Layer.mergeAll(feed, scripts, Layer.provide(dispatch, runner))),
-        Effect.provide(collectLogs().layer),
-        Effect.fork
-      )
-      yield* Deferred.await(started)
-      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
-      yield* TestClock.adjust("4 seconds")
-      assert.isNull(interrupting.unsafePoll())
-      yield* TestClock.adjust("1 seconds")
-      yield* Fiber.join(interrupting)
-      assert.isTrue(ended)
-    })
-  )
+    const endsAfter = (stopping: Fiber.RuntimeFiber<unknown>, seconds: number) =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust(Duration.millis(seconds * 1000 - 1))
+        assert.isNull(stopping.unsafePoll(), "it ended too early")
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.join(stopping)
+      })
+
+    it.effect("it gives what runs the drain time, begins nothing more, and says what did not run", () =>
+      Effect.gen(function* () {
+        const { logs, ran, stopping } = yield* interruptDuring("20 seconds")
+        yield* endsAfter(stopping, 20)
+        assert.deepStrictEqual(ran, ["1"])
+        assert.strictEqual(logs.lines.at(-1), "WARN des stops; 2 accepted events did not run to their end")
+      })
+    )
+
+    it.effect("it ends what still runs after the drain time, and waits until it is gone", () =>
+      Effect.gen(function* () {
+        const { ran, stopping } = yield* interruptDuring("1 hour")
+        yield* endsAfter(stopping, 35)
+        assert.deepStrictEqual(ran, [])
+      })
+    )
+
+    it.effect("it does not wait for the drain time when it is told to hurry", () =>
+      Effect.gen(function* () {
+        const hurry = yield* Deferred.make<void>()
+        const { stopping } = yield* interruptDuring("1 hour", Deferred.await(hurry))
+        yield* TestClock.adjust("3 seconds")
+        yield* Deferred.succeed(hurry, undefined)
+        yield* endsAfter(stopping, 5)
+      })
+    )
+  })
 })

@@ -3,10 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Journal from "../src/Journal.ts"
+import * as ScriptOptions from "../src/scripts/ScriptOptions.ts"
 import { makeEvent } from "../src/testing.ts"
 import { collectLogs } from "./support/Logs.ts"
 
-const entry = (id: string): Journal.Accepted => ({ event: makeEvent({ id }), scripts: ["/s"] })
+const entry = (id: string): Journal.Accepted => ({
+  event: makeEvent({ id }),
+  scripts: [{ path: "/s", options: ScriptOptions.none }]
+})
 
 const takeId = Effect.flatMap(Journal.Journal, (journal) => journal.take).pipe(
   Effect.map(Option.map((accepted) => accepted.event.Actor.ID))

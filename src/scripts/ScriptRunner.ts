@@ -18,8 +18,28 @@ import type { Environment } from "./Environment.ts"
 import * as Output from "./Output.ts"
 
 /**
- * One execution of one script for one event, about to happen: the script's path, the event, and the whole environment
- * that the script gets.
+ * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
+ * (SIGTERM) may take before it is killed (default 10 seconds).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Bounds {
+  readonly timeout: Duration.DurationInput
+  readonly grace: Duration.DurationInput
+}
+
+/**
+ * The bounds of a run that nobody bounds otherwise.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultBounds: Bounds = { timeout: "10 minutes", grace: "10 seconds" }
+
+/**
+ * One execution of one script for one event, about to happen: the script's path, the event, the whole environment that the
+ * script gets, and its bounds.
  *
  * @since 1.0.0
  * @category models
@@ -28,6 +48,7 @@ export interface ScriptRun {
   readonly script: string
   readonly event: DockerEvent
   readonly environment: Environment
+  readonly bounds: Bounds
 }
 
 /**
@@ -64,26 +85,6 @@ export class ScriptRunner extends Context.Tag("des/ScriptRunner")<
   { readonly run: (run: ScriptRun) => Effect.Effect<Outcome> }
 >() {}
 
-/**
- * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
- * (SIGTERM) may take before it is killed (default 10 seconds).
- *
- * @since 1.0.0
- * @category models
- */
-export interface Bounds {
-  readonly timeout: Duration.DurationInput
-  readonly grace: Duration.DurationInput
-}
-
-/**
- * The bounds of a run that nobody bounds otherwise.
- *
- * @since 1.0.0
- * @category constructors
- */
-export const defaultBounds: Bounds = { timeout: "10 minutes", grace: "10 seconds" }
-
 /** How long output may still come after the exit, from a child that holds the stream open. */
 const lingering = Duration.seconds(1)
 
@@ -98,9 +99,7 @@ const untilGone = Schedule.spaced("20 millis").pipe(Schedule.untilInput((gone: b
 /** Ends a script and all that it started in its process group: asks, waits for the grace, and kills what is left. */
 const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
   script.kill("SIGTERM").pipe(
-    Effect.zipRight(
-      Effect.repeat(groupIsGone(script.pid), untilGone)
-    ),
+    Effect.zipRight(Effect.repeat(groupIsGone(script.pid), untilGone)),
     // A finalizer cannot be interrupted, and without that the timeout would wait as well.
     Effect.interruptible,
     Effect.timeoutOption(grace),
@@ -136,13 +135,16 @@ const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.me
 
 const encoder = new TextEncoder()
 
-/** A script that ends without reading its stdin breaks the pipe, which is its right. */
+/** A script that ends without reading its stdin breaks the pipe, which is its right and nothing to log. */
 const feed = (script: CommandExecutor.Process, record: string) =>
-  Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), script.stdin).pipe(Effect.ignore, Effect.forkScoped)
+  Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), script.stdin).pipe(
+    Effect.ignore,
+    Effect.withUnhandledErrorLogLevel(Option.none()),
+    Effect.forkScoped
+  )
 
 const execute = (
-  run: ScriptRun,
-  bounds: Bounds
+  run: ScriptRun
 ): Effect.Effect<Outcome, PlatformError, CommandExecutor.CommandExecutor | Scope.Scope> =>
   Effect.gen(function* () {
     const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
@@ -154,7 +156,7 @@ const execute = (
     // The executor added its own SIGTERM to the scope before, so this runs first.
     yield* Effect.addFinalizer(() =>
       Effect.whenEffect(
-        end(script, bounds.grace),
+        end(script, run.bounds.grace),
         Effect.orElseSucceed(script.isRunning, () => true)
       )
     )
@@ -169,9 +171,9 @@ const execute = (
       { concurrency: 2, discard: true }
     ).pipe(Effect.forkScoped)
 
-    const timeout = Duration.decode(bounds.timeout)
+    const timeout = Duration.decode(run.bounds.timeout)
     const exit = yield* Effect.either(script.exitCode).pipe(Effect.timeoutOption(timeout))
-    if (Option.isNone(exit)) yield* end(script, bounds.grace)
+    if (Option.isNone(exit)) yield* end(script, run.bounds.grace)
     yield* Fiber.join(output).pipe(Effect.timeoutOption(lingering), Effect.zipRight(Fiber.interrupt(output)))
     if (budget.dropped > 0) {
       yield* Effect.logWarning(
@@ -198,18 +200,15 @@ const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =
  * @since 1.0.0
  * @category layers
  */
-export const layer = (
-  bounds: Partial<Bounds> = {}
-): Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> =>
-  Layer.effect(
-    ScriptRunner,
-    Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
-      run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
-        execute(run, { ...defaultBounds, ...bounds }).pipe(
-          Effect.scoped,
-          Effect.provideService(CommandExecutor.CommandExecutor, executor),
-          Effect.catchAllCause(notStarted)
-        )
+export const layer: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
+  ScriptRunner,
+  Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
+    run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
+      execute(run).pipe(
+        Effect.scoped,
+        Effect.provideService(CommandExecutor.CommandExecutor, executor),
+        Effect.catchAllCause(notStarted)
       )
-    }))
-  )
+    )
+  }))
+)

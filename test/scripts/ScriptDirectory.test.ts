@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
+import * as Trust from "../../src/scripts/Trust.ts"
 import { collectLogs } from "../support/Logs.ts"
 import { makeScripts } from "../support/Scripts.ts"
 
@@ -15,12 +16,13 @@ const open = (files: Readonly<Record<string, string | null>>) =>
     const directory = yield* makeScripts(files)
     const logs = collectLogs()
     const service = yield* ScriptDirectory.ScriptDirectory.pipe(
-      Effect.provide(ScriptDirectory.layer({ directory: `${directory}/` }))
+      Effect.provide(ScriptDirectory.layer({ directory: `${directory}/` })),
+      Effect.provide(Trust.layer({ directory }))
     )
     const relative = (text: string) => text.replaceAll(`${directory}/`, "")
     const find = (type: string, verb: string) =>
       service.find(type, verb).pipe(
-        Effect.map((paths) => paths.map(relative)),
+        Effect.map((paths) => paths.map(({ path }) => relative(path))),
         Effect.provide(logs.layer)
       )
     return { directory, find, logged: () => logs.lines.map(relative) }
@@ -137,7 +139,11 @@ describe("what is no script", () => {
 
 describe("a directory that cannot be used is an error that says what to do", () => {
   const failure = (directory: string) =>
-    ScriptDirectory.ScriptDirectory.pipe(Effect.provide(ScriptDirectory.layer({ directory })), Effect.flip)
+    ScriptDirectory.ScriptDirectory.pipe(
+      Effect.provide(ScriptDirectory.layer({ directory })),
+      Effect.provide(Trust.layer({ directory })),
+      Effect.flip
+    )
 
   test("it does not exist", () =>
     Effect.gen(function* () {

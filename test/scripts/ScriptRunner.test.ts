@@ -14,16 +14,22 @@ import { poll } from "../support/Poll.ts"
 import { makeScripts } from "../support/Scripts.ts"
 
 const event = makeEvent()
+const bounds = ScriptRunner.defaultBounds
 const base = Environment.base({ own: { PATH: process.env["PATH"] }, user: { name: "u", home: "/", shell: "/bin/sh" } })
 
 /** Runs a script's text for the event: the outcome, and what was logged. `$0` is in a directory of its own. */
-const run = (text: string, bounds: Partial<ScriptRunner.Bounds> = {}) =>
+const run = (text: string, other: Partial<ScriptRunner.Bounds> = {}) =>
   Effect.gen(function* () {
     const directory = yield* makeScripts({ script: text })
     const logs = collectLogs()
     const outcome = yield* Effect.flatMap(ScriptRunner.ScriptRunner, (runner) =>
-      runner.run({ script: `${directory}/script`, event, environment: Environment.make(event, base) })
-    ).pipe(Effect.provide(Layer.provideMerge(ScriptRunner.layer(bounds), logs.layer)))
+      runner.run({
+        script: `${directory}/script`,
+        event,
+        environment: Environment.make(event, base),
+        bounds: { ...bounds, ...other }
+      })
+    ).pipe(Effect.provide(Layer.provideMerge(ScriptRunner.layer, logs.layer)))
     const lines = logs.lines.map((line) => line.replaceAll(`${directory}/`, ""))
     return { outcome, lines, directory }
   })
@@ -57,9 +63,9 @@ describe("what becomes of a script", () => {
       const started = yield* run("#!/no/such/interpreter\n")
       assert.strictEqual(started.outcome._tag, "NotStarted")
       const directory = yield* makeScripts({ "a-directory": null })
-      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer())
+      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer)
       for (const name of ["absent", "a-directory"]) {
-        const outcome = yield* runner.run({ script: `${directory}/${name}`, event, environment: base })
+        const outcome = yield* runner.run({ script: `${directory}/${name}`, event, environment: base, bounds })
         assert.strictEqual(outcome._tag, "NotStarted", name)
       }
     }))
@@ -67,9 +73,9 @@ describe("what becomes of a script", () => {
   test("what Node throws where a process is started is an outcome too", () =>
     Effect.gen(function* () {
       const directory = yield* makeScripts({ script: "#!/bin/sh\n" })
-      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer())
+      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer)
       const environment = { ...base, HUGE: "x".repeat(3_000_000) }
-      const outcome = yield* runner.run({ script: `${directory}/script`, event, environment })
+      const outcome = yield* runner.run({ script: `${directory}/script`, event, environment, bounds })
       assert.strictEqual(outcome._tag, "NotStarted")
       assert.include(outcome.message, "E2BIG")
     }))
@@ -107,9 +113,9 @@ describe("what a script gets", () => {
   test("it need not read a record, however long", () =>
     Effect.gen(function* () {
       const directory = yield* makeScripts({ script: "#!/bin/sh\nexec <&-\necho closed\n" })
-      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer())
+      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer)
       const long = makeEvent({ attributes: { long: "x".repeat(5_000_000) } })
-      const outcome = yield* runner.run({ script: `${directory}/script`, event: long, environment: base })
+      const outcome = yield* runner.run({ script: `${directory}/script`, event: long, environment: base, bounds })
       assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 0, message: "" }))
     }))
 })
@@ -201,8 +207,8 @@ describe("interrupting a run", () => {
       const directory = yield* makeScripts({
         script: "#!/bin/sh\nsleep 600 & echo $! $$ > $0.new; mv $0.new $0.pid\nwait\n"
       })
-      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer())
-      const fiber = yield* Effect.fork(runner.run({ script: `${directory}/script`, event, environment: base }))
+      const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer)
+      const fiber = yield* Effect.fork(runner.run({ script: `${directory}/script`, event, environment: base, bounds }))
       const pids = Effect.sync(() => existsSync(`${directory}/script.pid`))
       assert.isTrue(yield* poll(pids, 10_000))
       yield* Fiber.interrupt(fiber)

@@ -1,0 +1,49 @@
+/** What waits for the end of a cooldown: the newest event, and how many older ones it stands for. */
+export interface Held<A> {
+  readonly newest: A
+  readonly coalesced: number
+}
+
+/**
+ * Remembers when each key ran last. `begin` says how many milliseconds a run has to wait (0: it runs now, and its cooldown
+ * begins). `hold` keeps the newest of what has to wait, and says whether it is the first that does. `release` gives what was
+ * held.
+ */
+export interface Cooldown<A> {
+  readonly begin: (key: string, cooldown: number, now: number) => number
+  readonly hold: (key: string, value: A) => boolean
+  readonly release: (key: string) => Held<A> | undefined
+}
+
+export const make = <A>(): Cooldown<A> => {
+  const until = new Map<string, number>()
+  const held = new Map<string, Held<A>>()
+  let sweepAt = 1024
+
+  /** A key is forgotten some time after its cooldown: looking at all of them only when they have doubled is cheap. */
+  const sweep = (now: number) => {
+    if (until.size < sweepAt) return
+    for (const [key, end] of until) if (end <= now && !held.has(key)) until.delete(key)
+    sweepAt = Math.max(1024, until.size * 2)
+  }
+
+  return {
+    begin: (key, cooldown, now) => {
+      const end = until.get(key) ?? 0
+      if (now < end) return end - now
+      sweep(now)
+      until.set(key, now + cooldown)
+      return 0
+    },
+    hold: (key, newest) => {
+      const before = held.get(key)
+      held.set(key, { newest, coalesced: before === undefined ? 0 : before.coalesced + 1 })
+      return before === undefined
+    },
+    release: (key) => {
+      const value = held.get(key)
+      held.delete(key)
+      return value
+    }
+  }
+}

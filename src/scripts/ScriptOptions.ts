@@ -1,0 +1,146 @@
+/**
+ * What an event must have for a script to run: an attribute or label by its key, and a pattern for its value where one is
+ * given.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Condition {
+  readonly key: string
+  readonly pattern?: string
+}
+
+/**
+ * What the comment block at a script's head says: its own bounds in milliseconds (`timeout` 0 is no bound), how often a
+ * failed run is repeated, how long it rests between two runs for one actor, and the conditions that all must hold.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface ScriptOptions {
+  readonly timeout?: number
+  readonly retries?: number
+  readonly cooldown?: number
+  readonly conditions: ReadonlyArray<Condition>
+}
+
+/**
+ * A head that cannot be understood: the line, counted from 1, and what is wrong with it.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Problem {
+  readonly line: number
+  readonly message: string
+}
+
+/**
+ * The options of a script that says nothing.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const none: ScriptOptions = { conditions: [] }
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/**
+ * A duration in milliseconds from `500ms`, `30s`, `10m`, `2h` or `1d`; a bare number is seconds. Nothing where it is none.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const parseDuration = (text: string): number | undefined => {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text)
+  return match === null ? undefined : Number(match[1]) * (units[match[2] ?? "s"] ?? 0)
+}
+
+type Parsed = Omit<ScriptOptions, "conditions"> | Condition | string
+
+const duration = (name: "timeout" | "cooldown", value: string): Parsed => {
+  const parsed = parseDuration(value)
+  return parsed === undefined
+    ? `${name} takes a duration such as 30s, 10m or 500ms, not ${JSON.stringify(value)}`
+    : { [name]: parsed }
+}
+
+const keyed = (name: string, value: string): Parsed => {
+  const at = value.indexOf("=")
+  if (at === 0 || value === "") return `${name} takes KEY or KEY=VALUE, not ${JSON.stringify(value)}`
+  return at === -1 ? { key: value } : { key: value.slice(0, at), pattern: value.slice(at + 1) }
+}
+
+const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
+  timeout: (value) => duration("timeout", value),
+  cooldown: (value) => duration("cooldown", value),
+  retries: (value) =>
+    /^\d{1,4}$/.test(value) ? { retries: Number(value) } : `retries takes a number, not ${JSON.stringify(value)}`,
+  label: (value) => keyed("label", value),
+  attribute: (value) => keyed("attribute", value),
+  image: (value) => ({ key: "image", pattern: value }),
+  name: (value) => ({ key: "name", pattern: value })
+}
+
+const parseToken = (token: string): Parsed => {
+  const at = token.indexOf("=")
+  const parser = Object.hasOwn(parsers, token.slice(0, at)) ? parsers[token.slice(0, at)] : undefined
+  return parser === undefined
+    ? `${JSON.stringify(token)} is no option; known are ${Object.keys(parsers)
+        .map((name) => `${name}=`)
+        .join(", ")}`
+    : parser(token.slice(at + 1))
+}
+
+/**
+ * Reads the options in a script's head: `# des: NAME=VALUE …` in any line of the comment block that it begins with, values
+ * with blanks in double quotes. What is unknown or malformed is a problem, since a script that runs with other bounds than
+ * it asks for is worse than one that does not run.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const parse = (head: string): ScriptOptions | Problem => {
+  let options: Omit<ScriptOptions, "conditions"> = {}
+  const conditions: Array<Condition> = []
+  for (const [index, line] of head.split("\n").entries()) {
+    if (!/^\s*(?:#|$)/.test(line)) break
+    const text = /^#\s*des:(.*)$/.exec(line.trimEnd())?.[1]
+    if (text === undefined) continue
+    if ((text.match(/"/g)?.length ?? 0) % 2 === 1) return { line: index + 1, message: "a double quote has no end" }
+    for (const token of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
+      const parsed = parseToken(token.replaceAll('"', ""))
+      if (typeof parsed === "string") return { line: index + 1, message: parsed }
+      if ("key" in parsed) conditions.push(parsed)
+      else options = { ...options, ...parsed }
+    }
+  }
+  return { ...options, conditions }
+}
+
+/** Whether a text fits a pattern in which `*` stands for anything. No expression: a stranger writes the text, however long. */
+const fits = (text: string, pattern: string): boolean => {
+  const [first = "", ...rest] = pattern.split("*")
+  const last = rest.pop()
+  if (last === undefined) return text === first
+  if (!text.startsWith(first)) return false
+  let at = first.length
+  for (const part of rest) {
+    const found = text.indexOf(part, at)
+    if (found === -1) return false
+    at = found + part.length
+  }
+  return text.length - last.length >= at && text.endsWith(last)
+}
+
+/**
+ * Whether a script with these options runs for an event with these attributes.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const matches = (options: ScriptOptions, attributes: Readonly<Record<string, string>>): boolean =>
+  options.conditions.every(({ key, pattern }) => {
+    const value = Object.hasOwn(attributes, key) ? attributes[key] : undefined
+    return value !== undefined && (pattern === undefined || fits(value, pattern))
+  })

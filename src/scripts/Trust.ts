@@ -1,0 +1,166 @@
+import { lstatSync, readlinkSync, type Stats } from "node:fs"
+import { dirname, resolve } from "node:path"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+
+/**
+ * Somebody else could change what des would run: names the path, why it is not trusted, and the command that mends it.
+ *
+ * @since 1.0.0
+ * @category errors
+ */
+export class UntrustedError extends Schema.TaggedError<UntrustedError>()("UntrustedError", {
+  reason: Schema.Literal("Owner", "GroupWritable", "WorldWritable", "Link", "Unreadable"),
+  path: Schema.String,
+  detail: Schema.String,
+  mend: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path} ${this.detail}; ${this.mend}`
+  }
+}
+
+/**
+ * Whether a path may be run: `check` looks at the file, each directory above it, and where links on the way lead. With
+ * every directory trusted nobody else can put another file there, so that a check holds until the file runs.
+ *
+ * @since 1.0.0
+ * @category services
+ */
+export class Trust extends Context.Tag("des/Trust")<
+  Trust,
+  { readonly check: (path: string) => Effect.Effect<void, UntrustedError> }
+>() {}
+
+/** Who may own what des runs, beside root: des itself. `gid` is des's primary group. */
+interface Self {
+  readonly uid: number
+  readonly gid: number
+}
+
+const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
+
+/** As many as Linux follows (path_resolution(7)). */
+const mostLinks = 40
+
+const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): UntrustedError | undefined => {
+  if (info.uid !== 0 && info.uid !== self.uid) {
+    return new UntrustedError({
+      reason: "Owner",
+      path,
+      detail: `belongs to user ${info.uid}, who could change it`,
+      mend: `chown ${self.uid === 0 ? "root" : self.uid} ${quote(path)} mends it`
+    })
+  }
+  const sticky = info.isDirectory() && (info.mode & 0o1000) !== 0
+  if (sticky && stickyAllowed) return undefined
+  if ((info.mode & 0o002) !== 0) {
+    return new UntrustedError({
+      reason: "WorldWritable",
+      path,
+      detail: "can be written by everybody",
+      mend: `chmod o-w ${quote(path)} mends it`
+    })
+  }
+  const ownGroup = info.gid === 0 || (self.uid !== 0 && info.gid === self.gid)
+  if ((info.mode & 0o020) !== 0 && !ownGroup) {
+    return new UntrustedError({
+      reason: "GroupWritable",
+      path,
+      detail: `can be written by group ${info.gid}`,
+      mend: `chmod g-w ${quote(path)} mends it`
+    })
+  }
+  return undefined
+}
+
+const unreadable = (path: string, cause: unknown) =>
+  new UntrustedError({
+    reason: "Unreadable",
+    path,
+    detail: `cannot be looked at (${cause instanceof Error ? cause.message : String(cause)})`,
+    mend: "nothing unknown is run"
+  })
+
+/**
+ * Follows a path as the kernel does, and judges everything that it passes. `stickyAllowed` says of a directory's real path
+ * whether it may be one that everybody writes to and nobody can replace a file in.
+ */
+const walk = (
+  path: string,
+  self: Self,
+  stickyAllowed: (real: string) => boolean
+): { readonly real: string; readonly problem: UntrustedError | undefined } => {
+  let real = "/"
+  let problem = judge("/", lstatSync("/"), self, true)
+  let links = 0
+  let parentSticky = false
+  const rest = resolve(path).split("/").reverse()
+  for (let name = rest.pop(); name !== undefined && problem === undefined; name = rest.pop()) {
+    if (name === "" || name === ".") continue
+    if (name === "..") {
+      real = dirname(real)
+      continue
+    }
+    const next = real === "/" ? `/${name}` : `${real}/${name}`
+    const info = lstatSync(next)
+    if (info.isSymbolicLink()) {
+      // Where only the sticky bit protects a directory, anybody can have made the link.
+      if (parentSticky && info.uid !== 0 && info.uid !== self.uid) {
+        problem = new UntrustedError({
+          reason: "Link",
+          path: next,
+          detail: `is a link of user ${info.uid}`,
+          mend: `rm ${quote(next)} and a link of root's mend it`
+        })
+      }
+      if (++links > mostLinks) problem = unreadable(next, "too many links")
+      const target = readlinkSync(next)
+      if (target.startsWith("/")) real = "/"
+      rest.push(...target.split("/").reverse())
+      continue
+    }
+    problem = judge(next, info, self, stickyAllowed(next))
+    parentSticky = info.isDirectory() && (info.mode & 0o1000) !== 0
+    real = next
+  }
+  return { real, problem }
+}
+
+const check = (path: string, directory: string, self: Self): UntrustedError | undefined => {
+  const root = walk(directory, self, () => true)
+  if (root.problem !== undefined) return root.problem
+  // Above the script directory a sticky one such as /tmp is usual; in it, it would be a place for everybody's scripts.
+  return walk(path, self, (real) => real !== root.real && !real.startsWith(`${root.real}/`)).problem
+}
+
+/**
+ * Trusts what belongs to root or to des's own user and can be written by no one else. Write permission for root's group is
+ * allowed, and where des is not root that of its own primary group; so is a sticky directory above the script directory.
+ *
+ * The look is one step of a few system calls, without other work in between.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer = (options: { readonly directory: string }): Layer.Layer<Trust> =>
+  Layer.sync(Trust, () => {
+    const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+    return {
+      check: (path) =>
+        Effect.try({
+          try: () => check(path, options.directory, self),
+          catch: (cause) => unreadable(path, cause)
+        }).pipe(Effect.flatMap((problem) => (problem === undefined ? Effect.void : problem)))
+    }
+  })
+
+/**
+ * Trusts everything, as the original did.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerInsecure: Layer.Layer<Trust> = Layer.succeed(Trust, { check: () => Effect.void })
