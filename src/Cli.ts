@@ -8,13 +8,13 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Config from "effect/Config"
-import type * as Console from "effect/Console"
+import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import packageJson from "../package.json" with { type: "json" }
-import { normalise } from "./cli/Arguments.ts"
+import * as Arguments from "./cli/Arguments.ts"
 import * as Scaffold from "./cli/Scaffold.ts"
 import * as Des from "./Des.ts"
 import * as Endpoint from "./docker/Endpoint.ts"
@@ -75,10 +75,7 @@ const options = {
     Options.withAlias("d"),
     Options.withPseudoName("DIR"),
     Options.withDescription("the script directory: DIR/TYPE/ACTION runs for each event (default /etc/docker/events.d)"),
-    Options.withDefault("/etc/docker/events.d"),
-    Options.mapEffect((directory) =>
-      directory === "" ? Effect.fail(invalid("-d: the script directory has an empty name")) : Effect.succeed(directory)
-    )
+    Options.withDefault("/etc/docker/events.d")
   ),
   from: Options.text("from").pipe(
     Options.withPseudoName("FILE"),
@@ -227,7 +224,7 @@ const command = (hurry: Effect.Effect<void>) =>
 /** The CLI library writes colours whatever it writes to, and an empty line after all. */
 const plainWhereNoTerminal = (console: Console.Console): Console.Console => {
   const tidy = (stream: NodeJS.WriteStream) => (text: unknown) => {
-    const coloured = stream.isTTY && process.env["NO_COLOR"] === undefined
+    const coloured = stream.isTTY && !process.env["NO_COLOR"]
     return (coloured ? String(text) : stripVTControlCharacters(String(text))).trimEnd()
   }
   return {
@@ -242,12 +239,11 @@ const plainWhereNoTerminal = (console: Console.Console): Console.Console => {
  * error. Results go to stdout, logs and errors to stderr. When `hurry` ends, a stop waits for no script any more.
  */
 export const run = (argv: ReadonlyArray<string>, hurry: Effect.Effect<void>) =>
-  Effect.consoleWith((console) =>
-    Command.run(command(hurry), { name: "des", version: packageJson.version })([
-      "node",
-      "des",
-      ...normalise(argv)
-    ]).pipe(
+  Effect.consoleWith((console) => {
+    const parsed = Arguments.parse(argv)
+    if ("problem" in parsed) return Effect.as(Console.error(`${parsed.problem}; des --help shows the options`), 2)
+    const main = Command.run(command(hurry), { name: "des", version: packageJson.version })
+    return main(["node", "des", ...parsed.arguments]).pipe(
       Effect.as(0),
       Effect.catchTag("Failed", ({ code }) => Effect.succeed(code)),
       // The library has printed what is wrong.
@@ -255,4 +251,4 @@ export const run = (argv: ReadonlyArray<string>, hurry: Effect.Effect<void>) =>
       Effect.withConsole(plainWhereNoTerminal(console)),
       Effect.provide(CliConfig.layer({ isCaseSensitive: true }))
     )
-  )
+  })

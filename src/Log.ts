@@ -47,8 +47,14 @@ const longest = 16_384
 const shorten = (text: string): string =>
   text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length - longest} more characters)`
 
-const messageOf = (message: unknown): string =>
-  shorten((Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" "))
+const text = (message: unknown): string =>
+  (Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" ")
+
+/** What is said, and why where a cause is given: one text, of bounded length, in every format. */
+const messageOf = ({ cause, message }: Logger.Logger.Options<unknown>): string =>
+  shorten(
+    Cause.isEmpty(cause) ? text(message) : `${text(message)} ${Cause.pretty(cause, { renderErrorCause: true })}`.trim()
+  )
 
 const levelNames: Readonly<Record<string, string>> = { WARN: "WARNING", FATAL: "CRITICAL" }
 
@@ -59,17 +65,22 @@ const asctime = (date: Date): string =>
   `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ` +
   `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())},${pad(date.getMilliseconds(), 3)}`
 
-const textLogger = Logger.make<unknown, string>(({ cause, date, logLevel, message }) => {
-  const reason = Cause.isEmpty(cause) ? "" : ` ${Cause.pretty(cause, { renderErrorCause: true })}`
-  const level = levelNames[logLevel.label] ?? logLevel.label
-  return `${asctime(date)} - docker-event-script - ${level} - ${messageOf(message)}${reason}`
-})
+const textLogger = Logger.make<unknown, string>(
+  ({ date, logLevel, message }) =>
+    `${asctime(date)} - docker-event-script - ${levelNames[logLevel.label] ?? logLevel.label} - ${message}`
+)
 
 const loggers: Readonly<Record<LogFormat, Logger.Logger<unknown, string>>> = {
   text: textLogger,
-  logfmt: Logger.mapInput(Logger.logfmtLogger, messageOf),
-  json: Logger.mapInput(Logger.jsonLogger, messageOf)
+  logfmt: Logger.logfmtLogger,
+  json: Logger.jsonLogger
 }
+
+const bounded = Logger.mapInputOptions((options: Logger.Logger.Options<unknown>) => ({
+  ...options,
+  message: messageOf(options),
+  cause: Cause.empty
+}))
 
 /**
  * Writes logs to stderr, one line each, escaped. `verbose` adds DEBUG lines; without it the level stays as it is.
@@ -77,8 +88,11 @@ const loggers: Readonly<Record<LogFormat, Logger.Logger<unknown, string>>> = {
  * @since 1.0.0
  * @category layers
  */
-export const layer = (options: { readonly format: LogFormat; readonly verbose: boolean }): Layer.Layer<never> =>
-  Layer.merge(
-    Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.map(loggers[options.format], escape))),
-    options.verbose ? Logger.minimumLogLevel(LogLevel.Debug) : Layer.empty
+export const layer = (options: { readonly format: LogFormat; readonly verbose: boolean }): Layer.Layer<never> => {
+  const logger = Logger.replace(
+    Logger.defaultLogger,
+    Logger.withConsoleError(Logger.map(bounded(loggers[options.format]), escape))
   )
+  // One in the other: merged layers are built, and undone, beside each other, and the logger would outlive its scope.
+  return options.verbose ? Layer.provideMerge(logger, Logger.minimumLogLevel(LogLevel.Debug)) : logger
+}

@@ -1,33 +1,53 @@
-/** One-letter flags, as the original has them: alone, and with a value. */
-const switches = new Set(["h", "c", "v"])
-const valued = new Set(["e", "d"])
+import { parseArgs } from "node:util"
 
-/** `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR` and `--from=FILE` as separate arguments; what is none of these stays as it is. */
-const expand = (argument: string): ReadonlyArray<string> => {
-  const long = /^(--[a-z-]+)=(.*)$/s.exec(argument)
-  if (long !== null) return long.slice(1)
-  if (!/^-[A-Za-z]./.test(argument)) return [argument]
-  const expanded: Array<string> = []
-  for (let at = 1; at < argument.length; at++) {
-    const letter = argument[at] ?? ""
-    if (valued.has(letter)) {
-      const value = argument.slice(at + 1).replace(/^=/, "")
-      return value === "" ? [...expanded, `-${letter}`] : [...expanded, `-${letter}`, value]
-    }
-    if (!switches.has(letter)) return [argument]
-    expanded.push(`-${letter}`)
-  }
-  return expanded
-}
+/** The command line in its one plain spelling, or what is wrong with it. */
+export type Parsed = { readonly arguments: ReadonlyArray<string> } | { readonly problem: string }
+
+/** Every option, and which take a value: spelling is settled here, meaning in Cli.ts. */
+const options = {
+  create: { type: "boolean", short: "c" },
+  directory: { type: "string", short: "d" },
+  endpoint: { type: "string", short: "e" },
+  verbose: { type: "boolean", short: "v" },
+  from: { type: "string" },
+  env: { type: "string", multiple: true },
+  jobs: { type: "string" },
+  timeout: { type: "string" },
+  grace: { type: "string" },
+  retries: { type: "string" },
+  cooldown: { type: "string" },
+  drain: { type: "string" },
+  "insecure-scripts": { type: "boolean" },
+  "log-format": { type: "string" },
+  "log-level": { type: "string" },
+  completions: { type: "string" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" }
+} as const
+
+/** `-d=DIR` is `-dDIR`, which a value that begins with `=` is to Unix tools. */
+const unattached = (argument: string): string => argument.replace(/^(-[cvh]*[de])=/, "$1")
 
 /**
- * The command line with every spelling of short flags that Unix tools take brought to one. A request for the version or
- * for help stands above everything beside it.
+ * Reads the command line as Unix tools do: `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR`, `--from=FILE`; of an option that is given
+ * twice the last one counts. A request for the version or for help stands above everything beside it.
  */
-export const normalise = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const end = argv.indexOf("--")
-  const options = (end === -1 ? argv : argv.slice(0, end)).flatMap(expand)
-  if (options.includes("--version")) return ["--version"]
-  if (options.includes("-h") || options.includes("--help")) return ["--help"]
-  return end === -1 ? options : [...options, ...argv.slice(end)]
+export const parse = (argv: ReadonlyArray<string>): Parsed => {
+  const args = argv.map(unattached)
+  const asked = parseArgs({ args, options, strict: false }).values
+  if (asked.version === true) return { arguments: ["--version"] }
+  if (asked.help === true) return { arguments: ["--help"] }
+  try {
+    const { values } = parseArgs({ args, options })
+    const empty = Object.entries(values).find(([, value]) => [value].flat().includes(""))
+    if (empty !== undefined) return { problem: `Option '--${empty[0]}' has an empty value` }
+    return {
+      arguments: Object.entries(values).flatMap(([name, value]) =>
+        [value].flat().flatMap((one) => (typeof one === "string" ? [`--${name}`, one] : [`--${name}`]))
+      )
+    }
+  } catch (error) {
+    // Only the first sentence is about the argument.
+    return { problem: error instanceof Error ? (error.message.split(/\. /)[0] ?? "") : String(error) }
+  }
 }

@@ -16,8 +16,9 @@ export const runMain = (program: (hurry: Effect.Effect<void>) => Effect.Effect<n
 
   const run = Runtime.makeRunMain(({ fiber }) => {
     const onSignal = (signal: "SIGINT" | "SIGTERM") => {
-      if (received !== undefined) Deferred.unsafeDone(hurry, Effect.void)
-      received ??= signal
+      // Interrupting a fiber again cuts its waiting for what it interrupted, and scripts would be left behind.
+      if (received !== undefined) return Deferred.unsafeDone(hurry, Effect.void)
+      received = signal
       fiber.unsafeInterruptAsFork(fiber.id())
     }
     process.on("SIGINT", onSignal)

@@ -91,7 +91,7 @@ export const create = Effect.fn("Scaffold.create")(function* (directory: string)
   }
   yield* Effect.logInfo(`Creating template script directory at ${directory}`)
   const parent = path.dirname(directory)
-  yield* Effect.mapError(fileSystem.makeDirectory(parent, { recursive: true }), notWritable(parent))
+  yield* Effect.mapError(fileSystem.makeDirectory(parent, { recursive: true, mode: 0o755 }), notWritable(parent))
   yield* makeDirectory(directory)
   yield* Effect.gen(function* () {
     for (const type of new Set(entries.map((entry) => entry.type))) yield* makeDirectory(path.join(directory, type))

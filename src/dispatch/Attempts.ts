@@ -1,3 +1,4 @@
+import { constants } from "node:os"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -18,16 +19,22 @@ export interface Due {
   readonly coalesced: number
 }
 
+const signalNumber = (signal: string): number =>
+  Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0
+
+/**
+ * In the original's words, which log scrapers match. It gave the negative number of a signal; timeout(1) and the shell have
+ * 124 and 127 for what took too long and what could not be started.
+ */
 const describeFailure = (outcome: Outcome): Option.Option<string> =>
   Outcome.$match(outcome, {
     Exited: ({ code, message }) =>
       code === 0 ? Option.none() : Option.some(`Failed! Exit=${code} Message=${JSON.stringify(message)}`),
-    Killed: ({ message, signal }) => Option.some(`Failed! Signal=${signal} Message=${JSON.stringify(message)}`),
+    Killed: ({ message, signal }) =>
+      Option.some(`Failed! Exit=${-signalNumber(signal)} Signal=${signal} Message=${JSON.stringify(message)}`),
     TimedOut: ({ after, message }) =>
-      Option.some(
-        `Failed! It took longer than ${Duration.format(after)} and was ended. Message=${JSON.stringify(message)}`
-      ),
-    NotStarted: ({ message }) => Option.some(`Failed! It could not be started: ${message}`)
+      Option.some(`Failed! Exit=124 TimedOut=${Duration.toSeconds(after)}s Message=${JSON.stringify(message)}`),
+    NotStarted: ({ message }) => Option.some(`Failed! Exit=127 NotStarted Message=${JSON.stringify(message)}`)
   })
 
 /** The stack's limit of this process, which bounds the environment of what it starts. Only Linux says it. */

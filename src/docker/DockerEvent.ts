@@ -13,7 +13,6 @@ const isAttributes = (input: unknown): input is Readonly<Record<string, string>>
  * schema, since a feed decodes this for every event and labels can be many.
  */
 const Attributes = Schema.declare(isAttributes, {
-  identifier: "Attributes",
   description: "an object whose values are strings"
 })
 
@@ -46,16 +45,16 @@ export const DockerEvent = Schema.Struct({
   record: Schema.String
 }).annotations({ identifier: "DockerEvent" })
 
+const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
+
 // The engine leaves out what is empty (Go's omitempty), and podman may send null for empty maps.
 const Wire = Schema.Struct({
   Type: Schema.NonEmptyString,
   Action: Schema.NonEmptyString,
-  Actor: Schema.optional(
-    Schema.Struct({ ID: Schema.optional(Schema.String), Attributes: Schema.optional(Schema.NullOr(Attributes)) })
-  ),
-  scope: Schema.optional(Schema.String),
-  time: Schema.optional(Schema.Number),
-  timeNano: Schema.optional(Schema.Number.pipe(Schema.filter(Number.isInteger, { description: "an integer" })))
+  Actor: optional(Schema.Struct({ ID: optional(Schema.String), Attributes: optional(Schema.NullOr(Attributes)) })),
+  scope: optional(Schema.String),
+  time: optional(Schema.Number),
+  timeNano: optional(Schema.Number.pipe(Schema.filter(Number.isInteger, { description: "an integer" })))
 })
 
 const decodeWire = ParseResult.decodeUnknownEither(Wire)

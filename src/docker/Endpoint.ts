@@ -44,12 +44,12 @@ const parseTcp = (address: string): Either.Either<Endpoint, string> => {
   if (url === undefined) return Either.left("has no valid host and port")
   if (url.username !== "" || url.password !== "") return Either.left("must not hold a user or a password")
   if (url.search !== "" || url.hash !== "") return Either.left("must not hold a query or a fragment")
-  // URL drops ":80", which is the default port of http and not of an engine.
-  const explicit = /^[^/]*:(\d+)(?:\/|$)/.exec(address)?.[1]
+  // URL drops its scheme's default port, which is none of an engine's; the other scheme keeps it.
+  const port = url.port || new URL(`https://${address}`).port
   return Either.right({
     _tag: "Tcp",
     host: url.hostname,
-    port: explicit === undefined ? defaultTcpPort : Number(explicit),
+    port: port === "" ? defaultTcpPort : Number(port),
     basePath: url.pathname.replace(/\/+$/, "")
   })
 }

@@ -96,6 +96,8 @@ const make = (endpoint: Endpoint.Endpoint) =>
 
     const refused = (response: HttpClientResponse.HttpClientResponse) =>
       response.text.pipe(
+        // What answers may never end its answer.
+        Effect.timeout(patience),
         Effect.orElseSucceed(() => ""),
         Effect.flatMap((body) => {
           const said = decodeErrorBody(body)

@@ -1,5 +1,6 @@
 import type { PlatformError } from "@effect/platform/Error"
 import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -43,7 +44,7 @@ export class EventFeed extends Context.Tag("des/EventFeed")<
 
 const explain = (error: ParseResult.ParseError): string =>
   ParseResult.ArrayFormatter.formatErrorSync(error)
-    .map(({ message, path }) => (path.length === 0 ? message : `${path.join(".")} ${message}`))
+    .map(({ message, path }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`))
     .join("; ")
 
 /** application/json-seq puts this before every record (RFC 7464). */
@@ -82,6 +83,8 @@ export const decodeRecords =
 
 const firstDelay = Duration.millis(500)
 const longestDelay = Duration.seconds(30)
+/** A feed that was open this many milliseconds counts as a success, after which the delays begin anew. */
+const lasting = 5000
 
 /** Doubles with every failure in a row, and is spread so that many watchers do not come back at the same moment. */
 const backoff = (failures: number) =>
@@ -94,15 +97,19 @@ const watch = (engine: Engine["Type"]): Stream.Stream<DockerEvent.DockerEvent> =
     const name = Endpoint.format(engine.endpoint)
     let failures = 0
     let lastSaid = ""
+    let connectedAt = Number.POSITIVE_INFINITY
 
-    const connected = Effect.suspend(() => {
-      failures = 0
+    const connected = Effect.gen(function* () {
+      connectedAt = yield* Clock.currentTimeMillis
       lastSaid = ""
-      return Effect.logInfo(`watching ${name} for container events`)
+      yield* Effect.logInfo(`watching ${name} for container events`)
     })
 
     const wait = (error: EngineError) =>
       Effect.gen(function* () {
+        // What opens a feed and ends it at once, as a broken proxy does, is no engine that came back.
+        if ((yield* Clock.currentTimeMillis) - connectedAt >= lasting) failures = 0
+        connectedAt = Number.POSITIVE_INFINITY
         const delay = yield* backoff(failures++)
         // One line a change, not one a try.
         if (error.message !== lastSaid) {

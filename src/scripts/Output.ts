@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder"
 
-/** Bounds of what is logged of a run's output, in bytes: of one line, and of all. */
+/** Bounds of what is logged of a run's output: of one line, and of all, in bytes. */
 export interface OutputLimits {
   readonly line: number
   readonly run: number
@@ -8,11 +8,14 @@ export interface OutputLimits {
 
 export const defaultLimits: OutputLimits = { line: 8192, run: 1_048_576 }
 
-/** What both streams of one run may still log. */
+/** What both streams of one run may still log, and how many bytes were not logged. */
 export interface Budget {
   left: number
   dropped: number
 }
+
+/** A line in the log is longer than what the script wrote: a million empty lines are no small output. */
+const lineHead = 64
 
 /**
  * Turns the chunks of one output stream into lines, in memory that does not grow with the output: a line is cut at the
@@ -27,36 +30,43 @@ export const makeLines = (
   // What the current line has beyond the limit, in UTF-16 units.
   let beyond = 0
 
-  const take = (): string => {
-    const text = beyond === 0 ? line : `${line}… (${beyond} more characters)`
-    line = ""
-    beyond = 0
-    return text.endsWith("\r") ? text.slice(0, -1) : text
-  }
-
   const append = (text: string): void => {
     const fits = text.slice(0, limits.line - line.length)
     line += fits
     beyond += text.length - fits.length
   }
 
+  /** The current line, where the budget has room for it; then the next one begins. */
+  const take = (): Array<string> => {
+    const text = beyond === 0 ? line : `${line}… (${beyond} more characters)`
+    const bytes = Buffer.byteLength(line) + beyond
+    line = ""
+    beyond = 0
+    if (budget.left <= 0) {
+      budget.dropped += bytes + 1
+      return []
+    }
+    budget.left -= bytes + lineHead
+    return [text.endsWith("\r") ? text.slice(0, -1) : text]
+  }
+
   return {
     push: (chunk) => {
-      const allowed = chunk.subarray(0, budget.left)
-      budget.left -= allowed.length
-      budget.dropped += chunk.length - allowed.length
-      if (allowed.length === 0) return []
-      const [first = "", ...rest] = decoder.write(allowed).split("\n")
+      if (budget.left <= 0 && line === "") {
+        budget.dropped += chunk.length
+        return []
+      }
+      const [first = "", ...rest] = decoder.write(chunk).split("\n")
       append(first)
-      return rest.map((next) => {
-        const text = take()
+      return rest.flatMap((next) => {
+        const taken = take()
         append(next)
-        return text
+        return taken
       })
     },
     end: () => {
       append(decoder.end())
-      return line === "" ? [] : [take()]
+      return line === "" ? [] : take()
     }
   }
 }
