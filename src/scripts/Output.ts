@@ -39,8 +39,9 @@ export const makeLines = (
   /** The current line, where the budget has room for it; then the next one begins. */
   const take = (): Array<string> => {
     const text = beyond === 0 ? line : `${line}… (${beyond} more characters)`
-    const bytes = Buffer.byteLength(line) + beyond
+    const bytes = Buffer.byteLength(line)
     line = ""
+    budget.dropped += beyond
     beyond = 0
     if (budget.left <= 0) {
       budget.dropped += bytes + 1

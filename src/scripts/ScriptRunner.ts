@@ -176,9 +176,7 @@ const execute = (
     if (Option.isNone(exit)) yield* end(script, run.bounds.grace)
     yield* Fiber.join(output).pipe(Effect.timeoutOption(lingering), Effect.zipRight(Fiber.interrupt(output)))
     if (budget.dropped > 0) {
-      yield* Effect.logWarning(
-        `${run.script}: wrote more than ${Output.defaultLimits.run} bytes; ${budget.dropped} more were not logged`
-      )
+      yield* Effect.logWarning(`${run.script}: ${budget.dropped} bytes of its output were not logged`)
     }
     if (Option.isNone(exit)) return Outcome.TimedOut({ after: timeout, message })
     return Either.match(exit.value, {

@@ -41,8 +41,8 @@ export interface Program {
   readonly ended: Effect.Effect<Ended>
   /** Waits until a check holds; that it does not in time, or that the program ends before, is a defect. */
   readonly until: (what: string, check: () => boolean) => Effect.Effect<void>
-  /** Waits until stderr has this text. */
-  readonly said: (text: string) => Effect.Effect<void>
+  /** Waits until stderr has this text, so many times where that is given. */
+  readonly said: (text: string, times?: number) => Effect.Effect<void>
 }
 
 const patience = 20_000
@@ -122,7 +122,7 @@ export const start = (
         }))
       ),
       until,
-      said: (text) => until(text, () => output.stderr.includes(text))
+      said: (text, times = 1) => until(text, () => output.stderr.split(text).length > times)
     }
   })
 

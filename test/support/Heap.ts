@@ -1,0 +1,10 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+
+/** How many bytes are in use after everything that nobody holds any more is gone. */
+export const heapInUse = (): number => {
+  setFlagsFromString("--expose_gc")
+  const collect: () => void = runInNewContext("gc")
+  collect()
+  return process.memoryUsage().heapUsed
+}
