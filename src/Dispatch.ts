@@ -104,25 +104,21 @@ const make = (options: DispatchOptions) =>
           const key = `${due.script.path} ${actorOf(due.event)}`
           const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
           if (wait === 0) return yield* runGuarded(due)
-          if (cooldowns.hold(key, due)) {
-            yield* order.fork(
-              Effect.zipRight(
-                Effect.sleep(wait),
-                Effect.suspend(() => runHeld(key))
-              )
-            )
-          }
+          if (cooldowns.hold(key, due)) yield* order.fork(runHeldAfter(wait, key))
         })
 
-      const runHeld = (key: string) => {
-        const held = cooldowns.release(key)
-        if (held === undefined) return Effect.void
-        const { newest } = held
-        return order.submit(
-          actorOf(newest.event),
-          runCooled({ ...newest, coalesced: newest.coalesced + held.coalesced })
-        )
-      }
+      const runHeldAfter = (wait: number, key: string) =>
+        Effect.gen(function* () {
+          yield* Effect.raceFirst(Effect.sleep(wait), Deferred.await(stopping))
+          const held = cooldowns.release(key)
+          if (held === undefined) return
+          if (yield* Deferred.isDone(stopping)) return yield* skip
+          const { newest } = held
+          yield* order.submit(
+            actorOf(newest.event),
+            runCooled({ ...newest, coalesced: newest.coalesced + held.coalesced })
+          )
+        })
 
       const runEvent = Effect.fn("Dispatch.runEvent")(function* ({ event, scripts }: Accepted) {
         yield* Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)

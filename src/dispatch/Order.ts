@@ -31,17 +31,16 @@ export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
         Effect.catchAllCause(work, (cause) => Effect.logError("des failed to run a script", cause)),
         () => {
           const next = busy.get(key)?.shift()
-          return next === undefined ? Effect.void : Effect.zipRight(room.release(1), runAll(key, next))
+          if (next !== undefined) return Effect.zipRight(room.release(1), runAll(key, next))
+          // In the same step as the look: work that is submitted from now on begins anew.
+          busy.delete(key)
+          return Effect.void
         }
       )
 
     const begin = (key: string, work: Effect.Effect<void>) => {
       busy.set(key, [])
-      const done = Effect.suspend(() => {
-        busy.delete(key)
-        return free.release(1)
-      })
-      return FiberSet.run(fibers, Effect.ensuring(runAll(key, work), done))
+      return FiberSet.run(fibers, Effect.ensuring(runAll(key, work), free.release(1)))
     }
 
     const submit = (key: string, work: Effect.Effect<void>): Effect.Effect<void> =>
