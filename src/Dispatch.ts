@@ -76,74 +76,113 @@ const make = (options: DispatchOptions) =>
       const stopping = yield* Deferred.make<void>()
       const cooldowns = Cooldown.make<Attempts.Due>()
       const guard = LoopGuard.make()
-      let skipped = 0
+      const jobs = options.jobs ?? 1
+      // What was taken from the journal or is held by a cooldown, and has not run to its end.
+      let unfinished = 0
 
-      const skip = Effect.sync(() => {
-        skipped++
-      })
+      /** Settles one unfinished piece of work, unless a stop cut it off. */
+      const settling = (work: Effect.Effect<boolean>): Effect.Effect<void> =>
+        work.pipe(
+          Effect.onExit((exit) =>
+            Effect.sync(() => {
+              const ended = Exit.isSuccess(exit) ? exit.value : !Exit.isInterrupted(exit)
+              if (ended) unfinished--
+            })
+          ),
+          Effect.asVoid
+        )
+
+      const sleepUnlessStopping = (milliseconds: number) =>
+        Effect.zipRight(
+          Effect.raceFirst(Effect.sleep(milliseconds), Deferred.await(stopping)),
+          Effect.negate(Deferred.isDone(stopping))
+        )
+
+      /** With one job nothing else runs in a rest, so that a loop over ever new actors is seen too. */
+      const guardKey = ({ event, script }: Attempts.Due) =>
+        jobs === 1 ? script.path : `${script.path} ${actorOf(event)}`
 
       const runGuarded = (due: Attempts.Due) =>
         Effect.gen(function* () {
-          const key = `${due.script.path} ${actorOf(due.event)}`
-          const generation = guard.generation(key, timeOf(due.event))
-          if (generation > LoopGuard.longest) {
-            return yield* Effect.logError(
-              `Script ${due.script.path} is not run for ${describeEvent(due.event)} of ${due.event.Actor.ID}: each of its last ${LoopGuard.longest} runs brought about the next such event, so it runs in a loop. Let it act on another event, or give it a cooldown`
+          const key = guardKey(due)
+          const rest = guard.judge(key, timeOf(due.event))
+          if (rest === "loop") {
+            yield* Effect.logError(
+              `Script ${due.script.path} is not run for ${describeEvent(due.event)} of ${due.event.Actor.ID}: such events came from each of its last runs and none while it was at rest, so it brings them about itself and would run for ever. Let it act on another event, or give it a cooldown`
             )
+            return true
           }
+          if (rest > 0 && !(yield* sleepUnlessStopping(rest))) return false
           const from = yield* Clock.currentTimeMillis
-          yield* runAttempts(due, stopping)
-          guard.ran(key, { from, to: yield* Clock.currentTimeMillis, generation })
+          const ended = yield* runAttempts(due, stopping)
+          guard.ran(key, { rest, from, to: yield* Clock.currentTimeMillis })
+          return ended
         })
 
-      /** Runs a script now, or keeps its event until the cooldown is over. */
-      const runCooled = (due: Attempts.Due): Effect.Effect<void> =>
+      /** Runs a script now, or keeps its event until the cooldown is over. Which of the two it was does not matter: true. */
+      const runCooled = (due: Attempts.Due): Effect.Effect<boolean> =>
         Effect.gen(function* () {
           const cooldown = due.script.options.cooldown ?? Duration.toMillis(options.cooldown ?? 0)
           if (cooldown === 0) return yield* runGuarded(due)
-          const key = `${due.script.path} ${actorOf(due.event)}`
+          const actor = actorOf(due.event)
+          const key = `${due.script.path} ${actor}`
           const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
-          if (wait === 0) return yield* runGuarded(due)
-          if (cooldowns.hold(key, due)) yield* order.fork(runHeldAfter(wait, key))
+          if (wait === 0) {
+            // What was held is older: its turn came, but this event stood before it in the actor's order.
+            const held = cooldowns.release(key)
+            const coalesced = due.coalesced + (held === undefined ? 0 : held.coalesced + 1)
+            return yield* runAttempts({ ...due, coalesced }, stopping)
+          }
+          if (cooldowns.hold(key, due, due.coalesced)) {
+            unfinished++
+            yield* order.fork(
+              Effect.whenEffect(
+                Effect.suspend(() => order.submit(actor, settling(runHeld(key)))),
+                sleepUnlessStopping(wait)
+              )
+            )
+          }
+          return true
         })
 
-      const runHeldAfter = (wait: number, key: string) =>
+      const runHeld = (key: string): Effect.Effect<boolean> =>
         Effect.gen(function* () {
-          yield* Effect.raceFirst(Effect.sleep(wait), Deferred.await(stopping))
+          if (yield* Deferred.isDone(stopping)) return false
           const held = cooldowns.release(key)
-          if (held === undefined) return
-          if (yield* Deferred.isDone(stopping)) return yield* skip
-          const { newest } = held
-          yield* order.submit(
-            actorOf(newest.event),
-            runCooled({ ...newest, coalesced: newest.coalesced + held.coalesced })
-          )
+          return held === undefined || (yield* runCooled({ ...held.newest, coalesced: held.coalesced }))
         })
 
+      /** Whether all its scripts came to their end. */
       const runEvent = Effect.fn("Dispatch.runEvent")(function* ({ event, scripts }: Accepted) {
         yield* Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
         for (const script of scripts) {
-          if (yield* Deferred.isDone(stopping)) return yield* skip
-          yield* runCooled({ script, event, coalesced: 0 })
+          if (yield* Deferred.isDone(stopping)) return false
+          if (!(yield* runCooled({ script, event, coalesced: 0 }))) return false
         }
         yield* Effect.logDebug(`Finished handling ${describeEvent(event)}`)
+        return true
       })
 
       const next = Effect.flatMap(
         journal.take,
         Option.match({
           onNone: () => Effect.succeed(false),
-          onSome: (entry) =>
-            order.submit(actorOf(entry.event), runEvent(entry)).pipe(
-              Effect.as(true),
-              Effect.onInterrupt(() => skip)
-            )
+          onSome: (entry) => {
+            unfinished++
+            return Effect.as(order.submit(actorOf(entry.event), settling(runEvent(entry))), true)
+          }
         })
       )
 
       const countLeft: Effect.Effect<void> = Effect.flatMap(
         Effect.zipRight(journal.close, journal.take),
-        Option.match({ onNone: () => Effect.void, onSome: () => Effect.zipRight(skip, countLeft) })
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: () => {
+            unfinished++
+            return countLeft
+          }
+        })
       )
 
       const stop = Effect.gen(function* () {
@@ -154,7 +193,9 @@ const make = (options: DispatchOptions) =>
         )
         yield* Scope.close(scope, Exit.void)
         yield* countLeft
-        if (skipped > 0) yield* Effect.logWarning(`des stops; ${skipped} accepted events did not run to their end`)
+        if (unfinished > 0) {
+          yield* Effect.logWarning(`des stops; ${unfinished} accepted events did not run to their end`)
+        }
       })
 
       yield* Effect.repeat(next, { while: (more) => more }).pipe(

@@ -72,8 +72,8 @@ describe("des", () => {
         logs.lines.filter((line) => line.startsWith("ERROR")),
         [
           'ERROR Script /d/container/die Failed! Exit=3 Message="a \\"quote\\""',
-          'ERROR Script /d/container/die Failed! Signal=SIGSEGV Message=""',
-          "ERROR Script /d/container/die Failed! It could not be started: spawn ENOENT"
+          'ERROR Script /d/container/die Failed! Exit=-11 Signal=SIGSEGV Message=""',
+          'ERROR Script /d/container/die Failed! Exit=127 NotStarted Message="spawn ENOENT"'
         ]
       )
     }).pipe(

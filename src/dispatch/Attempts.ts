@@ -55,8 +55,8 @@ const backoff = (attempt: number) =>
   )
 
 /**
- * Runs a script for an event until it succeeds or its retries are used up. When `stopping` is done no attempt begins any
- * more.
+ * Runs a script for an event until it succeeds or its retries are used up. When `stopping` is done no further attempt
+ * begins, and the answer is that it did not come to its end.
  */
 export const make = (defaults: {
   readonly base: Environment.Environment
@@ -88,16 +88,18 @@ export const make = (defaults: {
       return Option.isNone(failure)
     })
 
-    return (due: Due, stopping: Deferred.Deferred<void>): Effect.Effect<void> =>
+    return (due: Due, stopping: Deferred.Deferred<void>): Effect.Effect<boolean> =>
       Effect.gen(function* () {
         const attempts = 1 + (due.script.options.retries ?? defaults.retries)
         for (let number = 1; !(yield* attempt(due, number)) && number < attempts; number++) {
+          if (yield* Deferred.isDone(stopping)) return false
           const delay = yield* backoff(number)
           yield* Effect.logInfo(
             `Script ${due.script.path} is tried again in ${Duration.toSeconds(delay).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
           )
           yield* Effect.raceFirst(Effect.sleep(delay), Deferred.await(stopping))
-          if (yield* Deferred.isDone(stopping)) return
+          if (yield* Deferred.isDone(stopping)) return false
         }
+        return true
       })
   })

@@ -1,4 +1,4 @@
-/** What waits for the end of a cooldown: the newest event, and how many older ones it stands for. */
+/** What waits for the end of a cooldown: the newest event, and for how many older ones it stands. */
 export interface Held<A> {
   readonly newest: A
   readonly coalesced: number
@@ -6,12 +6,12 @@ export interface Held<A> {
 
 /**
  * Remembers when each key ran last. `begin` says how many milliseconds a run has to wait (0: it runs now, and its cooldown
- * begins). `hold` keeps the newest of what has to wait, and says whether it is the first that does. `release` gives what was
- * held.
+ * begins). `hold` keeps the newest of what has to wait, which may stand for `coalesced` older ones already, and says whether
+ * it is the first that does. `release` gives what was held.
  */
 export interface Cooldown<A> {
   readonly begin: (key: string, cooldown: number, now: number) => number
-  readonly hold: (key: string, value: A) => boolean
+  readonly hold: (key: string, value: A, coalesced?: number) => boolean
   readonly release: (key: string) => Held<A> | undefined
 }
 
@@ -35,9 +35,9 @@ export const make = <A>(): Cooldown<A> => {
       until.set(key, now + cooldown)
       return 0
     },
-    hold: (key, newest) => {
+    hold: (key, newest, coalesced = 0) => {
       const before = held.get(key)
-      held.set(key, { newest, coalesced: before === undefined ? 0 : before.coalesced + 1 })
+      held.set(key, { newest, coalesced: before === undefined ? coalesced : before.coalesced + 1 + coalesced })
       return before === undefined
     },
     release: (key) => {

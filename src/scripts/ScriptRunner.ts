@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../docker/DockerEvent.ts"
 import type { Environment } from "./Environment.ts"
 import * as Output from "./Output.ts"
+import * as ProcessGroup from "./ProcessGroup.ts"
 
 /**
  * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
@@ -88,18 +89,17 @@ export class ScriptRunner extends Context.Tag("des/ScriptRunner")<
 /** How long output may still come after the exit, from a child that holds the stream open. */
 const lingering = Duration.seconds(1)
 
-const groupIsGone = (pid: number) =>
-  Effect.try(() => process.kill(-pid, 0)).pipe(
-    Effect.as(false),
-    Effect.orElseSucceed(() => true)
-  )
-
 const untilGone = Schedule.spaced("20 millis").pipe(Schedule.untilInput((gone: boolean) => gone))
 
 /** Ends a script and all that it started in its process group: asks, waits for the grace, and kills what is left. */
 const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
   script.kill("SIGTERM").pipe(
-    Effect.zipRight(Effect.repeat(groupIsGone(script.pid), untilGone)),
+    Effect.zipRight(
+      Effect.repeat(
+        Effect.sync(() => ProcessGroup.isGone(script.pid)),
+        untilGone
+      )
+    ),
     // A finalizer cannot be interrupted, and without that the timeout would wait as well.
     Effect.interruptible,
     Effect.timeoutOption(grace),

@@ -1,0 +1,126 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as LoopGuard from "../../src/dispatch/LoopGuard.ts"
+import { heapInUse } from "../support/Heap.ts"
+
+/** Numbers from 0 to 1 that are the same in every run of the test. */
+const makeRandom = (seed: number) => () => {
+  seed = (seed * 16_807) % 2_147_483_647
+  return seed / 2_147_483_647
+}
+
+interface Situation {
+  /** When the events of others are sent, in milliseconds, ascending. */
+  readonly sent: ReadonlyArray<number>
+  /** How long a run takes. */
+  readonly takes: () => number
+  /** How long after its begin a run causes events of its own. */
+  readonly causes?: ReadonlyArray<number>
+}
+
+/** Runs one script for one actor, one event after the other as one job does, until no event is left or 5,000 runs. */
+const play = ({ causes = [], sent, takes }: Situation) => {
+  const guard = LoopGuard.make()
+  const foreign = [...sent].reverse()
+  const own: Array<number> = []
+  let now = 0
+  let runs = 0
+  let stopped = 0
+  while (runs < 5000) {
+    const time =
+      (own[0] ?? Number.POSITIVE_INFINITY) <= (foreign.at(-1) ?? Number.POSITIVE_INFINITY) ? own.shift() : foreign.pop()
+    if (time === undefined) break
+    now = Math.max(now, time)
+    const rest = guard.judge("script actor", Math.floor(time))
+    if (rest === "loop") {
+      stopped++
+      continue
+    }
+    const from = now + rest
+    now = from + takes()
+    own.push(...causes.map((after) => from + after))
+    guard.ran("script actor", { rest, from: Math.floor(from), to: Math.floor(now) })
+    runs++
+  }
+  return { runs, stopped }
+}
+
+const periodic = (period: () => number, events = 2000): ReadonlyArray<number> => {
+  let time = 0
+  return Array.from({ length: events }, () => {
+    time += period()
+    return time
+  })
+}
+
+/** How many runs a loop gets: those that make it suspicious, and three that are looked at. */
+const longest = LoopGuard.suspicious + 3
+
+describe("a script that feeds itself is stopped", () => {
+  it("after the suspicious runs and three trials, where each run causes the next", () => {
+    assert.deepStrictEqual(play({ sent: [0], takes: () => 100, causes: [50] }), { runs: longest, stopped: 1 })
+  })
+
+  it("where its event is sent in the millisecond in which it begins or ends", () => {
+    for (const after of [0, 100]) {
+      const { stopped } = play({ sent: [0], takes: () => 100, causes: [after] })
+      assert.strictEqual(stopped, 1, String(after))
+    }
+  })
+
+  for (const causes of [
+    [40, 60],
+    [20, 50, 80],
+    [10, 20, 30, 40, 50]
+  ]) {
+    it(`within 1,000 runs, where each run causes ${causes.length} more`, () => {
+      const { runs, stopped } = play({ sent: [0], takes: () => 100, causes })
+      assert.isAbove(stopped, 0)
+      assert.isAtMost(runs, 1000)
+    })
+  }
+
+  it("and runs again for an event that comes later", () => {
+    const { runs, stopped } = play({ sent: [0, 1_000_000, 2_000_000], takes: () => 100, causes: [50] })
+    assert.strictEqual(stopped, 3)
+    assert.strictEqual(runs, 3 * longest)
+  })
+})
+
+describe("a script that does not feed itself is never stopped", () => {
+  it("where 10,000 events wait behind a slow run", () => {
+    const sent = Array.from({ length: 10_000 }, (_, at) => at / 10)
+    assert.strictEqual(play({ sent, takes: () => 5000 }).stopped, 0)
+  })
+
+  for (const ratio of [0.1, 0.25, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99, 1, 1.01, 1.05, 1.1, 1.25, 1.5, 2]) {
+    it(`where events come with a period of ${ratio} of the run, steadily or not`, () => {
+      assert.strictEqual(play({ sent: periodic(() => 1000 * ratio), takes: () => 1000 }).stopped, 0, "steadily")
+      for (const spread of [0.05, 0.1, 0.3]) {
+        const random = makeRandom(20_261_123)
+        const spreadOut = (mean: number) => () => mean * (1 + spread * (2 * random() - 1))
+        const { stopped } = play({ sent: periodic(spreadOut(1000 * ratio)), takes: spreadOut(1000) })
+        assert.strictEqual(stopped, 0, `spread by ${spread}`)
+      }
+    })
+  }
+
+  it("where 30 events come nearly as fast as it runs, and no more", () => {
+    assert.strictEqual(play({ sent: periodic(() => 95, 30), takes: () => 100 }).stopped, 0)
+  })
+})
+
+describe("the guard", () => {
+  it("keeps nothing of 200,000 keys that came and went", () => {
+    const guard = LoopGuard.make()
+    const through = (from: number, to: number) => {
+      for (let at = from; at < to; at++) {
+        guard.judge(`script container ${at}`, at)
+        guard.ran(`script container ${at}`, { rest: 0, from: at, to: at + 1 })
+      }
+    }
+    through(0, 10_000)
+    const before = heapInUse()
+    through(10_000, 210_000)
+    assert.isBelow(heapInUse() - before, 1_000_000)
+  })
+})
