@@ -169,7 +169,10 @@ const make = (options: DispatchOptions) =>
           onNone: () => Effect.succeed(false),
           onSome: (entry) => {
             unfinished++
-            return Effect.as(order.submit(actorOf(entry.event), settling(runEvent(entry))), true)
+            return Effect.as(
+              order.submit(actorOf(entry.event), settling(Effect.ensuring(runEvent(entry), journal.finish(entry)))),
+              true
+            )
           }
         })
       )

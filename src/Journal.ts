@@ -18,10 +18,11 @@ export interface Accepted {
 }
 
 /**
- * What was accepted and has not run yet, in order. It stands between the reader and the scripts, so that the reader
+ * What was accepted and has not run to its end, in order. It stands between the reader and the scripts, so that the reader
  * never waits for one.
  *
- * `take` gives the next one, waits while there is none, and gives nothing once the journal is closed and empty.
+ * `take` gives the next one, waits while there is none, and gives nothing once the journal is closed and empty. `finish` says
+ * that what was taken is done with.
  *
  * @since 1.0.0
  * @category services
@@ -32,6 +33,7 @@ export class Journal extends Context.Tag("des/Journal")<
     readonly accept: (entries: ReadonlyArray<Accepted>) => Effect.Effect<void>
     readonly close: Effect.Effect<void>
     readonly take: Effect.Effect<Option.Option<Accepted>>
+    readonly finish: (entry: Accepted) => Effect.Effect<void>
   }
 >() {}
 
@@ -41,7 +43,7 @@ const weigh = (entry: Accepted): number => 1024 + 4 * entry.event.record.length
 const defaultCapacity = 67_108_864
 
 /**
- * A journal in memory: a queue of at most `capacity` bytes (default 64 MiB, about 20,000 events of the usual size).
+ * A journal in memory: at most `capacity` bytes of events, waiting and running (default 64 MiB, about 20,000 events of the usual size).
  *
  * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
  * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes
@@ -101,14 +103,12 @@ export const layerMemory = (
         return Effect.logWarning(`The queue of accepted events has room again: ${count} events were lost`)
       })
 
-      const take = mailbox.take.pipe(
-        Effect.tap((entry) => {
+      const finish = (entry: Accepted) =>
+        Effect.suspend(() => {
           weight -= weigh(entry)
           return Effect.zipRight(room.open, sayLost)
-        }),
-        Effect.option
-      )
+        })
 
-      return { accept, close: Effect.asVoid(mailbox.end), take }
+      return { accept, close: Effect.asVoid(mailbox.end), take: Effect.option(mailbox.take), finish }
     })
   )

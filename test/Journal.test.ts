@@ -12,9 +12,9 @@ const entry = (id: string): Journal.Accepted => ({
   scripts: [{ path: "/s", options: ScriptOptions.none }]
 })
 
-const takeId = Effect.flatMap(Journal.Journal, (journal) => journal.take).pipe(
-  Effect.map(Option.map((accepted) => accepted.event.Actor.ID))
-)
+const takeId = Effect.flatMap(Journal.Journal, (journal) =>
+  Effect.tap(journal.take, Option.match({ onNone: () => Effect.void, onSome: journal.finish }))
+).pipe(Effect.map(Option.map((accepted) => accepted.event.Actor.ID)))
 
 /** Room for about this many events as `entry` makes them. */
 const roomFor = (events: number) => events * (1024 + 4 * entry("1").event.record.length)
@@ -61,6 +61,21 @@ describe("the journal in memory", () => {
       assert.deepStrictEqual(taken, ids)
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(3), whenFull: "wait" })))
   )
+
+  it.effect("counts what was taken until it is done with: a busy actor's events are in memory too", () => {
+    const logs = collectLogs()
+    return Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(["1", "2"].map(entry))
+      const first = yield* Effect.flatten(journal.take)
+      yield* journal.take
+      yield* journal.accept([entry("3")])
+      assert.match(logs.lines[0] ?? "", /is full/)
+      yield* journal.finish(first)
+      yield* journal.accept([entry("4")])
+      assert.deepStrictEqual(yield* takeId, Option.some("4"))
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })), Effect.provide(logs.layer))
+  })
 
   it.effect("accepts one event that is larger than the whole queue", () =>
     Effect.gen(function* () {

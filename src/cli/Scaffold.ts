@@ -64,7 +64,9 @@ const exists = (fileSystem: FileSystem.FileSystem, path: string) =>
  * Creates a script directory with a script for every event that engines emit today, each executable and without effect.
  * An existing directory is refused; a failure on the way leaves nothing behind.
  */
-export const create = Effect.fn("Scaffold.create")(function* (directory: string) {
+export const create = Effect.fn("Scaffold.create")(function* (given: string) {
+  // With a slash at its end a path is what a link there leads to.
+  const directory = given.replace(/(?<=.)\/+$/, "")
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const notWritable = (at: string) => (cause: PlatformError) =>

@@ -10,6 +10,9 @@ export const suspicious = 50
 
 const trials = 3
 
+/** Milliseconds: with one job nothing else runs in a rest. */
+const longestRest = 30_000
+
 /** How many runs a cleared script is not suspected again: what it has to do takes as long as the rests did. */
 const cleared = 1000
 
@@ -62,7 +65,7 @@ export const make = (): LoopGuard => {
     }
     const next = foreign ? { ...state, trials: [], inARow: -cleared } : { ...state, inARow: state.inARow + 1 }
     states.set(key, next)
-    return next.inARow >= suspicious && next.trials.length < trials ? 3 * next.longestRun : 0
+    return next.inARow >= suspicious && next.trials.length < trials ? Math.min(3 * next.longestRun, longestRest) : 0
   }
 
   return {

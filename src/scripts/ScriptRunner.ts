@@ -153,13 +153,6 @@ const execute = (
       Command.env(run.environment, { extendEnv: false }),
       Command.start
     )
-    // The executor added its own SIGTERM to the scope before, so this runs first.
-    yield* Effect.addFinalizer(() =>
-      Effect.whenEffect(
-        end(script, run.bounds.grace),
-        Effect.orElseSucceed(script.isRunning, () => true)
-      )
-    )
     yield* feed(script, run.event.record)
     const output = yield* Effect.all(
       [
@@ -170,6 +163,14 @@ const execute = (
       ],
       { concurrency: 2, discard: true }
     ).pipe(Effect.forkScoped)
+
+    // Added last, so it runs first: before the executor's own SIGTERM, and while the script's last words are still read.
+    yield* Effect.addFinalizer(() =>
+      Effect.whenEffect(
+        end(script, run.bounds.grace),
+        Effect.orElseSucceed(script.isRunning, () => true)
+      )
+    )
 
     const timeout = Duration.decode(run.bounds.timeout)
     const exit = yield* Effect.either(script.exitCode).pipe(Effect.timeoutOption(timeout))

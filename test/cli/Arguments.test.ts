@@ -1,0 +1,166 @@
+import { describe, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import { assert } from "vitest"
+import * as Arguments from "../../src/cli/Arguments.ts"
+
+const read = (...argv: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const parsed = Arguments.parse(argv)
+  return "arguments" in parsed ? parsed.arguments : assert.fail(`${JSON.stringify(argv)}: ${parsed.problem}`)
+}
+
+const problem = (...argv: ReadonlyArray<string>): string => {
+  const parsed = Arguments.parse(argv)
+  return "problem" in parsed ? parsed.problem : assert.fail(`${JSON.stringify(argv)} is ${parsed.arguments.join(" ")}`)
+}
+
+const switches = ["--create", "--verbose", "--insecure-scripts", "--version", "--help"]
+
+describe("Arguments: spelling", () => {
+  const directory = ["--directory", "DIR"]
+  const spellings: ReadonlyArray<readonly [given: ReadonlyArray<string>, expected: ReadonlyArray<string>]> = [
+    [[], []],
+    [
+      ["-c", "-v"],
+      ["--create", "--verbose"]
+    ],
+    [["-cv"], ["--create", "--verbose"]],
+    [["-vvc"], ["--verbose", "--create"]],
+    [
+      ["-vd", "DIR"],
+      ["--verbose", ...directory]
+    ],
+    [["-d", "DIR"], directory],
+    [["-dDIR"], directory],
+    [["-d=DIR"], directory],
+    [["--directory", "DIR"], directory],
+    [["--directory=DIR"], directory],
+    [["-cvd=DIR"], ["--create", "--verbose", ...directory]],
+    [["-cvdDIR"], ["--create", "--verbose", ...directory]],
+    [["-d=DIR=1"], ["--directory", "DIR=1"]],
+    [["-d==DIR"], ["--directory", "=DIR"]],
+    [["-dcv"], ["--directory", "cv"]],
+    [["-d", "OTHER", "-d", "DIR"], directory],
+    [["--directory=OTHER", "-dDIR"], directory],
+    [["-eunix:///a=b.sock"], ["--endpoint", "unix:///a=b.sock"]],
+    [["-e=tcp://host"], ["--endpoint", "tcp://host"]],
+    [["--env=A=B=C"], ["--env", "A=B=C"]],
+    [["--env=A=two\nlines"], ["--env", "A=two\nlines"]],
+    [
+      ["--env", "A", "--env=B="],
+      ["--env", "A", "--env", "B="]
+    ],
+    [
+      ["--from", "-"],
+      ["--from", "-"]
+    ],
+    [["--from=-"], ["--from", "-"]],
+    [["-d=-cv"], ["--directory", "-cv"]],
+    [["-d-cv"], ["--directory", "-cv"]],
+    [["--directory=--version"], ["--directory", "--version"]],
+    [["-v", "--"], ["--verbose"]]
+  ]
+  for (const [given, expected] of spellings) {
+    it(`${JSON.stringify(given)} is ${JSON.stringify(expected)}`, () => {
+      assert.deepStrictEqual(read(...given), expected)
+    })
+  }
+
+  it("the version stands above everything, then help", () => {
+    assert.deepStrictEqual(read("-c", "-d", "DIR", "--version", "-h", "--nope", "foo"), ["--version"])
+    assert.deepStrictEqual(read("-c", "--nope", "--help", "foo"), ["--help"])
+    assert.deepStrictEqual(read("-cvh"), ["--help"])
+  })
+})
+
+describe("Arguments: what is wrong is named", () => {
+  const wrong: ReadonlyArray<readonly [given: ReadonlyArray<string>, named: string]> = [
+    [["--nope"], "--nope"],
+    [["--nope=1"], "--nope"],
+    [["-x"], "-x"],
+    [["-cx"], "-x"],
+    [["-xc"], "-x"],
+    [["-V"], "-V"],
+    [["--Create"], "--Create"],
+    [["--creat"], "--creat"],
+    [["--no-verbose"], "--no-verbose"],
+    [["--wizard"], "--wizard"],
+    [["-d"], "--directory"],
+    [["-v", "-e"], "--endpoint"],
+    [["--from"], "--from"],
+    [["-d", "-v"], "--directory"],
+    [["-d", "--version"], "--directory"],
+    [["-d", ""], "--directory"],
+    [["-d="], "--directory"],
+    [["--env="], "--env"],
+    [["--env", "A", "--env", ""], "--env"],
+    [["--create=yes"], "--create"],
+    [["--version=1"], "--version"],
+    [["-v", "yes"], "yes"],
+    [["foo"], "foo"],
+    [["--", "-c"], "-c"],
+    [["--", "--version"], "--version"],
+    [["--__proto__"], "--__proto__"]
+  ]
+  for (const [given, named] of wrong) {
+    it(JSON.stringify(given), () => assert.include(problem(...given), named))
+  }
+
+  it("an empty argument, and a lone dash", () => {
+    problem("")
+    problem("-")
+  })
+})
+
+describe("Arguments: whatever is given", () => {
+  const letters = FastCheck.constantFrom("c", "v", "d", "e", "h", "x", "=", "-", "D")
+  const flag = FastCheck.constantFrom("-c", "-v", "-d", "-e", "--from", "--env", "--directory", "--version", "-h", "--")
+  const argument = FastCheck.oneof(
+    flag,
+    FastCheck.stringOf(letters, { minLength: 1, maxLength: 6 }).map((text) => `-${text}`),
+    FastCheck.tuple(FastCheck.constantFrom("--env", "--directory", "--nope"), FastCheck.string()).map(
+      ([name, value]) => `${name}=${value}`
+    ),
+    FastCheck.string(),
+    FastCheck.fullUnicodeString()
+  )
+  const argv = FastCheck.array(argument, { maxLength: 6 })
+  const options = { fastCheck: { numRuns: 2000 } }
+
+  /** Each option as one argument, the only spelling that every value has. */
+  const attached = (parsed: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const [name, value = "", ...rest] = parsed
+    if (name === undefined) return []
+    return switches.includes(name) ? [name, ...attached(parsed.slice(1))] : [`${name}=${value}`, ...attached(rest)]
+  }
+
+  it.prop(
+    "reading twice is reading once",
+    [argv],
+    ([given]) => {
+      const once = Arguments.parse(given)
+      if ("problem" in once) return
+      assert.deepStrictEqual(Arguments.parse(attached(once.arguments)), once)
+    },
+    options
+  )
+
+  it.prop(
+    "it is the plain spelling, or a problem that says something",
+    [argv],
+    ([given]) => {
+      const parsed = Arguments.parse(given)
+      if ("problem" in parsed) return assert.notStrictEqual(parsed.problem.trim(), "")
+      for (const one of attached(parsed.arguments)) assert.match(one, /^--[a-z-]+(?:=.+)?$/s)
+    },
+    options
+  )
+
+  it.prop(
+    "a value stays as it is",
+    [FastCheck.constantFrom("-d=", "-vd=", "--directory="), FastCheck.fullUnicodeString({ minLength: 1 })],
+    ([spelling, value]) => {
+      assert.deepStrictEqual(read(`${spelling}${value}`).slice(-2), ["--directory", value])
+    },
+    options
+  )
+})

@@ -1,0 +1,604 @@
+import * as Fs from "node:fs"
+import { describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { assert } from "vitest"
+import packageJson from "../../package.json" with { type: "json" }
+import { parseLogfmt } from "../support/Logfmt.ts"
+import * as Program from "../support/Program.ts"
+import { record } from "../support/Record.ts"
+import { type Sandbox, test } from "../support/Sandbox.ts"
+
+const version = packageJson.version
+const escape = "\u001b"
+
+/** A feed with no records, so that a command line that is taken ends at once. */
+const nothing = ["--from", "/dev/null"]
+
+const assertUsageError = ({ code, stderr, stdout }: Program.Ended, says = ""): void => {
+  assert.strictEqual(code, 2, stderr)
+  assert.strictEqual(stdout, "")
+  assert.notStrictEqual(stderr.trim(), "")
+  assert.include(stderr, says)
+}
+
+describe("command line: flags", () => {
+  for (const flag of ["-h", "--help"]) {
+    test(`${flag} shows the flags and their defaults on stdout`, ({ des }) =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* des([flag])
+        assert.strictEqual(code, 0)
+        assert.strictEqual(stderr, "")
+        const flags = ["-h", "--help", "-c", "--create", "-e", "URL", "-d", "DIR", "-v", "--verbose", "--version"]
+        for (const text of [...flags, "--from", "--env", "--log-format"]) assert.include(stdout, text)
+        for (const text of ["/etc/docker/events.d", "unix:///var/run/docker.sock"]) assert.include(stdout, text)
+      }))
+  }
+
+  test("help stands above everything beside it", ({ des, dir, exists }) =>
+    Effect.gen(function* () {
+      for (const args of [["-vh"], ["-h", "--nope"], ["-c", "-d", "new", "-h"], ["-d", dir, "--help"]]) {
+        const { code, stdout } = yield* des(args)
+        assert.strictEqual(code, 0)
+        assert.include(stdout, "--create")
+      }
+      assert.isFalse(exists("new"))
+    }))
+
+  test("no positionals", ({ des, dir }) =>
+    Effect.gen(function* () {
+      for (const args of [["foo"], [""], ["-"], ["--", "foo"], ["--", "--version"]]) {
+        assertUsageError(yield* des(["-d", dir, ...nothing, ...args]))
+      }
+    }))
+
+  for (const args of [["-v", "yes"], ["--verbose", "no"], ["--verbose=true"]]) {
+    test(`no positionals, and no value for a switch: ${args.join(" ")}`, ({ des, dir }) =>
+      Effect.map(des(["-d", dir, ...nothing, ...args]), (ended) => assertUsageError(ended)))
+  }
+
+  test("no positionals, and no value for a switch: -c no", ({ des, exists }) =>
+    Effect.gen(function* () {
+      assertUsageError(yield* des(["-d", "new", ...nothing, "-c", "no"]))
+      assert.isFalse(exists("new"))
+    }))
+
+  test("runs in the foreground: the process that was started runs the scripts", ({ dir, lines, script, start }) =>
+    Effect.gen(function* () {
+      script("container/start", "echo $PPID >parent")
+      const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
+      yield* des.write(`${record()}\n`)
+      yield* des.until("the script", () => lines("parent").length > 0)
+      assert.deepStrictEqual(lines("parent"), [String(des.pid)])
+      yield* des.endInput
+      assert.strictEqual((yield* des.ended).code, 0)
+    }))
+})
+
+describe("command line: spelling", () => {
+  const spellings: Readonly<Record<string, (dir: string) => ReadonlyArray<string>>> = {
+    "-v -d DIR": (dir) => ["-v", "-d", dir],
+    "-vd DIR": (dir) => ["-vd", dir],
+    "-vdDIR": (dir) => [`-vd${dir}`],
+    "-vd=DIR": (dir) => [`-vd=${dir}`],
+    "-dDIR -v": (dir) => [`-d${dir}`, "-v"],
+    "-d=DIR -v": (dir) => [`-d=${dir}`, "-v"],
+    "--directory DIR --verbose": (dir) => ["--directory", dir, "--verbose"],
+    "--directory=DIR --verbose": (dir) => [`--directory=${dir}`, "--verbose"],
+    "-vv -d DIR": (dir) => ["-vv", "-d", dir],
+    "-v -v -d DIR": (dir) => ["-v", "-v", "-d", dir],
+    "-d OTHER -d DIR -v, where the last one counts": (dir) => ["-d", "/nonexistent", "-d", dir, "-v"]
+  }
+  for (const [spelling, args] of Object.entries(spellings)) {
+    test(spelling, ({ des, dir, script }) =>
+      Effect.gen(function* () {
+        script("container/start", "echo it runs")
+        const { code, stderr } = yield* des([...args(dir), "--from", "-"], { stdin: record() })
+        assert.strictEqual(code, 0, stderr)
+        assert.include(stderr, `${dir}/container/start: it runs`)
+        assert.include(stderr, " - DEBUG - ")
+      })
+    )
+  }
+
+  for (const [spelling, args] of Object.entries({
+    "-cv -d DIR": ["-cv", "-d", "new"],
+    "-cvd DIR": ["-cvd", "new"],
+    "-cdDIR": ["-cdnew"],
+    "-cd=DIR": ["-cd=new"],
+    "--create -d DIR": ["--create", "-d", "new"]
+  })) {
+    test(spelling, ({ des, exists }) =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* des(args)).code, 0)
+        assert.isTrue(exists("new/container/start"))
+      })
+    )
+  }
+
+  test("-e=URL and -eURL", ({ des }) =>
+    Effect.gen(function* () {
+      for (const args of [["-e=bogus"], ["-ebogus"], ["-ve=bogus"]]) assertUsageError(yield* des(args), '"bogus"')
+    }))
+})
+
+describe("command line: defaults", () => {
+  test("-d /etc/docker/events.d", ({ des }) =>
+    Effect.gen(function* () {
+      // Said whether this machine has such a directory or not.
+      const { stderr } = yield* des(["--from", "-"], { stdin: record({ Type: "nosuchtype", Action: "nosuchaction" }) })
+      assert.include(stderr, "/etc/docker/events.d")
+    }))
+
+  test("-e unix:///var/run/docker.sock", ({ dir, start }) =>
+    Effect.gen(function* () {
+      // Said whether an engine runs on this machine or not.
+      const des = yield* start(["-d", dir])
+      yield* des.said("unix:///var/run/docker.sock")
+      yield* des.kill("SIGTERM")
+      assert.strictEqual((yield* des.ended).code, 143)
+    }))
+
+  test("an empty DOCKER_HOST is none", ({ dir, start }) =>
+    Effect.gen(function* () {
+      const des = yield* start(["-d", dir], { env: { DOCKER_HOST: "" } })
+      yield* des.said("unix:///var/run/docker.sock")
+    }))
+})
+
+describe("command line: --version", () => {
+  for (const args of [
+    ["--version"],
+    ["-v", "--version"],
+    ["--version", "-v"],
+    ["-c", "-d", "new", "--version"],
+    ["--version", "--nope"],
+    ["--help", "--version"],
+    ["--log-format", "json", "--version"]
+  ]) {
+    test(`the bare version and a newline on stdout: ${args.join(" ")}`, ({ des, exists }) =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* des(args)
+        assert.deepStrictEqual({ code, stderr, stdout }, { code: 0, stderr: "", stdout: `${version}\n` })
+        assert.isFalse(exists("new"))
+      }))
+  }
+})
+
+describe("command line: exit codes", () => {
+  test("0: help, version, created", ({ des }) =>
+    Effect.gen(function* () {
+      for (const args of [["--help"], ["--version"], ["-c", "-d", "new"]]) {
+        assert.strictEqual((yield* des(args)).code, 0)
+      }
+    }))
+
+  test("0: after the last script of a feed that ends, whatever the script's own code is", ({ exists, feed, script }) =>
+    Effect.gen(function* () {
+      script("container/start", "sleep 0.3; touch done; exit 3")
+      assert.strictEqual((yield* feed([record()])).code, 0)
+      assert.isTrue(exists("done"))
+    }))
+
+  test("1: a missing script directory", ({ des, path }) =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* des(["-d", path("missing"), ...nothing])
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stdout, "")
+      assert.match(stderr, new RegExp(` - ERROR - .*${path("missing")} does not exist`))
+    }))
+
+  test("1: a script directory that is a file", ({ des, path, write }) =>
+    Effect.gen(function* () {
+      write("file", "")
+      const { code, stderr } = yield* des(["-d", path("file"), ...nothing])
+      assert.strictEqual(code, 1)
+      assert.match(stderr, new RegExp(` - ERROR - .*${path("file")} is not a directory`))
+    }))
+
+  test("1: -c over what is there", ({ des, dir }) =>
+    Effect.map(des(["-c", "-d", dir]), ({ code }) => assert.strictEqual(code, 1)))
+})
+
+describe("command line: usage errors exit with 2 and say why on stderr", () => {
+  const errors: Readonly<Record<string, readonly [args: ReadonlyArray<string>, says?: string]>> = {
+    "an unknown flag": [["--nope"], "--nope"],
+    "an unknown short flag": [["-x"], "-x"],
+    "a flag in the wrong case": [["-V"], "-V"],
+    "an unknown letter behind a known one": [["-vx"]],
+    "an unknown letter before a known one": [["-xv"]],
+    "an empty DIR": [["-d", ""]],
+    "an empty URL": [["-e", ""]],
+    "a format that there is not": [["--log-format", "xml"], "text, logfmt, json"],
+    "no number of jobs": [["--jobs", "0"], "--jobs"],
+    "no number at all": [["--jobs", "many"], "many"],
+    "no duration": [["--timeout", "10x"], "--timeout"],
+    "--env with an empty name": [["--env", ""]],
+    "--env with an empty name, attached": [["--env="]],
+    "--env with a value and no name": [["--env", "=x"]]
+  }
+  for (const [name, [args, says]] of Object.entries(errors)) {
+    test(name, ({ des, dir }) =>
+      Effect.map(des(["-d", dir, ...nothing, ...args]), (ended) => assertUsageError(ended, says))
+    )
+  }
+
+  for (const flags of ["-cx", "-xc", "-cvx"]) {
+    test(`${flags}: an unknown letter beside -c, and nothing is created`, ({ des, exists }) =>
+      Effect.gen(function* () {
+        const ended = yield* des([flags, "-d", "new"])
+        assert.isFalse(exists("new"))
+        assertUsageError(ended)
+      }))
+  }
+
+  for (const flag of ["-d", "-e", "--from", "--env", "--log-format"]) {
+    test(`${flag} without its value`, ({ des, dir }) =>
+      Effect.gen(function* () {
+        const ended = yield* des(["-d", dir, ...nothing, flag])
+        assertUsageError(ended)
+        // The flag is known; what is missing is its value.
+        assert.notMatch(ended.stderr, /unknown/)
+      }))
+  }
+})
+
+describe("command line: endpoints that cannot be understood exit with 2", () => {
+  const bad = [
+    "bogus",
+    "/var/run/docker.sock",
+    "unix://relative",
+    "ftp://host",
+    "tcp://user:secret@host",
+    "tcp://host:99999"
+  ]
+
+  const assertForms = (ended: Program.Ended): void => {
+    assertUsageError(ended, "unix:///path/to/docker.sock")
+    assert.include(ended.stderr, "tcp://host[:port]")
+  }
+
+  for (const url of bad) {
+    test(`-e ${url}: the accepted forms are on stderr`, ({ des, dir }) =>
+      Effect.map(des(["-d", dir, "-e", url]), assertForms))
+
+    test(`DOCKER_HOST=${url}: the variable and the accepted forms are on stderr`, ({ des, dir }) =>
+      Effect.gen(function* () {
+        const ended = yield* des(["-d", dir], { env: { DOCKER_HOST: url } })
+        assertForms(ended)
+        assert.include(ended.stderr, "DOCKER_HOST")
+      }))
+  }
+
+  test("DOCKER_HOST does not matter beside -e, nor where the feed is a file", ({ des, dir, start }) =>
+    Effect.gen(function* () {
+      const env = { DOCKER_HOST: "bogus" }
+      assert.strictEqual((yield* des(["-d", dir, ...nothing], { env })).code, 0)
+      const watching = yield* start(["-d", dir, "-e", "unix:///nonexistent/docker.sock"], { env })
+      yield* watching.said("unix:///nonexistent/docker.sock")
+    }))
+})
+
+describe("signals", () => {
+  const codes = { SIGINT: 130, SIGTERM: 143 } as const
+  const signals = ["SIGINT", "SIGTERM"] as const
+
+  for (const signal of signals) {
+    test(`${signal} while des waits for records: exit ${codes[signal]}`, ({ dir, start }) =>
+      Effect.gen(function* () {
+        const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
+        yield* des.said("reading events")
+        yield* des.kill(signal)
+        const { code, signal: by } = yield* des.ended
+        assert.deepStrictEqual({ code, by }, { code: codes[signal], by: null })
+      }))
+
+    test(`${signal} while des waits for an engine that is away: exit ${codes[signal]}`, ({ dir, path, start }) =>
+      Effect.gen(function* () {
+        const des = yield* start(["-d", dir, "-e", `unix://${path("none.sock")}`])
+        yield* des.said("WARNING")
+        yield* des.kill(signal)
+        assert.strictEqual((yield* des.ended).code, codes[signal])
+      }))
+
+    test(`${signal} with a running script: exit ${codes[signal]}, and the script and what it started are gone`, ({
+      dir,
+      exists,
+      lines,
+      processes,
+      script,
+      start
+    }) =>
+      Effect.gen(function* () {
+        script("container/start", "sleep 600 & echo $! >child; echo $$ >script; wait")
+        script("container/die", "touch died")
+        const des = yield* start(["-d", dir, "--from", "-", "--drain", "100ms"], { stdin: "open" })
+        yield* des.write(`${record()}\n${record({ Action: "die" })}\n`)
+        yield* des.until("the script", () => lines("script").length > 0)
+        const pids = [...lines("script"), ...lines("child")].map(Number)
+        assert.deepStrictEqual(
+          pids.map((pid) => processes().includes(pid)),
+          [true, true]
+        )
+        yield* des.kill(signal)
+        assert.strictEqual((yield* des.ended).code, codes[signal])
+        assert.deepStrictEqual(processes(), [])
+        assert.isFalse(exists("died"), "no script starts after the signal")
+      }))
+  }
+
+  /** A script that does this, at work in a des that was just told to end. */
+  const stopped = (
+    { dir, exists, script, start }: Sandbox,
+    body: string,
+    args: ReadonlyArray<string>,
+    signal: NodeJS.Signals = "SIGTERM"
+  ) =>
+    Effect.gen(function* () {
+      script("container/start", body)
+      const des = yield* start(["-d", dir, "--from", "-", ...args], { stdin: "open" })
+      yield* des.write(`${record()}\n`)
+      yield* des.until("the script", () => exists("runs"))
+      yield* des.kill(signal)
+      return des
+    })
+
+  test("SIGTERM with a script that is about to end: it is not disturbed", (sandbox) =>
+    Effect.gen(function* () {
+      const des = yield* stopped(sandbox, "touch runs; sleep 1; echo the end; touch done", [])
+      const { code, stderr } = yield* des.ended
+      assert.strictEqual(code, 143)
+      assert.isTrue(sandbox.exists("done"))
+      assert.include(stderr, "container/start: the end")
+    }))
+
+  test("SIGTERM with a script that cleans up when it is told to end: it gets the time, and can say so", (sandbox) =>
+    Effect.gen(function* () {
+      const clean = "trap 'echo cleaning; sleep 1; echo cleaned >&2; touch cleaned; exit 0' TERM"
+      const des = yield* stopped(sandbox, `${clean}; touch runs; while :; do sleep 0.1; done`, ["--drain", "100ms"])
+      const { code, stderr } = yield* des.ended
+      assert.strictEqual(code, 143)
+      assert.isTrue(sandbox.exists("cleaned"))
+      assert.include(stderr, "container/start: cleaned")
+    }))
+
+  test("SIGTERM with a script that ignores it: the script is killed after the grace of 10 seconds", (sandbox) =>
+    Effect.gen(function* () {
+      const body = "trap '' TERM; touch runs; while :; do sleep 0.1; done"
+      const des = yield* stopped(sandbox, body, ["--drain", "100ms"])
+      const since = Date.now()
+      assert.strictEqual((yield* des.ended).code, 143)
+      assert.isAbove(Date.now() - since, 9000)
+      assert.deepStrictEqual(sandbox.processes(), [])
+    }))
+
+  test("a second signal waits for no script any more, and leaves none behind", (sandbox) =>
+    Effect.gen(function* () {
+      const des = yield* stopped(sandbox, "touch runs; sleep 600", [], "SIGINT")
+      yield* des.kill("SIGTERM")
+      // Where both are pending either may come first.
+      assert.include([130, 143], (yield* des.ended).code)
+      assert.deepStrictEqual(sandbox.processes(), [])
+    }))
+
+  test("SIGHUP is survived: the next event's script runs", ({ dir, lines, script, start }) =>
+    Effect.gen(function* () {
+      script("container/start", "echo run >>runs")
+      const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
+      yield* des.write(`${record()}\n`)
+      yield* des.until("the first script", () => lines("runs").length === 1)
+      yield* des.kill("SIGHUP")
+      yield* des.write(`${record()}\n`)
+      yield* des.until("the second script", () => lines("runs").length === 2)
+      yield* des.endInput
+      assert.strictEqual((yield* des.ended).code, 0)
+    }))
+})
+
+describe("plain output where stdout or stderr is no terminal", () => {
+  for (const env of [{}, { FORCE_COLOR: "1" }, { TERM: "xterm-256color" }]) {
+    test(`help, with ${JSON.stringify(env)}`, ({ des }) =>
+      Effect.map(des(["--help"], { env }), ({ stdout }) => assert.notInclude(stdout, escape)))
+  }
+
+  test("usage errors and logs", ({ des, dir }) =>
+    Effect.gen(function* () {
+      assert.notInclude((yield* des(["--nope"])).stderr, escape)
+      assert.notInclude((yield* des(["-d", dir, "-v", ...nothing])).stderr, escape)
+    }))
+})
+
+const script = "/usr/bin/script"
+describe.skipIf(!Fs.existsSync(script))("colours only on a terminal", () => {
+  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+  /** Runs des at a terminal of its own; `redirect` is the shell's, such as `>file`. */
+  const atTerminal = (
+    { top }: Sandbox,
+    args: ReadonlyArray<string>,
+    env: Readonly<Record<string, string>> = {},
+    redirect = ""
+  ) =>
+    Program.run(
+      [
+        script,
+        "-qec",
+        `${Program.des(...args)
+          .map(quote)
+          .join(" ")} ${redirect}`,
+        "/dev/null"
+      ],
+      {
+        cwd: top,
+        env: { HOME: top, TERM: "xterm", SHELL: "/bin/sh", ...env }
+      }
+    )
+
+  test("help is coloured", (sandbox) =>
+    Effect.gen(function* () {
+      const { code, stdout } = yield* atTerminal(sandbox, ["--help"])
+      assert.strictEqual(code, 0)
+      assert.include(stdout, escape)
+    }))
+
+  test("help is plain under NO_COLOR", (sandbox) =>
+    Effect.gen(function* () {
+      const { stdout } = yield* atTerminal(sandbox, ["--help"], { NO_COLOR: "1" })
+      assert.include(stdout, "--create")
+      assert.notInclude(stdout, escape)
+    }))
+
+  test("an empty NO_COLOR is none", (sandbox) =>
+    Effect.map(atTerminal(sandbox, ["--help"], { NO_COLOR: "" }), ({ stdout }) => assert.include(stdout, escape)))
+
+  test("help is plain in a file, though stderr is a terminal", (sandbox) =>
+    Effect.gen(function* () {
+      yield* atTerminal(sandbox, ["--help"], {}, ">help")
+      assert.include(sandbox.read("help"), "--create")
+      assert.notInclude(sandbox.read("help"), escape)
+    }))
+
+  test("a usage error is plain in a file, though stdout is a terminal", (sandbox) =>
+    Effect.gen(function* () {
+      const { code } = yield* atTerminal(sandbox, ["--nope"], {}, "2>error")
+      assert.strictEqual(code, 2)
+      assert.include(sandbox.read("error"), "--nope")
+      assert.notInclude(sandbox.read("error"), escape)
+    }))
+
+  test("the version is bare, and log lines are plain", (sandbox) =>
+    Effect.gen(function* () {
+      const { stdout } = yield* atTerminal(sandbox, ["--version"])
+      assert.strictEqual(stdout.trim(), version)
+      const logs = yield* atTerminal(sandbox, ["-d", sandbox.dir, ...nothing])
+      assert.include(logs.stdout, "- docker-event-script - INFO - ")
+      assert.notInclude(logs.stdout, escape)
+    }))
+})
+
+describe("--from", () => {
+  test("runs each record's script before the end of the feed", ({ dir, lines, script, start }) =>
+    Effect.gen(function* () {
+      script("container/start", 'echo "$ACTOR_ATTRIBUTES_NAME" >>names')
+      const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
+      yield* des.write(`${record({ attributes: { name: "one" } })}\n`)
+      yield* des.until("the first script", () => lines("names").length === 1)
+      yield* des.write(`${record({ attributes: { name: "two" } })}\n`)
+      yield* des.until("the second script", () => lines("names").length === 2)
+      assert.deepStrictEqual(lines("names"), ["one", "two"])
+    }))
+
+  test("reads a file, its last line without a newline too", ({ des, dir, lines, script, write }) =>
+    Effect.gen(function* () {
+      script("container/start", "echo run >>runs")
+      write("feed.jsonl", `${record()}\n\n${record()}\r\n${record()}`)
+      const { code, stderr, stdout } = yield* des(["-d", dir, "--from", "feed.jsonl"])
+      assert.strictEqual(code, 0)
+      assert.strictEqual(stdout, "")
+      assert.notInclude(stderr, "WARNING")
+      assert.deepStrictEqual(lines("runs"), ["run", "run", "run"])
+    }))
+
+  test("a file that is not there, or is a directory, is an error that names it: exit 1", ({ des, dir }) =>
+    Effect.gen(function* () {
+      for (const file of ["missing.jsonl", dir]) {
+        const { code, stderr } = yield* des(["-d", dir, "--from", file])
+        assert.strictEqual(code, 1)
+        assert.match(stderr, new RegExp(` - ERROR - .*${file}.*cannot be read`))
+      }
+    }))
+
+  test("lines that are no events are named by their number, and the others run", ({ feed, lines, script }) =>
+    Effect.gen(function* () {
+      script("container/start", "echo run >>runs")
+      const bad = ["not json", "[]", "null", '{"Action":"start"}', '{"Type":"container"}', '{"Type":"","Action":"x"}']
+      const { code, stderr } = yield* feed([record(), "", ...bad, record()])
+      assert.strictEqual(code, 0)
+      assert.deepStrictEqual(lines("runs"), ["run", "run"])
+      const numbers = [...stderr.matchAll(/ - WARNING - Skipped line (\d+) of stdin\b/g)].map(([, number]) => number)
+      assert.deepStrictEqual(numbers, ["3", "4", "5", "6", "7", "8"])
+    }))
+})
+
+describe("--env", () => {
+  const shown = 'printf "%s\\n" "[$ONE]" "[${TWO-unset}]" >shown'
+
+  test("NAME=VALUE, repeated, is given to scripts as it is", ({ feed, lines, script }) =>
+    Effect.gen(function* () {
+      script("container/start", shown)
+      yield* feed([record()], ["--env", "ONE=a=b 'c' $d", "--env=TWO="])
+      assert.deepStrictEqual(lines("shown"), ["[a=b 'c' $d]", "[]"])
+    }))
+
+  test("NAME takes des's own value, and is not set where des has none", ({ feed, lines, script }) =>
+    Effect.gen(function* () {
+      script("container/start", shown)
+      yield* feed([record()], ["--env", "ONE", "--env", "TWO"], { env: { ONE: "own" } })
+      assert.deepStrictEqual(lines("shown"), ["[own]", "[unset]"])
+    }))
+
+  test("what is not named does not reach scripts", ({ feed, lines, script }) =>
+    Effect.gen(function* () {
+      script("container/start", shown)
+      yield* feed([record()], [], { env: { ONE: "own", TWO: "own" } })
+      assert.deepStrictEqual(lines("shown"), ["[]", "[unset]"])
+    }))
+
+  const events = ["ACTION", "TYPE", "STATUS", "ID", "FROM", "SCOPE", "TIME", "TIMENANO", "ACTOR_X", "EVENT_X", "DES_X"]
+  for (const name of [...events, "1A", "A-B", "A B", "A.B", "Ä"]) {
+    test(`${name} is refused, with and without a value`, ({ des, dir }) =>
+      Effect.gen(function* () {
+        assertUsageError(yield* des(["-d", dir, ...nothing, "--env", name]), name)
+        assertUsageError(yield* des(["-d", dir, ...nothing, "--env", `${name}=value`]), name)
+      }))
+  }
+})
+
+describe("--log-format", () => {
+  const hostile = "printf 'a \"b\" = \\\\ c\\tü\\033[31m\\n'; echo warn >&2; exit 4"
+
+  test("json: each line is one object with timestamp, level and message", ({ dir, feed, script }) =>
+    Effect.gen(function* () {
+      script("container/start", hostile)
+      const { lines } = yield* feed([record(), "bad"], ["--log-format", "json", "-v"])
+      const logged = lines.map((line): Readonly<Record<string, unknown>> => JSON.parse(line))
+      for (const { logLevel, message, timestamp } of logged) {
+        assert.isString(message)
+        assert.isString(logLevel)
+        assert.isFalse(Number.isNaN(Date.parse(String(timestamp))))
+      }
+      const messages = logged.map(({ message }) => message)
+      assert.include(messages, `Running script ${dir}/container/start`)
+      assert.include(messages, `${dir}/container/start: a "b" = \\ c\tü${escape}[31m`)
+      const output = logged.find(({ message }) => message === `${dir}/container/start: warn`)
+      assert.deepStrictEqual(output?.["annotations"], { script: `${dir}/container/start`, stream: "stderr" })
+      assert.deepStrictEqual(
+        new Set(logged.map(({ logLevel }) => logLevel)),
+        new Set(["INFO", "DEBUG", "WARN", "ERROR"])
+      )
+    }))
+
+  test("logfmt: each line is pairs with timestamp, level and message", ({ dir, feed, script }) =>
+    Effect.gen(function* () {
+      script("container/start", hostile)
+      const { lines } = yield* feed([record(), "bad"], ["--log-format", "logfmt", "-v"])
+      const logged = lines.map(parseLogfmt)
+      for (const { level, message, timestamp } of logged) {
+        assert.isString(message)
+        assert.isString(level)
+        assert.isFalse(Number.isNaN(Date.parse(timestamp ?? "")))
+      }
+      const messages = logged.map(({ message }) => message)
+      assert.include(messages, `Running script ${dir}/container/start`)
+      assert.include(messages, `${dir}/container/start: a "b" = \\ c\tü${escape}[31m`)
+      const output = logged.find(({ message }) => message === `${dir}/container/start: warn`)
+      assert.strictEqual(output?.["script"], `${dir}/container/start`)
+      assert.strictEqual(output?.["stream"], "stderr")
+    }))
+
+  test("errors at start take it too", ({ des, path }) =>
+    Effect.gen(function* () {
+      const { lines } = yield* des(["-d", path("missing"), ...nothing, "--log-format=json"])
+      for (const line of lines) JSON.parse(line)
+      assert.include(lines.at(-1) ?? "", "does not exist")
+    }))
+})
