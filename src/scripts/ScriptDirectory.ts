@@ -177,7 +177,9 @@ const make = (directory: string) =>
         )
       }
       const own = `${directory}/${type}/${verb}`
-      const found = (yield* Effect.forEach([own, `${directory}/${type}/all`, `${directory}/all`], scriptsAt)).flat()
+      const places = [own, `${directory}/${type}/all`, `${directory}/all`]
+      // Beside each other: a look-up stands between the record and the run.
+      const found = (yield* Effect.forEach(places, scriptsAt, { concurrency: places.length })).flat()
       if (found.length === 0) yield* say(LogLevel.Warning, `Unable to handle event! No script exists at ${own}`)
       return found.filter(({ path }, at) => found.findIndex((other) => other.path === path) === at)
     })
