@@ -1,0 +1,247 @@
+// @ts-check
+// Measures dist/bin.js against raw Node on the same work, in turn: `node bench/bench.mjs [--smoke] [FIGURE…]`.
+// docs/benchmarks.md says what each figure is.
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { cpus, tmpdir } from "node:os"
+import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { now } from "./clock.mjs"
+import { residentMemory, startOwn, startSilent, stopAll } from "./processes.mjs"
+import { figure, quantile, table } from "./report.mjs"
+import { makeScripts } from "./scripts.mjs"
+
+const file = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url))
+const des = file("../dist/bin.js")
+const results = file("results.json")
+
+const smoke = process.argv.includes("--smoke")
+const asked = process.argv.slice(2).filter((argument) => !argument.startsWith("-"))
+
+const counts = smoke
+  ? {
+      coldStart: { rounds: 2 },
+      idle: { rounds: 1, settle: 500 },
+      growth: { rounds: 1, settle: 500, before: 2000, after: 8000 },
+      events: { rounds: 1, warmUp: 1000, count: 10_000 },
+      runs: { rounds: 1, warmUp: 5, count: 20 },
+      latency: { rounds: 1, warmUp: 5, count: 20, interval: 20 }
+    }
+  : {
+      coldStart: { rounds: 41 },
+      idle: { rounds: 5, settle: 3000 },
+      growth: { rounds: 3, settle: 5000, before: 100_000, after: 900_000 },
+      events: { rounds: 9, warmUp: 50_000, count: 200_000 },
+      runs: { rounds: 9, warmUp: 50, count: 400 },
+      latency: { rounds: 5, warmUp: 50, count: 500, interval: 20 }
+    }
+
+const root = mkdtempSync(`${tmpdir()}/des-bench-`)
+const socketPath = `${root}/engine.sock`
+const scripts = makeScripts(root)
+const engine = startOwn([file("engine.mjs"), socketPath])
+
+/** What has no script here, in the mix that a container's life gives. */
+const unheard = ["create", "attach", "start", "die", "destroy"]
+
+/** @typedef {"raw" | "des"} Side */
+
+/**
+ * Rounds of both sides in turn, so that what else the machine does meets both.
+ *
+ * @template A
+ * @param {number} rounds
+ * @param {(side: Side) => A | Promise<A>} measure
+ */
+const inTurn = async (rounds, measure) => {
+  /** @type {Record<Side, A[]>} */
+  const measured = { raw: [], des: [] }
+  for (let round = 0; round < rounds; round++) {
+    measured.raw.push(await measure("raw"))
+    measured.des.push(await measure("des"))
+  }
+  return measured
+}
+
+/** Starts a reader of the feed, and waits until it has opened it. */
+const startReader = async (/** @type {Side} */ side) => {
+  const reader =
+    side === "des"
+      ? startSilent([des, "-e", `unix://${socketPath}`, "-d", scripts.directory])
+      : startSilent([file("raw.mjs"), "feed", socketPath, scripts.container])
+  await reader.whileRunning(engine.expect("open"))
+  return reader
+}
+
+/**
+ * Sends records and then one with a script. Gives the seconds from the first byte to that script's run.
+ *
+ * @param {import("./processes.mjs").Started} reader
+ * @param {string[]} actions
+ * @param {number} count
+ */
+const burst = async (reader, actions, count) => {
+  engine.send({ kind: "burst", actions, count, last: "mark" })
+  const [start = 0] = await reader.whileRunning(engine.expect("sent"))
+  const [end = 0] = await reader.whileRunning(scripts.marks.take(1))
+  return (end - start) / 1e9
+}
+
+const coldStart = async () => {
+  const { rounds } = counts.coldStart
+  const time = (/** @type {Side} */ side) => {
+    const start = now()
+    const { status } = spawnSync(process.execPath, side === "des" ? [des, "--version"] : ["-e", "0"])
+    if (status !== 0) throw new Error(`${side} ended with ${status}`)
+    return (now() - start) / 1e6
+  }
+  // The first reads the files from the disk.
+  await inTurn(1, time)
+  const measured = await inTurn(rounds, time)
+  return [figure({ name: "cold start", unit: "ms", ...measured, atMost: 2.2 })]
+}
+
+const bare = () => startSilent(["-e", "setInterval(() => {}, 1e6)"])
+
+const idle = async () => {
+  const { rounds, settle } = counts.idle
+  const measured = await inTurn(rounds, async (side) => {
+    const process = side === "des" ? await startReader("des") : bare()
+    await sleep(settle)
+    const memory = residentMemory(process.pid)
+    await process.stop()
+    return memory
+  })
+  return [figure({ name: "resident memory, idle", unit: "MB", ...measured, atMost: 1.6 })]
+}
+
+const growth = async () => {
+  const { after, before, rounds, settle } = counts.growth
+  const memory = {
+    raw: /** @type {number[]} */ ([]),
+    before: /** @type {number[]} */ ([]),
+    after: /** @type {number[]} */ ([])
+  }
+  for (let round = 0; round < rounds; round++) {
+    const nothing = bare()
+    const reader = await startReader("des")
+    const send = async (/** @type {number} */ count) => {
+      await burst(reader, unheard, count)
+      await sleep(settle)
+      return residentMemory(reader.pid)
+    }
+    memory.before.push(await send(before))
+    memory.after.push(await send(after))
+    memory.raw.push(residentMemory(nothing.pid))
+    await Promise.all([nothing.stop(), reader.stop()])
+  }
+  const total = (before + after).toLocaleString("en")
+  return [
+    figure({
+      name: `resident memory after ${total} events`,
+      unit: "MB",
+      raw: memory.raw,
+      des: memory.after,
+      atMost: 1.6
+    }),
+    figure({
+      name: `the same, against after ${before.toLocaleString("en")}`,
+      unit: "MB",
+      raw: memory.before,
+      des: memory.after,
+      // Two samples of a heap that does not grow differ by this much.
+      atMost: 1.05
+    })
+  ]
+}
+
+const events = async () => {
+  const { count, rounds, warmUp } = counts.events
+  const measured = await inTurn(rounds, async (side) => {
+    const reader = await startReader(side)
+    await burst(reader, unheard, warmUp)
+    const seconds = await burst(reader, unheard, count)
+    await reader.stop()
+    return count / seconds
+  })
+  return [figure({ name: "events without a script", unit: "1/s", ...measured, atLeast: 0.4 })]
+}
+
+const runs = async () => {
+  const { count, rounds, warmUp } = counts.runs
+  const measured = await inTurn(rounds, async (side) => {
+    if (side === "des") {
+      const reader = await startReader("des")
+      await burst(reader, ["true"], warmUp)
+      const seconds = await burst(reader, ["true"], count)
+      await reader.stop()
+      return (count + 1) / seconds
+    }
+    const raw = startOwn([file("raw.mjs"), "runs", scripts.container])
+    await raw.expect("listening")
+    const take = async (/** @type {number} */ number) => {
+      raw.send({ count: number })
+      const [end = 0] = await raw.whileRunning(scripts.marks.take(1))
+      const [start = 0] = await raw.expect("sent")
+      return (end - start) / 1e9
+    }
+    await take(warmUp)
+    const seconds = await take(count)
+    await raw.stop()
+    return (count + 1) / seconds
+  })
+  return [figure({ name: "runs of a tiny program", unit: "1/s", ...measured, atLeast: 0.9 })]
+}
+
+const latency = async () => {
+  const { count, interval, rounds, warmUp } = counts.latency
+  const paced = async (/** @type {import("./processes.mjs").Started} */ reader, /** @type {number} */ number) => {
+    engine.send({ kind: "paced", actions: ["mark"], count: number, interval })
+    const sent = await reader.whileRunning(engine.expect("sent"))
+    const seen = await reader.whileRunning(scripts.marks.take(number))
+    return seen.map((time, index) => (time - (sent[index] ?? 0)) / 1e6)
+  }
+  const measured = await inTurn(rounds, async (side) => {
+    const reader = await startReader(side)
+    await paced(reader, warmUp)
+    const times = await paced(reader, count)
+    await reader.stop()
+    return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
+  })
+  const of = (/** @type {"p50" | "p99"} */ which) => ({
+    raw: measured.raw.map((round) => round[which]),
+    des: measured.des.map((round) => round[which])
+  })
+  return [
+    figure({ name: "record to running script, p50", unit: "ms", ...of("p50"), atMost: 1.3 }),
+    figure({ name: "record to running script, p99", unit: "ms", ...of("p99"), atMost: 1.3 })
+  ]
+}
+
+const all = { coldStart, idle, growth, events, runs, latency }
+
+const main = async () => {
+  await engine.expect("listening")
+  const figures = []
+  for (const [name, measure] of Object.entries(all)) {
+    if (asked.length > 0 && !asked.includes(name)) continue
+    process.stderr.write(`measuring ${name}\n`)
+    figures.push(...(await measure()))
+  }
+  const machine = `${cpus()[0]?.model ?? "?"}, ${cpus().length} cores, Node ${process.version}`
+  const program = scripts.isStatic ? "busybox, static" : "the system's own, since there is no /bin/busybox"
+  console.log(`${machine}; the tiny program is ${program}\n\n${table(figures)}`)
+  writeFileSync(results, `${JSON.stringify({ machine, program, smoke, figures }, undefined, 2)}\n`)
+}
+
+const tidyUp = async () => {
+  await stopAll()
+  scripts.marks.close()
+  rmSync(root, { recursive: true, force: true })
+}
+
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
+  process.on(signal, () => tidyUp().finally(() => process.exit(1)))
+}
+
+await main().finally(tidyUp)
