@@ -1,3 +1,4 @@
+import { statSync } from "node:fs"
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Context from "effect/Context"
@@ -92,19 +93,32 @@ interface Head {
   readonly options: ScriptOptions.ScriptOptions | ScriptOptions.Problem
 }
 
+/** What differs after each change of a file's content: of its times only ctime cannot be set back. Empty where it is not there. */
+const changeOf = (path: string) =>
+  Effect.try(() => statSync(path, { bigint: true })).pipe(
+    Effect.map(({ ctimeNs, dev, ino }) => [dev, ino, ctimeNs].join()),
+    Effect.orElseSucceed(() => "")
+  )
+
 /** Reads the options of a script's head once for each change of the file. */
 const makeHeads = (fileSystem: FileSystem.FileSystem) => {
   const heads = new Map<string, Head>()
   const read = (path: string) =>
     Effect.scoped(Effect.flatMap(fileSystem.open(path), (file) => file.readAlloc(headBytes))).pipe(
-      Effect.map(Option.match({ onNone: () => "", onSome: (bytes) => Buffer.from(bytes).toString() }))
+      Effect.map(Option.getOrElse(() => new Uint8Array())),
+      // What can be executed and not read is no text: no shell could read it either.
+      Effect.catchIf(
+        (error) => error._tag === "SystemError" && error.reason === "PermissionDenied",
+        () => Effect.succeed(new Uint8Array())
+      )
     )
-  return (path: string, info: FileSystem.File.Info) =>
+  return (path: string) =>
     Effect.gen(function* () {
-      const changed = [info.dev, info.ino, info.size, info.mtime].map(String).join()
+      const changed = yield* changeOf(path)
       const known = heads.get(path)
-      if (known?.changed === changed) return known.options
-      const options = ScriptOptions.parse(yield* read(path))
+      if (changed !== "" && known?.changed === changed) return known.options
+      const head = yield* read(path)
+      const options = ScriptOptions.parse(Buffer.from(head).toString(), head.length < headBytes)
       heads.set(path, { changed, options })
       return options
     })
@@ -132,7 +146,7 @@ const make = (directory: string) =>
           )
         }
         yield* trust.check(path)
-        const options = yield* readHead(path, info)
+        const options = yield* readHead(path)
         if ("conditions" in options) return [{ path, options }]
         return yield* refuse(LogLevel.Error, `Script ${path} is not run: line ${options.line}: ${options.message}`)
       })

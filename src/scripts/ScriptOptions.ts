@@ -84,7 +84,8 @@ const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
 
 const parseToken = (token: string): Parsed => {
   const at = token.indexOf("=")
-  const parser = Object.hasOwn(parsers, token.slice(0, at)) ? parsers[token.slice(0, at)] : undefined
+  const name = at === -1 ? "" : token.slice(0, at)
+  const parser = Object.hasOwn(parsers, name) ? parsers[name] : undefined
   return parser === undefined
     ? `${JSON.stringify(token)} is no option; known are ${Object.keys(parsers)
         .map((name) => `${name}=`)
@@ -100,12 +101,12 @@ const parseToken = (token: string): Parsed => {
  * @since 1.0.0
  * @category constructors
  */
-export const parse = (head: string): ScriptOptions | Problem => {
+export const parse = (head: string, whole = true): ScriptOptions | Problem => {
   let options: Omit<ScriptOptions, "conditions"> = {}
   const conditions: Array<Condition> = []
   for (const [index, line] of head.split("\n").entries()) {
-    if (!/^\s*(?:#|$)/.test(line)) break
-    const text = /^#\s*des:(.*)$/.exec(line.trimEnd())?.[1]
+    if (!/^\s*(?:#|$)/.test(line)) return { ...options, conditions }
+    const text = /^\s*#\s*des:(.*)$/s.exec(line)?.[1]
     if (text === undefined) continue
     if ((text.match(/"/g)?.length ?? 0) % 2 === 1) return { line: index + 1, message: "a double quote has no end" }
     for (const token of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
@@ -115,7 +116,9 @@ export const parse = (head: string): ScriptOptions | Problem => {
       else options = { ...options, ...parsed }
     }
   }
-  return { ...options, conditions }
+  return whole
+    ? { ...options, conditions }
+    : { line: head.split("\n").length, message: "the comment block is too long to be read whole" }
 }
 
 /** Whether a text fits a pattern in which `*` stands for anything. No expression: a stranger writes the text, however long. */

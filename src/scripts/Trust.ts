@@ -1,5 +1,5 @@
-import { lstatSync, readlinkSync, type Stats } from "node:fs"
-import { dirname, resolve } from "node:path"
+import { lstatSync, readlinkSync, type Stats, statSync } from "node:fs"
+import { dirname } from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -45,13 +45,17 @@ const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : 
 /** As many as Linux follows (path_resolution(7)). */
 const mostLinks = 40
 
+const ownerName = (self: Self): string => (self.uid === 0 ? "root" : String(self.uid))
+
+const isSticky = (directory: string): boolean => (lstatSync(directory).mode & 0o1000) !== 0
+
 const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): UntrustedError | undefined => {
   if (info.uid !== 0 && info.uid !== self.uid) {
     return new UntrustedError({
       reason: "Owner",
       path,
       detail: `belongs to user ${info.uid}, who could change it`,
-      mend: `chown ${self.uid === 0 ? "root" : self.uid} ${quote(path)} mends it`
+      mend: `chown ${ownerName(self)} ${quote(path)} mends it`
     })
   }
   const sticky = info.isDirectory() && (info.mode & 0o1000) !== 0
@@ -92,12 +96,13 @@ const walk = (
   path: string,
   self: Self,
   stickyAllowed: (real: string) => boolean
-): { readonly real: string; readonly problem: UntrustedError | undefined } => {
+): { readonly real: string; readonly passed: ReadonlySet<string>; readonly problem: UntrustedError | undefined } => {
   let real = "/"
-  let problem = judge("/", lstatSync("/"), self, true)
+  let problem = judge("/", lstatSync("/"), self, stickyAllowed("/"))
+  const passed = new Set(["/"])
   let links = 0
-  let parentSticky = false
-  const rest = resolve(path).split("/").reverse()
+  // Not resolve(), which takes a name and its `..` away where the name is a link.
+  const rest = (path.startsWith("/") ? path : `${process.cwd()}/${path}`).split("/").reverse()
   for (let name = rest.pop(); name !== undefined && problem === undefined; name = rest.pop()) {
     if (name === "" || name === ".") continue
     if (name === "..") {
@@ -108,12 +113,12 @@ const walk = (
     const info = lstatSync(next)
     if (info.isSymbolicLink()) {
       // Where only the sticky bit protects a directory, anybody can have made the link.
-      if (parentSticky && info.uid !== 0 && info.uid !== self.uid) {
+      if (isSticky(real) && info.uid !== 0 && info.uid !== self.uid) {
         problem = new UntrustedError({
           reason: "Link",
           path: next,
           detail: `is a link of user ${info.uid}`,
-          mend: `rm ${quote(next)} and a link of root's mend it`
+          mend: `chown -h ${ownerName(self)} ${quote(next)} mends it`
         })
       }
       if (++links > mostLinks) problem = unreadable(next, "too many links")
@@ -123,17 +128,23 @@ const walk = (
       continue
     }
     problem = judge(next, info, self, stickyAllowed(next))
-    parentSticky = info.isDirectory() && (info.mode & 0o1000) !== 0
     real = next
+    passed.add(real)
   }
-  return { real, problem }
+  return { real, passed, problem }
 }
 
 const check = (path: string, directory: string, self: Self): UntrustedError | undefined => {
   const root = walk(directory, self, () => true)
   if (root.problem !== undefined) return root.problem
-  // Above the script directory a sticky one such as /tmp is usual; in it, it would be a place for everybody's scripts.
-  return walk(path, self, (real) => real !== root.real && !real.startsWith(`${root.real}/`)).problem
+  // Above the script directory a sticky one such as /tmp is usual; elsewhere it would be a place for everybody's scripts.
+  const { problem, real } = walk(path, self, (passed) => passed !== root.real && root.passed.has(passed))
+  if (problem !== undefined) return problem
+  // The links of /proc lead elsewhere than their text says.
+  const [judged, opened] = [lstatSync(real), statSync(path)]
+  return judged.dev === opened.dev && judged.ino === opened.ino
+    ? undefined
+    : unreadable(path, "it leads elsewhere than its links say")
 }
 
 /**
