@@ -197,7 +197,9 @@ const make = (options: DispatchOptions) =>
         yield* Scope.close(scope, Exit.void)
         yield* countLeft
         if (unfinished > 0) {
-          yield* Effect.logWarning(`des stops; ${unfinished} accepted events did not run to their end`)
+          yield* Effect.logWarning(
+            `des stops; ${unfinished} accepted ${unfinished === 1 ? "event" : "events"} did not run to the end`
+          )
         }
       })
 

@@ -176,7 +176,7 @@ describe("des", () => {
         const { logs, ran, stopping } = yield* interruptDuring("20 seconds")
         yield* endsAfter(stopping, 20)
         assert.deepStrictEqual(ran, ["1"])
-        assert.strictEqual(logs.lines.at(-1), "WARN des stops; 2 accepted events did not run to their end")
+        assert.strictEqual(logs.lines.at(-1), "WARN des stops; 2 accepted events did not run to the end")
       })
     )
 

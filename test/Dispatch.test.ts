@@ -586,7 +586,9 @@ describe("a script that feeds itself", () => {
 
 describe("stopping", () => {
   const leftOver = (logs: ReadonlyArray<string>) => logs.filter((line) => line.includes("des stops"))
-  const say = (count: number) => [`WARN des stops; ${count} accepted events did not run to their end`]
+  const say = (count: number) => [
+    `WARN des stops; ${count} accepted ${count === 1 ? "event" : "events"} did not run to the end`
+  ]
 
   it.scoped("ends at once where nothing runs, and says nothing", () =>
     Effect.gen(function* () {

@@ -165,22 +165,24 @@ const make = (directory: string) =>
         return found.flat()
       })
 
-    const scriptsAt = (path: string): Effect.Effect<ReadonlyArray<Script>> =>
+    const lookAt = (path: string, info: FileSystem.File.Info) => {
+      switch (info.type) {
+        case "File":
+          return script(path, info)
+        case "Directory":
+          return scriptsIn(path)
+        default:
+          return refuse(LogLevel.Warning, `${path} is neither a file nor a directory and is not run`)
+      }
+    }
+
+    /** Nothing where nothing is there, which is not the same as nothing that can be run. */
+    const scriptsAt = (path: string): Effect.Effect<Option.Option<ReadonlyArray<Script>>> =>
       fileSystem.stat(path).pipe(
-        Effect.matchEffect({
-          onFailure: (error) => (isAbsent(error) ? Effect.succeed([]) : problem(path, error)),
-          onSuccess: (info) => {
-            switch (info.type) {
-              case "File":
-                return script(path, info)
-              case "Directory":
-                return scriptsIn(path)
-              default:
-                return refuse(LogLevel.Warning, `${path} is neither a file nor a directory and is not run`)
-            }
-          }
-        }),
-        Effect.catchAll((error) => problem(path, error))
+        Effect.flatMap((info) => Effect.asSome(lookAt(path, info))),
+        Effect.catchAll((error) =>
+          error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : Effect.asSome(problem(path, error))
+        )
       )
 
     const find = Effect.fn("ScriptDirectory.find")(function* (type: string, verb: string) {
@@ -193,8 +195,9 @@ const make = (directory: string) =>
       const own = `${directory}/${type}/${verb}`
       const places = [own, `${directory}/${type}/all`, `${directory}/all`]
       // Beside each other: a look-up stands between the record and the run.
-      const found = (yield* Effect.forEach(places, scriptsAt, { concurrency: places.length })).flat()
-      if (found.length === 0) yield* say(LogLevel.Warning, `Unable to handle event! No script exists at ${own}`)
+      const there = (yield* Effect.forEach(places, scriptsAt, { concurrency: places.length })).flatMap(Option.toArray)
+      const found = there.flat()
+      if (there.length === 0) yield* say(LogLevel.Warning, `Unable to handle event! No script exists at ${own}`)
       return found.filter(({ path }, at) => found.findIndex((other) => other.path === path) === at)
     })
 

@@ -139,31 +139,27 @@ const encoder = new TextEncoder()
 const feed = (script: CommandExecutor.Process, record: string) =>
   Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), script.stdin).pipe(
     Effect.ignore,
-    Effect.withUnhandledErrorLogLevel(Option.none()),
-    Effect.forkScoped
+    Effect.withUnhandledErrorLogLevel(Option.none())
   )
 
-const execute = (
-  run: ScriptRun
-): Effect.Effect<Outcome, PlatformError, CommandExecutor.CommandExecutor | Scope.Scope> =>
+/**
+ * Starts a script, feeds it, reads it, and sees to its end with the scope: one step, since a stop in between would leave
+ * the script to a SIGTERM that nobody follows up.
+ */
+const start = (run: ScriptRun, budget: Output.Budget, onErrorLine: (line: string) => void) =>
   Effect.gen(function* () {
-    const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
-    let message = ""
-    const script = yield* Command.make(run.script).pipe(
+    const script: CommandExecutor.Process = yield* Command.make(run.script).pipe(
       Command.env(run.environment, { extendEnv: false }),
       Command.start
     )
-    yield* feed(script, run.event.record)
+    yield* feed(script, run.event.record).pipe(Effect.interruptible, Effect.forkScoped)
     const output = yield* Effect.all(
       [
         drain(run.script, "stdout", script.stdout, budget, () => {}),
-        drain(run.script, "stderr", script.stderr, budget, (line) => {
-          message = line
-        })
+        drain(run.script, "stderr", script.stderr, budget, onErrorLine)
       ],
       { concurrency: 2, discard: true }
-    ).pipe(Effect.forkScoped)
-
+    ).pipe(Effect.interruptible, Effect.forkScoped)
     // Added last, so it runs first: before the executor's own SIGTERM, and while the script's last words are still read.
     yield* Effect.addFinalizer(() =>
       Effect.whenEffect(
@@ -171,7 +167,18 @@ const execute = (
         Effect.orElseSucceed(script.isRunning, () => true)
       )
     )
+    return { script, output }
+  }).pipe(Effect.uninterruptible)
 
+const execute = (
+  run: ScriptRun
+): Effect.Effect<Outcome, PlatformError, CommandExecutor.CommandExecutor | Scope.Scope> =>
+  Effect.gen(function* () {
+    const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
+    let message = ""
+    const { output, script } = yield* start(run, budget, (line) => {
+      message = line
+    })
     const timeout = Duration.decode(run.bounds.timeout)
     const exit = yield* Effect.either(script.exitCode).pipe(Effect.timeoutOption(timeout))
     if (Option.isNone(exit)) yield* end(script, run.bounds.grace)

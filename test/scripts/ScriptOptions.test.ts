@@ -1,0 +1,436 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import * as DockerEvent from "../../src/docker/DockerEvent.ts"
+import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
+import { record } from "../support/Record.ts"
+
+const parse = (...lines: ReadonlyArray<string>) => ScriptOptions.parse(`${lines.join("\n")}\n`)
+
+describe("the head of a script", () => {
+  it("has no options where it says none", () => {
+    for (const head of [
+      "",
+      "\n",
+      "#!/bin/sh",
+      "#!/bin/sh\necho\n",
+      "# a comment\n",
+      "echo\n",
+      "# des:\n",
+      "# des:  \t\n"
+    ]) {
+      assert.deepStrictEqual(ScriptOptions.parse(head), ScriptOptions.none, JSON.stringify(head))
+    }
+  })
+
+  const options: Readonly<Record<string, Partial<ScriptOptions.ScriptOptions>>> = {
+    "timeout=30s": { timeout: 30_000 },
+    "timeout=0": { timeout: 0 },
+    "cooldown=1m": { cooldown: 60_000 },
+    "retries=3": { retries: 3 },
+    "retries=0": { retries: 0 },
+    "label=com.example.backup": { conditions: [{ key: "com.example.backup" }] },
+    "label=com.example.backup=true": { conditions: [{ key: "com.example.backup", pattern: "true" }] },
+    "label=a=b=c": { conditions: [{ key: "a", pattern: "b=c" }] },
+    "label=a=": { conditions: [{ key: "a", pattern: "" }] },
+    "attribute=exitCode=137": { conditions: [{ key: "exitCode", pattern: "137" }] },
+    "attribute=signal": { conditions: [{ key: "signal" }] },
+    "image=postgres:*": { conditions: [{ key: "image", pattern: "postgres:*" }] },
+    "image=a=b": { conditions: [{ key: "image", pattern: "a=b" }] },
+    "name=web-*": { conditions: [{ key: "name", pattern: "web-*" }] }
+  }
+  for (const [text, expected] of Object.entries(options)) {
+    it(`takes ${text}`, () =>
+      assert.deepStrictEqual(parse("#!/bin/sh", `# des: ${text}`), { conditions: [], ...expected }))
+  }
+
+  it("takes values with blanks in double quotes, around the value or the whole", () => {
+    const [key, pattern] = ["a b", "c  d"]
+    for (const text of ['label="a b=c  d"', '"label=a b=c  d"', 'label="a b"="c  d"', 'label=a" "b=c"  "d']) {
+      assert.deepStrictEqual(parse(`# des: ${text}`), { conditions: [{ key, pattern }] }, text)
+    }
+    assert.deepStrictEqual(parse('# des: name="a b" image=""'), {
+      conditions: [
+        { key: "name", pattern: "a b" },
+        { key: "image", pattern: "" }
+      ]
+    })
+    // Only double quotes quote, and what a shell would expand is text.
+    assert.deepStrictEqual(parse("# des: name='a' image=$(x)\\#"), {
+      conditions: [
+        { key: "name", pattern: "'a'" },
+        { key: "image", pattern: "$(x)\\#" }
+      ]
+    })
+  })
+
+  it("takes many on a line and on several lines of its comment block, and keeps all conditions", () => {
+    const expected = {
+      timeout: 30_000,
+      retries: 3,
+      cooldown: 60_000,
+      conditions: [{ key: "a" }, { key: "image", pattern: "b" }, { key: "a", pattern: "c" }]
+    }
+    const one = ["#!/bin/sh", "# des: timeout=30s retries=3 cooldown=1m label=a image=b label=a=c"]
+    const several = [
+      "#!/usr/bin/env bash",
+      "",
+      "# Backs up.",
+      "#des:timeout=30s\tretries=3  ",
+      "#",
+      "   # an indented comment",
+      "\t",
+      "#  des:   cooldown=1m label=a",
+      "# des: image=b",
+      "# des: label=a=c",
+      "set -eu"
+    ]
+    assert.deepStrictEqual(parse(...one), expected)
+    assert.deepStrictEqual(parse(...several), expected)
+    assert.deepStrictEqual(ScriptOptions.parse(several.join("\r\n")), expected)
+  })
+
+  it("takes the last of what it says twice", () => {
+    const expected = { timeout: 2000, conditions: [] }
+    assert.deepStrictEqual(parse("# des: timeout=1s timeout=2s"), expected)
+    assert.deepStrictEqual(parse("# des: timeout=1s", "# des: timeout=2s"), expected)
+  })
+
+  it("ends at the first line of code, and what comes after says nothing", () => {
+    for (const code of ["echo", ": # des: timeout=1", "\u007fELF\u0002\u0001", "exit"]) {
+      assert.deepStrictEqual(
+        parse("#!/bin/sh", "# des: retries=1", code, "# des: timeout=5", "# des: nonsense"),
+        { retries: 1, conditions: [] },
+        code
+      )
+    }
+  })
+
+  it("says nothing to des in other comments", () => {
+    for (const line of ["# the word des: here", "# description: timeout=1", "#!des: timeout=1", "## des: timeout=1"]) {
+      assert.deepStrictEqual(parse("#!/bin/sh", line), ScriptOptions.none, line)
+    }
+  })
+
+  it("of an executable that is no text says nothing", () => {
+    const bytes = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0x0a, ...Buffer.from("# des: nonsense\n"), 0xff, 0xfe]
+    assert.deepStrictEqual(ScriptOptions.parse(Buffer.from(bytes).toString()), ScriptOptions.none)
+  })
+})
+
+describe("a head that cannot be understood", () => {
+  const problems: Readonly<Record<string, string>> = {
+    nonsense: '"nonsense" is no option',
+    "nonsense=1": '"nonsense=1" is no option',
+    "Timeout=1s": '"Timeout=1s" is no option',
+    "timeout =1s": '"timeout" is no option',
+    "=1": '"=1" is no option',
+    '""': '"" is no option',
+    "__proto__=1": '"__proto__=1" is no option',
+    "constructor=1": '"constructor=1" is no option',
+    "toString=1": '"toString=1" is no option',
+    timeout: '"timeout" is no option',
+    timeouts: '"timeouts" is no option',
+    // Each has the letters of an option and one more.
+    labels: '"labels" is no option',
+    names: '"names" is no option',
+    "image:nginx": '"image:nginx" is no option',
+    "image:": '"image:" is no option',
+    attributes: '"attributes" is no option',
+    "timeout=": 'timeout takes a duration such as 30s, 10m or 500ms, not ""',
+    "timeout=soon": 'not "soon"',
+    "timeout=-1": 'not "-1"',
+    "timeout=5 s": '"s" is no option',
+    'timeout="5 s"': 'not "5 s"',
+    "timeout=5S": 'not "5S"',
+    "timeout=1m30s": 'not "1m30s"',
+    "timeout=1e3": 'not "1e3"',
+    "timeout=0x10": 'not "0x10"',
+    "timeout=.5": 'not ".5"',
+    "timeout=5.": 'not "5."',
+    "timeout=∞": 'not "∞"',
+    "cooldown=1y": 'cooldown takes a duration such as 30s, 10m or 500ms, not "1y"',
+    "retries=": 'retries takes a number, not ""',
+    "retries=-1": 'not "-1"',
+    "retries=1.5": 'not "1.5"',
+    "retries=10000": 'not "10000"',
+    "label=": 'label takes KEY or KEY=VALUE, not ""',
+    "label==x": 'label takes KEY or KEY=VALUE, not "=x"',
+    "attribute=": 'attribute takes KEY or KEY=VALUE, not ""',
+    'name="a': "a double quote has no end",
+    'label=a" b" "': "a double quote has no end"
+  }
+  for (const [text, message] of Object.entries(problems)) {
+    it(`is a problem: ${text}`, () => {
+      for (const line of [1, 2, 5]) {
+        const before = ["#!/bin/sh", "# des: retries=1", "", "# x"].slice(0, line - 1)
+        for (const end of ["\n", "\r\n"]) {
+          const problem = ScriptOptions.parse([...before, `# des: ${text}`, "# des: timeout=1s", ""].join(end))
+          assert.containsAllKeys(problem, ["line", "message"])
+          if (!("line" in problem)) return
+          assert.strictEqual(problem.line, line)
+          assert.include(problem.message, message)
+        }
+      }
+    })
+  }
+
+  it("names the options that there are", () => {
+    const problem = parse("# des: nonsense")
+    for (const name of ["timeout", "cooldown", "retries", "label", "attribute", "image", "name"]) {
+      assert.include("message" in problem ? problem.message : "", `${name}=`)
+    }
+  })
+
+  it("is a problem wherever it stands among good ones", () => {
+    for (const text of ["nonsense timeout=1s", "timeout=1s nonsense retries=1", "timeout=1s nonsense"]) {
+      assert.hasAllKeys(parse(`# des: ${text}`), ["line", "message"], text)
+    }
+  })
+
+  it("is one where the line is indented as other comments may be", () => {
+    assert.deepInclude(parse("#!/bin/sh", "  # des: nonsense"), { line: 2 })
+    assert.deepStrictEqual(parse("#!/bin/sh", "\t# des: timeout=1s"), { timeout: 1000, conditions: [] })
+  })
+})
+
+describe("a duration", () => {
+  const units = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+  const unit = FastCheck.constantFrom(...Object.entries(units))
+
+  it("is a number and a unit; without one it is seconds", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.nat(), unit, (number, [name, factor]) =>
+        assert.strictEqual(ScriptOptions.parseDuration(`${number}${name}`), number * factor)
+      )
+    )
+  })
+
+  it("may be a part of a unit", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.nat(100_000), FastCheck.nat(9), unit, (whole, tenths, [name, factor]) =>
+        assert.closeTo(
+          ScriptOptions.parseDuration(`${whole}.${tenths}${name}`) ?? Number.NaN,
+          whole * factor + (tenths * factor) / 10,
+          1e-3
+        )
+      )
+    )
+  })
+
+  it("is nothing else, and never less than 0", () => {
+    const close = FastCheck.stringMatching(/^[-+ ]?[0-9]{0,3}[.,e]{0,2}[0-9]{0,2}[ ]?(ms|s|m|h|d|S|w|y|)[ \n]?$/)
+    FastCheck.assert(
+      FastCheck.property(FastCheck.oneof(close, FastCheck.string({ unit: "binary" })), (text) => {
+        const parsed = ScriptOptions.parseDuration(text)
+        const [, number = "", name = ""] = /^(.*?)([a-z]*)$/su.exec(text) ?? []
+        const parts = number.split(".")
+        const digits = parts.every((part) => part !== "" && [...part].every((digit) => "0123456789".includes(digit)))
+        if (digits && parts.length <= 2 && Object.hasOwn(units, name)) return assert.isAtLeast(parsed ?? -1, 0)
+        assert.isUndefined(parsed, JSON.stringify(text))
+      }),
+      { numRuns: 1000 }
+    )
+  })
+})
+
+describe("what is written is what is read", () => {
+  // Of all that a line may hold only the double quote cannot be part of a value.
+  const strange = FastCheck.constantFrom(..." \t\r\v\u0085\u00a0\u2028\u2029\ufeff=#*\\'$")
+  const character = FastCheck.oneof(FastCheck.string({ unit: "binary", minLength: 1, maxLength: 1 }), strange)
+  const value = FastCheck.string({ unit: character }).map((text) => text.replace(/["\n]/g, "_"))
+  const key = FastCheck.string({ unit: character, minLength: 1 }).map((text) => text.replace(/["\n=]/g, "_"))
+  const condition = FastCheck.oneof(
+    FastCheck.record({ key }),
+    FastCheck.record({ key, pattern: value }),
+    FastCheck.record({ key: FastCheck.constantFrom("image", "name"), pattern: value })
+  )
+
+  const write = ({ key, pattern }: ScriptOptions.Condition): string =>
+    pattern === undefined ? `label="${key}"` : `attribute="${key}=${pattern}"`
+
+  it("for any options", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.record(
+          {
+            timeout: FastCheck.nat(),
+            retries: FastCheck.nat(9999),
+            cooldown: FastCheck.nat(),
+            conditions: FastCheck.array(condition)
+          },
+          { requiredKeys: ["conditions"] }
+        ),
+        FastCheck.constantFrom("\n", "\r\n"),
+        ({ conditions, ...bounds }, end) => {
+          const texts = [
+            ...(bounds.timeout === undefined ? [] : [`timeout=${bounds.timeout}ms`]),
+            ...(bounds.retries === undefined ? [] : [`retries=${bounds.retries}`]),
+            ...(bounds.cooldown === undefined ? [] : [`cooldown=${bounds.cooldown}ms`]),
+            ...conditions.map(write)
+          ]
+          const expected = { ...bounds, conditions }
+          const onOneLine = ["#!/bin/sh", `# des: ${texts.join(" ")}`, "exit", ""].join(end)
+          const onLines = ["#!/bin/sh", ...texts.map((text) => `# des: ${text}`), "", "exit", ""].join(end)
+          assert.deepEqual(ScriptOptions.parse(onOneLine), expected)
+          assert.deepEqual(ScriptOptions.parse(onLines), expected)
+        }
+      )
+    )
+  })
+
+  it("and no head, however strange, makes it throw", () => {
+    const line = FastCheck.oneof(
+      FastCheck.string({ unit: "binary" }),
+      FastCheck.string({ unit: "binary" }).map((text) => `# des: ${text}`),
+      FastCheck.stringMatching(/^# des: ([a-z]{0,4}(timeout|label|image|name|retries)[=" ]{0,3}[a-z0-9"= ]{0,9}){0,4}$/)
+    )
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(line), (lines) => {
+        const parsed = ScriptOptions.parse(lines.join("\n"))
+        if ("conditions" in parsed) return
+        assert.isTrue(parsed.line >= 1 && parsed.line <= lines.length)
+      })
+    )
+  })
+})
+
+/** Whether a script with these lines in its head runs for an event with these attributes. */
+const runsFor = (text: string, attributes: Readonly<Record<string, string>>): boolean => {
+  const options = parse(`# des: ${text}`)
+  if ("line" in options) return assert.fail(options.message)
+  return ScriptOptions.matches(options, attributes)
+}
+
+describe("a script runs for an event", () => {
+  it("whatever it has, where the head has no condition", () => {
+    assert.isTrue(ScriptOptions.matches(ScriptOptions.none, {}))
+    assert.isTrue(runsFor("timeout=1s", { any: "thing" }))
+  })
+
+  it("that has the label or attribute, whatever its value", () => {
+    for (const option of ["label", "attribute"]) {
+      assert.isTrue(runsFor(`${option}=backup`, { backup: "no" }))
+      assert.isTrue(runsFor(`${option}=backup`, { backup: "" }))
+      assert.isFalse(runsFor(`${option}=backup`, {}))
+      assert.isFalse(runsFor(`${option}=backup`, { Backup: "", backups: "", "backup ": "" }))
+    }
+  })
+
+  it("that has this value, and no other", () => {
+    assert.isTrue(runsFor("label=backup=true", { backup: "true" }))
+    for (const backup of ["false", "True", "true ", " true", "", "truetrue"]) {
+      assert.isFalse(runsFor("label=backup=true", { backup }), backup)
+    }
+    assert.isTrue(runsFor("label=backup=", { backup: "" }))
+    assert.isFalse(runsFor("label=backup=", { backup: "true" }))
+  })
+
+  it("of this image and this name", () => {
+    assert.isTrue(runsFor("image=nginx", { image: "nginx", name: "web" }))
+    assert.isFalse(runsFor("image=nginx", { image: "web", name: "nginx" }))
+    assert.isTrue(runsFor("name=web", { image: "nginx", name: "web" }))
+    assert.isFalse(runsFor("name=web", { image: "web", name: "nginx" }))
+    assert.isFalse(runsFor("name=*", { image: "web" }))
+  })
+
+  it("for which all conditions hold", () => {
+    const head = "label=a label=b=1 image=nginx:* name=web"
+    const all = { a: "", b: "1", image: "nginx:1", name: "web", more: "" }
+    assert.isTrue(runsFor(head, all))
+    for (const key of ["a", "b", "image", "name"]) {
+      const { [key]: _, ...others } = all as Readonly<Record<string, string>>
+      assert.isFalse(runsFor(head, others), key)
+      if (key !== "a") assert.isFalse(runsFor(head, { ...all, [key]: "other" }), key)
+    }
+    assert.isTrue(runsFor("label=a=x* label=a=*y", { a: "x y" }))
+    assert.isFalse(runsFor("label=a=x* label=a=*y", { a: "x" }))
+  })
+
+  it("that has the key itself, not by what objects have in JavaScript", () => {
+    for (const key of ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]) {
+      assert.isFalse(runsFor(`label=${key}`, {}), key)
+      assert.isFalse(runsFor(`label=${key}=*`, {}), key)
+      // As an engine sends it: JSON.parse makes each key the object's own.
+      const text = record({ attributes: { KEY: "x" } }).replace("KEY", key)
+      const { Attributes } = Either.getOrThrow(DockerEvent.decode(text)).Actor
+      assert.isTrue(runsFor(`label=${key}`, Attributes), key)
+      assert.isTrue(runsFor(`label=${key}=x`, Attributes), key)
+      assert.isFalse(runsFor(`label=${key}=y`, Attributes), key)
+    }
+  })
+})
+
+/** What a pattern means, said as simply as can be. */
+const fits = (text: string, pattern: string): boolean => {
+  if (pattern === "") return text === ""
+  if (pattern.startsWith("*")) return fits(text, pattern.slice(1)) || (text !== "" && fits(text.slice(1), pattern))
+  return text !== "" && text[0] === pattern[0] && fits(text.slice(1), pattern.slice(1))
+}
+
+describe("a * in a pattern stands for anything", () => {
+  const matches = (text: string, pattern: string) =>
+    ScriptOptions.matches({ conditions: [{ key: "k", pattern }] }, { k: text })
+
+  for (const [pattern, yes, no] of [
+    ["*", ["", "a", "*", "\n", "a\u2028b"], []],
+    ["**", ["", "a"], []],
+    ["a*", ["a", "ab", "aa"], ["", "ba", "A"]],
+    ["*a", ["a", "ba", "aa"], ["", "ab"]],
+    ["a*a", ["aa", "aaa", "aba"], ["a", "ab", ""]],
+    ["*a*", ["a", "bab"], ["", "b"]],
+    ["ab*ba", ["abba", "abxba"], ["aba", "ab", "abb"]],
+    ["*ab*ab", ["abab", "xabxab", "ababab"], ["ab", "aba", "xab"]],
+    ["a*b*c", ["abc", "aXbXc", "abbc", "abcbc"], ["acb", "ac", "abcd"]],
+    [".*", [".", ".x"], ["x", ""]],
+    ["[a]?\\d+", ["[a]?\\d+"], ["a", "1"]],
+    ["postgres:*", ["postgres:", "postgres:16-alpine"], ["postgres", "my/postgres:16", "postgres16"]]
+  ] as const) {
+    it(pattern, () => {
+      for (const text of yes) assert.isTrue(matches(text, pattern), JSON.stringify(text))
+      for (const text of no) assert.isFalse(matches(text, pattern), JSON.stringify(text))
+    })
+  }
+
+  it("for any text and any pattern", () => {
+    const letter = FastCheck.constantFrom("a", "b", "a", "b", ".", "\n")
+    const text = FastCheck.string({ unit: letter, maxLength: 12 })
+    const pattern = FastCheck.string({ unit: FastCheck.oneof(letter, FastCheck.constant("*")), maxLength: 8 })
+    // Some that surely fit, which chance makes seldom.
+    const fitting = FastCheck.array(text, { minLength: 1, maxLength: 4 }).chain((parts) =>
+      FastCheck.array(text, { minLength: parts.length - 1, maxLength: parts.length - 1 }).map(
+        (between) => [parts.map((part, at) => `${part}${between[at] ?? ""}`).join(""), parts.join("*")] as const
+      )
+    )
+    FastCheck.assert(
+      FastCheck.property(FastCheck.oneof(FastCheck.tuple(text, pattern), fitting), ([text, pattern]) =>
+        assert.strictEqual(matches(text, pattern), fits(text, pattern), JSON.stringify([text, pattern]))
+      ),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("at a cost that grows with the text alone, whatever a stranger writes", () => {
+    const size = 5_000_000
+    const a = "a".repeat(size)
+    const ab = "ab".repeat(size / 2)
+    const stars = (part: string, end: string) => `${`*${part}`.repeat(1000)}*${end}`
+    const before = performance.now()
+    for (const [text, pattern, fits] of [
+      [a, stars("a", "b"), false],
+      [a, stars("a", "a"), true],
+      [a, stars("aaaa", "ab"), false],
+      [a, stars("a", "b*"), false],
+      [ab, stars("ba", "c"), false],
+      [ab, stars("ba", "b"), true],
+      [ab, "*".repeat(4000), true],
+      [`${a}c`, stars("a", "bc"), false],
+      [a, `*${"a".repeat(1000)}b*`, false],
+      [a, `*b${"a".repeat(1000)}*`, false]
+    ] as const) {
+      assert.strictEqual(matches(text, pattern), fits, pattern.slice(0, 10))
+    }
+    // It takes well below a second; what looks at the text again for each star takes minutes, and an expression for ever.
+    assert.isBelow(performance.now() - before, 5000)
+  })
+})

@@ -1,0 +1,320 @@
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
+import * as Attempts from "../../src/dispatch/Attempts.ts"
+import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
+import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
+import { defaultBounds, Outcome } from "../../src/scripts/ScriptRunner.ts"
+import * as Trust from "../../src/scripts/Trust.ts"
+import * as Testing from "../../src/testing.ts"
+import { describeRoot } from "../support/DescribeRoot.ts"
+import { collectLogs } from "../support/Logs.ts"
+import * as Program from "../support/Program.ts"
+import { record } from "../support/Record.ts"
+import { type Sandbox, test } from "../support/Sandbox.ts"
+import { makeScripts } from "../support/Scripts.ts"
+
+const nobody = 65_534
+const somebody = 1000
+
+/** The lines with this level, without the time. */
+const said = ({ lines }: Program.Ended, level: string): ReadonlyArray<string> =>
+  lines.flatMap((line) => {
+    const [before, message] = line.split(` - ${level} - `)
+    return message !== undefined && before?.endsWith("docker-event-script") ? [message] : []
+  })
+
+const ran = (ended: Program.Ended): ReadonlyArray<string> =>
+  said(ended, "INFO").flatMap((message) => message.match(/^Running script (.*)$/)?.slice(1) ?? [])
+
+/** Does what a line of the log says, as somebody who pastes it into a shell, but nothing to what is not the test's own. */
+const paste = (line: string): void => {
+  const command = /; (ch(?:own|mod) \S+ \S*\/des-sandbox-\S+) mends it/.exec(line)?.[1]
+  assert.isDefined(command, line)
+  execFileSync("sh", ["-c", command ?? ""])
+}
+
+describeRoot("des, as root", () => {
+  test("does not run a script that is not trusted, says why and what mends it, and runs the others", (sandbox) =>
+    Effect.gen(function* () {
+      const { dir, feed, script } = sandbox
+      const [bad, good] = [Path.join(dir, "container/start/10-bad"), Path.join(dir, "container/start/20-good")]
+      script("container/start/10-bad", "echo bad ran")
+      script("container/start/20-good", "echo good ran")
+      script("container/all", "echo all ran")
+      Fs.chownSync(bad, nobody, nobody)
+      const refused = yield* feed([record(), record({ id: "2" })])
+      assert.strictEqual(refused.code, 0)
+      const reason = `${bad} belongs to user ${nobody}, who could change it; chown root ${bad} mends it`
+      const line = `Script ${bad} is not run, since it is not trusted: ${reason}`
+      assert.deepStrictEqual(said(refused, "ERROR"), [line])
+      assert.deepStrictEqual(said(refused, "WARNING"), [])
+      const others = [good, Path.join(dir, "container/all")]
+      assert.deepStrictEqual(ran(refused), [...others, ...others])
+      assert.notInclude(refused.stderr, "bad ran")
+      paste(line)
+      const mended = yield* feed([record()])
+      assert.deepStrictEqual(said(mended, "ERROR"), [])
+      assert.deepStrictEqual(ran(mended), [bad, ...others])
+    }))
+
+  test("runs nothing of a type's directory that others can write to, and runs the rest", ({ dir, feed, script }) =>
+    Effect.gen(function* () {
+      script("container/start", "echo ran")
+      script("all", "echo ran")
+      Fs.chmodSync(`${dir}/container`, 0o777)
+      const refused = yield* feed([record()])
+      assert.strictEqual(refused.code, 0)
+      assert.deepStrictEqual(said(refused, "ERROR"), [
+        `Script ${dir}/container/start is not run, since it is not trusted: ${dir}/container can be written by everybody; chmod o-w ${dir}/container mends it`
+      ])
+      assert.deepStrictEqual(ran(refused), [`${dir}/all`])
+    }))
+
+  test("says once that a directory of scripts is not trusted, and nothing of what others put there", (sandbox) =>
+    Effect.gen(function* () {
+      const { dir, feed, script } = sandbox
+      for (const name of ["10-a", "20-b", "30-c"]) script(`container/start/${name}`, "echo ran")
+      const place = `${dir}/container/start`
+      Fs.chmodSync(place, 0o777)
+      const refused = yield* feed([record()])
+      assert.deepStrictEqual(said(refused, "ERROR"), [
+        `Script ${place} is not run, since it is not trusted: ${place} can be written by everybody; chmod o-w ${place} mends it`
+      ])
+      assert.deepStrictEqual(ran(refused), [])
+      paste(said(refused, "ERROR")[0] ?? "")
+      assert.strictEqual(ran(yield* feed([record()])).length, 3)
+    }))
+
+  for (const [name, above] of [
+    ["script directory", ""],
+    ["directory above it", "/.."]
+  ] as const) {
+    test(`does not start with a ${name} that is not trusted, until it is mended`, ({ dir, feed, script }) =>
+      Effect.gen(function* () {
+        script("container/start", "echo ran")
+        const place = Path.join(dir, above)
+        Fs.chownSync(place, 0, nobody)
+        Fs.chmodSync(place, 0o775)
+        const refused = yield* feed([record()])
+        assert.strictEqual(refused.code, 1)
+        const reason = `${place} can be written by group ${nobody}; chmod g-w ${place} mends it`
+        assert.deepStrictEqual(said(refused, "ERROR"), [
+          `the script directory ${dir} is not trusted: ${reason}, and --insecure-scripts runs what anybody wrote`
+        ])
+        assert.deepStrictEqual(ran(refused), [])
+        paste(refused.stderr)
+        const mended = yield* feed([record()])
+        assert.strictEqual(mended.code, 0, mended.stderr)
+        assert.deepStrictEqual(ran(mended), [`${dir}/container/start`])
+      }))
+  }
+
+  test("runs whatever anybody wrote with --insecure-scripts, with a warning at the start", ({ dir, feed, script }) =>
+    Effect.gen(function* () {
+      script("container/start", "echo ran", 0o777)
+      for (const place of ["/container/start", "/container", ""]) Fs.chownSync(`${dir}${place}`, nobody, nobody)
+      Fs.chmodSync(dir, 0o777)
+      const ended = yield* feed([record()], ["--insecure-scripts"])
+      assert.strictEqual(ended.code, 0)
+      assert.deepStrictEqual(ran(ended), [`${dir}/container/start`])
+      assert.include(ended.stderr, `${dir}/container/start: ran`)
+      assert.match(ended.lines[0] ?? "", / - WARNING - --insecure-scripts: /)
+      assert.deepStrictEqual(said(ended, "ERROR"), [])
+      assert.strictEqual((yield* feed([record()])).code, 1)
+    }))
+
+  test("looks for every event: what is mended runs, what others can write to does not, without a restart", (sandbox) =>
+    Effect.gen(function* () {
+      const { dir, script, start } = sandbox
+      script("container/start", "echo run $ACTOR_ID")
+      script("container/die", "echo ended $ACTOR_ID")
+      const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
+      const send = (id: string, Action = "start") => des.write(`${record({ id, Action })}\n`)
+      yield* send("1")
+      yield* des.said("start: run 1")
+      Fs.chmodSync(`${dir}/container/start`, 0o757)
+      yield* send("2")
+      yield* des.said(`chmod o-w ${dir}/container/start mends it`)
+      Fs.chmodSync(`${dir}/container/start`, 0o755)
+      yield* send("3")
+      yield* des.said("start: run 3")
+      yield* des.endInput
+      assert.notInclude((yield* des.ended).stderr, "run 2")
+    }))
+})
+
+describeRoot("des, as another user than root", () => {
+  /** Runs the program as an ordinary user, who may not read the folder that it is in. */
+  const feed = ({ dir, path, top }: Sandbox, records: ReadonlyArray<string>) => {
+    Fs.chmodSync(top, 0o755)
+    Fs.copyFileSync(Program.bin, path("des.mjs"))
+    const become = ["setpriv", `--reuid=${somebody}`, `--regid=${somebody}`, "--clear-groups"]
+    return Program.run([...become, process.execPath, path("des.mjs"), "-d", dir, "--from", "-"], {
+      stdin: records.map((text) => `${text}\n`).join(""),
+      cwd: top,
+      env: { HOME: top }
+    })
+  }
+
+  const trusted = {
+    create: { is: "its own", uid: somebody, gid: somebody, mode: 0o755 },
+    start: { is: "root's", uid: 0, gid: 0, mode: 0o755 },
+    die: { is: "its own and its primary group's", uid: somebody, gid: somebody, mode: 0o775 },
+    stop: { is: "root's and its primary group's", uid: 0, gid: somebody, mode: 0o775 },
+    kill: { is: "its own and the group root's", uid: somebody, gid: 0, mode: 0o775 }
+  }
+
+  const refused = {
+    pause: { uid: nobody, gid: nobody, mode: 0o755, says: `belongs to user ${nobody}`, command: `chown ${somebody}` },
+    unpause: { uid: nobody, gid: somebody, mode: 0o775, says: "belongs to user", command: `chown ${somebody}` },
+    rename: { uid: somebody, gid: nobody, mode: 0o775, says: `by group ${nobody}`, command: "chmod g-w" },
+    resize: { uid: 0, gid: nobody, mode: 0o775, says: `by group ${nobody}`, command: "chmod g-w" },
+    update: { uid: somebody, gid: somebody, mode: 0o757, says: "by everybody", command: "chmod o-w" }
+  }
+
+  const makeAll = (
+    { dir, script }: Sandbox,
+    actions: Readonly<Record<string, { uid: number; gid: number; mode: number }>>
+  ) => {
+    for (const [action, { gid, mode, uid }] of Object.entries(actions)) {
+      const file = `${dir}/container/${action}`
+      script(`container/${action}`, "id -u")
+      Fs.chownSync(file, uid, gid)
+      Fs.chmodSync(file, mode)
+    }
+    return Object.keys(actions).map((Action) => record({ Action }))
+  }
+
+  test("trusts what is its own or root's, and what its primary group or root's can write to", (sandbox) =>
+    Effect.gen(function* () {
+      const { dir } = sandbox
+      const records = makeAll(sandbox, trusted)
+      for (const [place, uid] of [
+        [`${dir}/container`, somebody],
+        [dir, 0]
+      ] as const) {
+        Fs.chownSync(place, uid, somebody)
+        Fs.chmodSync(place, 0o775)
+      }
+      const ended = yield* feed(sandbox, records)
+      assert.deepStrictEqual({ code: ended.code, errors: said(ended, "ERROR") }, { code: 0, errors: [] })
+      for (const [action, { is }] of Object.entries(trusted)) {
+        assert.include(ended.stderr, `${dir}/container/${action}: ${somebody}`, `${action} is ${is}`)
+      }
+    }))
+
+  test("refuses what others can change, until it is mended as the log says", (sandbox) =>
+    Effect.gen(function* () {
+      const { dir } = sandbox
+      const records = makeAll(sandbox, refused)
+      const ended = yield* feed(sandbox, records)
+      assert.strictEqual(ended.code, 0)
+      assert.deepStrictEqual(ran(ended), [])
+      const errors = said(ended, "ERROR")
+      for (const [at, [action, { command, says }]] of Object.entries(refused).entries()) {
+        const file = `${dir}/container/${action}`
+        assert.include(errors[at], `Script ${file} is not run, since it is not trusted: ${file} `)
+        assert.include(errors[at], says)
+        assert.include(errors[at], `; ${command} ${file} mends it`)
+        paste(errors[at] ?? "")
+      }
+      assert.strictEqual(errors.length, records.length)
+      const mended = yield* feed(sandbox, records)
+      assert.deepStrictEqual(said(mended, "ERROR"), [])
+      assert.strictEqual(ran(mended).length, records.length)
+    }))
+
+  test("does not start with another user's script directory", (sandbox) =>
+    Effect.gen(function* () {
+      makeAll(sandbox, trusted)
+      Fs.chownSync(sandbox.dir, nobody, somebody)
+      const ended = yield* feed(sandbox, [])
+      assert.strictEqual(ended.code, 1)
+      assert.include(said(ended, "ERROR")[0], `; chown ${somebody} ${sandbox.dir} mends it`)
+    }))
+})
+
+/** Trusts what it is asked about so many times, and nothing after that. */
+const trustTimes = (times: number) => {
+  let asked = 0
+  const check = (path: string) =>
+    Effect.suspend(() =>
+      asked++ < times
+        ? Effect.void
+        : new Trust.UntrustedError({
+            reason: "Owner",
+            path,
+            detail: "belongs to user 7",
+            mend: "chown root it mends it"
+          })
+    )
+  return Layer.succeed(Trust.Trust, { check })
+}
+
+const event = Testing.makeEvent()
+
+const attempts = (retries: number) => Attempts.make({ base: {}, bounds: defaultBounds, retries })
+
+const runs = Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+
+describe("a script that others can change since it was looked up", () => {
+  const due = { script: { path: "/d/container/start", options: ScriptOptions.none }, event, coalesced: 0 }
+
+  it.effect("is not run", () => {
+    const logs = collectLogs()
+    return Effect.gen(function* () {
+      const run = yield* attempts(0)
+      yield* run(due, yield* Deferred.make<void>())
+      assert.deepStrictEqual(yield* runs, [])
+      const errors = logs.lines.filter((line) => line.startsWith("ERROR"))
+      assert.strictEqual(errors.length, 1)
+      assert.match(errors[0] ?? "", /^ERROR Script \/d\/container\/start Failed! /)
+      assert.include(errors[0], "/d/container/start belongs to user 7; chown root it mends it")
+    }).pipe(Effect.provide([Testing.layerRecorder(), trustTimes(0), NodeFileSystem.layer, logs.layer]))
+  })
+
+  it.effect("is not run again, where its first run failed", () => {
+    const failing = Testing.layerRecorder(() => Outcome.Exited({ code: 1, message: "" }))
+    return Effect.gen(function* () {
+      const run = yield* attempts(3)
+      const running = yield* Effect.fork(run(due, yield* Deferred.make<void>()))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(running)
+      assert.deepStrictEqual(
+        (yield* runs).map(({ environment }) => environment["DES_ATTEMPT"]),
+        ["1", "2"]
+      )
+    }).pipe(Effect.provide([failing, trustTimes(2), NodeFileSystem.layer, collectLogs().layer]))
+  })
+
+  for (const [name, change] of [
+    ["the script", (path: string) => Fs.chmodSync(path, 0o757)],
+    ["a directory above it", (path: string) => Fs.chmodSync(Path.join(path, "../.."), 0o757)]
+  ] as const) {
+    it.scopedLive(`is not run: ${name}`, () => {
+      const logs = collectLogs()
+      return Effect.gen(function* () {
+        const directory = yield* makeScripts({ "container/start": "#!/bin/sh\n", "container/die": "#!/bin/sh\n" })
+        yield* Effect.gen(function* () {
+          const scripts = yield* ScriptDirectory.ScriptDirectory
+          const run = yield* attempts(0)
+          const [script] = yield* scripts.find("container", "start")
+          if (script === undefined) return assert.fail("no script was found")
+          change(script.path)
+          yield* run({ script, event, coalesced: 0 }, yield* Deferred.make<void>())
+        }).pipe(Effect.provide(ScriptDirectory.layer({ directory })), Effect.provide(Trust.layer({ directory })))
+        assert.deepStrictEqual(yield* runs, [])
+        assert.match(logs.lines.at(-1) ?? "", /^ERROR Script .*\/container\/start Failed! /)
+        assert.include(logs.lines.at(-1), "can be written by everybody; chmod o-w ")
+      }).pipe(Effect.provide([Testing.layerRecorder(), NodeFileSystem.layer, logs.layer]))
+    })
+  }
+})
