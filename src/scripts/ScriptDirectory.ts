@@ -155,6 +155,7 @@ const make = (directory: string) =>
       Effect.gen(function* () {
         yield* trust.check(path)
         const names = (yield* fileSystem.readDirectory(path)).filter((name) => runPartsName.test(name)).sort()
+        if (names.length === 0) return Option.none()
         const found = yield* Effect.forEach(names, (name) => {
           const inner = `${path}/${name}`
           return fileSystem.stat(inner).pipe(
@@ -162,24 +163,24 @@ const make = (directory: string) =>
             Effect.catchAll((error) => problem(inner, error))
           )
         })
-        return found.flat()
+        return Option.some(found.flat())
       })
 
     const lookAt = (path: string, info: FileSystem.File.Info) => {
       switch (info.type) {
         case "File":
-          return script(path, info)
+          return Effect.asSome(script(path, info))
         case "Directory":
           return scriptsIn(path)
         default:
-          return refuse(LogLevel.Warning, `${path} is neither a file nor a directory and is not run`)
+          return Effect.asSome(refuse(LogLevel.Warning, `${path} is neither a file nor a directory and is not run`))
       }
     }
 
     /** Nothing where nothing is there, which is not the same as nothing that can be run. */
     const scriptsAt = (path: string): Effect.Effect<Option.Option<ReadonlyArray<Script>>> =>
       fileSystem.stat(path).pipe(
-        Effect.flatMap((info) => Effect.asSome(lookAt(path, info))),
+        Effect.flatMap((info) => lookAt(path, info)),
         Effect.catchAll((error) =>
           error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : Effect.asSome(problem(path, error))
         )
