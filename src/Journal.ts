@@ -40,10 +40,10 @@ export class Journal extends Context.Tag("des/Journal")<
 /** About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects. */
 const weigh = (entry: Accepted): number => 1024 + 4 * entry.event.record.length
 
-const defaultCapacity = 67_108_864
+const defaultCapacity = 268_435_456
 
 /**
- * A journal in memory: at most `capacity` bytes of events, waiting and running (default 64 MiB, about 20,000 events of the usual size).
+ * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
  *
  * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
  * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes

@@ -22,7 +22,9 @@ const Attributes = Schema.declare(isAttributes, {
  * The fields have the names of the Engine API (moby `api/types/events/events.go`). `Action` is an open string:
  * engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}. `timeNano` is nanoseconds since 1970,
  * exact to its last digit, and 0 where the engine sent none; `time` is the same in seconds. `record` is the raw line
- * as the engine sent it, without its line end: it holds every field, also those that are not named here.
+ * as the engine sent it, without its line end: it holds every field, also those that are not named here. `engine` names the
+ * engine whose feed it came from, and is empty where there is none; `synthetic` says that the engine never sent it: des made
+ * it up for what it missed.
  *
  * @since 1.0.0
  * @category models
@@ -42,7 +44,9 @@ export const DockerEvent = Schema.Struct({
   scope: Schema.String,
   time: Schema.Number,
   timeNano: Schema.BigIntFromSelf,
-  record: Schema.String
+  record: Schema.String,
+  engine: Schema.String,
+  synthetic: Schema.Boolean
 }).annotations({ identifier: "DockerEvent" })
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
@@ -87,28 +91,30 @@ const parseJson = (record: string): Either.Either<unknown, ParseResult.ParseIssu
     catch: (cause) => new ParseResult.Type(Schema.String.ast, undefined, String(cause))
   })
 
-const fromWire = (wire: typeof Wire.Type, record: string): DockerEvent => ({
+const fromWire = (wire: typeof Wire.Type, record: string, engine: string): DockerEvent => ({
   Type: wire.Type,
   Action: wire.Action,
   Actor: { ID: wire.Actor?.ID ?? "", Attributes: wire.Actor?.Attributes ?? noAttributes },
   scope: wire.scope ?? "",
   time: wire.time ?? 0,
   timeNano: wire.timeNano === undefined ? 0n : exactInteger(record, "timeNano", wire.timeNano),
-  record
+  record,
+  engine,
+  synthetic: false
 })
 
 // Apart from the schema, which checks its result once more: the feed decodes every event that an engine sends.
-const parse = (record: string): Either.Either<DockerEvent, ParseResult.ParseIssue> =>
-  Either.flatMap(parseJson(record), (json) => Either.map(decodeWire(json), (wire) => fromWire(wire, record)))
+const parse = (record: string, engine: string): Either.Either<DockerEvent, ParseResult.ParseIssue> =>
+  Either.flatMap(parseJson(record), (json) => Either.map(decodeWire(json), (wire) => fromWire(wire, record, engine)))
 
 /**
- * Decodes one record of a feed; what is no event is a `ParseError` that says why.
+ * Decodes one record of the feed of `engine` (default: of none); what is no event is a `ParseError` that says why.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const decode = (record: string): Either.Either<DockerEvent, ParseResult.ParseError> =>
-  Either.mapLeft(parse(record), ParseResult.parseError)
+export const decode = (record: string, engine = ""): Either.Either<DockerEvent, ParseResult.ParseError> =>
+  Either.mapLeft(parse(record, engine), ParseResult.parseError)
 
 /**
  * The schema between a record and its event: decodes the raw line, and encodes an event back to it.
@@ -119,7 +125,7 @@ export const decode = (record: string): Either.Either<DockerEvent, ParseResult.P
 export const FromRecord: Schema.Schema<DockerEvent, string> = Schema.transformOrFail(
   Schema.String,
   Schema.typeSchema(DockerEvent),
-  { strict: true, decode: (record) => parse(record), encode: (event) => Either.right(event.record) }
+  { strict: true, decode: (record) => parse(record, ""), encode: (event) => Either.right(event.record) }
 ).annotations({ identifier: "DockerEvent.FromRecord" })
 
 /**

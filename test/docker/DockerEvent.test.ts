@@ -23,7 +23,9 @@ describe("decode", () => {
       scope: "local",
       time: 1795453740,
       timeNano: 1795453740123456789n,
-      record
+      record,
+      engine: "",
+      synthetic: false
     })
   })
 
@@ -40,7 +42,9 @@ describe("decode", () => {
         scope: "",
         time: 0,
         timeNano: 0n,
-        record
+        record,
+        engine: "",
+        synthetic: false
       })
     }
   })
@@ -199,7 +203,9 @@ describe("FromRecord", () => {
         scope: fields.scope ?? "",
         time: fields.time ?? 0,
         timeNano,
-        record
+        record,
+        engine: "",
+        synthetic: false
       })
     }
   )

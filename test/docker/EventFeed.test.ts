@@ -224,7 +224,9 @@ describe("a feed on a real socket", () => {
             scope: "local",
             time: 1795453740,
             timeNano,
-            record
+            record,
+            engine: "",
+            synthetic: false
           }
         ])
       })
