@@ -32,14 +32,18 @@ export class EventFeedError extends Schema.TaggedError<EventFeedError>()("EventF
 }
 
 /**
- * The feed of events. An engine's has no end; one from records ends with them.
+ * The feed of events. An engine's has no end; one from records ends with them. `engines` names those that it watches, and
+ * is empty where it is recorded.
  *
  * @since 1.0.0
  * @category services
  */
 export class EventFeed extends Context.Tag("des/EventFeed")<
   EventFeed,
-  { readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError> }
+  {
+    readonly engines: ReadonlyArray<string>
+    readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+  }
 >() {}
 
 const explain = (error: ParseResult.ParseError): string =>
@@ -135,7 +139,7 @@ const watch = (engine: Engine["Type"]): Stream.Stream<DockerEvent.DockerEvent> =
  */
 export const layer: Layer.Layer<EventFeed, never, Engine> = Layer.effect(
   EventFeed,
-  Effect.map(Engine, (engine) => ({ events: watch(engine) }))
+  Effect.map(Engine, (engine) => ({ engines: [Endpoint.format(engine.endpoint)], events: watch(engine) }))
 )
 
 /**
@@ -150,6 +154,7 @@ export const layerRecords = (options: {
   readonly bytes: Stream.Stream<Uint8Array, PlatformError>
 }): Layer.Layer<EventFeed> =>
   Layer.succeed(EventFeed, {
+    engines: [],
     events: options.bytes.pipe(
       Stream.mapError((cause) => new EventFeedError({ reason: "Unreadable", source: options.source, cause })),
       decodeRecords(options.source)

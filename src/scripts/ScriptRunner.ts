@@ -1,3 +1,4 @@
+import { constants } from "node:os"
 import * as Command from "@effect/platform/Command"
 import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import type { PlatformError } from "@effect/platform/Error"
@@ -39,6 +40,17 @@ export interface Bounds {
 export const defaultBounds: Bounds = { timeout: "10 minutes", grace: "10 seconds" }
 
 /**
+ * Who wants to know of a run while it runs: that its process has started, and each line of its output.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Observer {
+  readonly started: (pid: number) => Effect.Effect<void>
+  readonly line: (line: string) => void
+}
+
+/**
  * One execution of one script for one event, about to happen: the script's path, the event, the whole environment that the
  * script gets, and its bounds.
  *
@@ -50,6 +62,7 @@ export interface ScriptRun {
   readonly event: DockerEvent
   readonly environment: Environment
   readonly bounds: Bounds
+  readonly observer?: Observer
 }
 
 /**
@@ -73,6 +86,24 @@ export type Outcome = Data.TaggedEnum<{
  * @category constructors
  */
 export const Outcome = Data.taggedEnum<Outcome>()
+
+const signalNumber = (signal: string): number =>
+  Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0
+
+/**
+ * An outcome as one number: the exit code, the negative number of a signal as the original gave it, and for what took too
+ * long and what could not be started 124 and 127, as timeout(1) and the shell have them.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const exitCode = (outcome: Outcome): number =>
+  Outcome.$match(outcome, {
+    Exited: ({ code }) => code,
+    Killed: ({ signal }) => -signalNumber(signal),
+    TimedOut: () => 124,
+    NotStarted: () => 127
+  })
 
 /**
  * Runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it ends the
@@ -117,12 +148,12 @@ const drain = (
   stream: "stdout" | "stderr",
   bytes: Stream.Stream<Uint8Array, PlatformError>,
   budget: Output.Budget,
-  onLine: (line: string) => void
+  onLines: (lines: ReadonlyArray<string>) => void
 ) => {
   const lines = Output.makeLines(budget)
   const log = (found: ReadonlyArray<string>) => {
     if (found.length === 0) return Effect.void
-    onLine(found.at(-1) ?? "")
+    onLines(found)
     return logLines(script, stream, found)
   }
   return Stream.runForEach(bytes, (chunk) => log(lines.push(chunk))).pipe(
@@ -146,7 +177,11 @@ const feed = (script: CommandExecutor.Process, record: string) =>
  * Starts a script, feeds it, reads it, and sees to its end with the scope: one step, since a stop in between would leave
  * the script to a SIGTERM that nobody follows up.
  */
-const start = (run: ScriptRun, budget: Output.Budget, onErrorLine: (line: string) => void) =>
+const start = (
+  run: ScriptRun,
+  budget: Output.Budget,
+  onLines: (stream: "stdout" | "stderr", lines: ReadonlyArray<string>) => void
+) =>
   Effect.gen(function* () {
     const script: CommandExecutor.Process = yield* Command.make(run.script).pipe(
       Command.env(run.environment, { extendEnv: false }),
@@ -155,8 +190,8 @@ const start = (run: ScriptRun, budget: Output.Budget, onErrorLine: (line: string
     yield* feed(script, run.event.record).pipe(Effect.interruptible, Effect.forkScoped)
     const output = yield* Effect.all(
       [
-        drain(run.script, "stdout", script.stdout, budget, () => {}),
-        drain(run.script, "stderr", script.stderr, budget, onErrorLine)
+        drain(run.script, "stdout", script.stdout, budget, (lines) => onLines("stdout", lines)),
+        drain(run.script, "stderr", script.stderr, budget, (lines) => onLines("stderr", lines))
       ],
       { concurrency: 2, discard: true }
     ).pipe(Effect.interruptible, Effect.forkScoped)
@@ -167,6 +202,7 @@ const start = (run: ScriptRun, budget: Output.Budget, onErrorLine: (line: string
         Effect.orElseSucceed(script.isRunning, () => true)
       )
     )
+    if (run.observer !== undefined) yield* run.observer.started(script.pid)
     return { script, output }
   }).pipe(Effect.uninterruptible)
 
@@ -176,8 +212,9 @@ const execute = (
   Effect.gen(function* () {
     const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
     let message = ""
-    const { output, script } = yield* start(run, budget, (line) => {
-      message = line
+    const { output, script } = yield* start(run, budget, (stream, lines) => {
+      if (stream === "stderr") message = lines.at(-1) ?? message
+      if (run.observer !== undefined) for (const line of lines) run.observer.line(line)
     })
     const timeout = Duration.decode(run.bounds.timeout)
     const exit = yield* Effect.either(script.exitCode).pipe(Effect.timeoutOption(timeout))
