@@ -16,8 +16,8 @@ import * as CommonOptions from "./cli/CommonOptions.ts"
 import * as Failed from "./cli/Failed.ts"
 import * as Info from "./cli/Info.ts"
 import * as Scaffold from "./cli/Scaffold.ts"
+import * as WatchedEngine from "./cli/WatchedEngine.ts"
 import * as Des from "./Des.ts"
-import * as Endpoint from "./docker/Endpoint.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
 import * as Log from "./Log.ts"
 import * as Environment from "./scripts/Environment.ts"
@@ -166,9 +166,9 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
   if (Option.isSome(given.from)) {
     return yield* run(yield* recorded(given.from.value), Environment.base(shared), "wait")
   }
-  const endpoint = yield* CommonOptions.findEndpoint(given)
-  const base = Environment.base({ ...shared, endpoint: Endpoint.format(endpoint) })
-  yield* run(Des.layerFeed({ endpoint }), base, "drop")
+  const engine = yield* WatchedEngine.find(given)
+  const base = Environment.base({ ...shared, engine: WatchedEngine.variables(engine.endpoint) })
+  yield* run(Des.layerFeed(engine), base, "drop")
 })
 
 const watching = (hurry: Effect.Effect<void>) =>
@@ -178,8 +178,9 @@ const watching = (hurry: Effect.Effect<void>) =>
       else yield* watch(given, hurry)
     }).pipe(
       Effect.catchTags({
-        ConfigError: Failed.withCode(2),
-        EndpointError: (error) => Failed.withCode(2)({ message: `DOCKER_HOST: ${error.message}` }),
+        ContextError: Failed.withCode(1),
+        EndpointError: Failed.withCode(2),
+        UsageError: Failed.withCode(2),
         EventFeedError: Failed.withCode(1),
         ScaffoldError: Failed.withCode(1),
         ScriptDirectoryError: Failed.withCode(1)

@@ -15,6 +15,7 @@ const everywhere = {
 
 /** Options of the commands that ask an engine. */
 const ofEngine = {
+  context: { type: "string" },
   endpoint: { type: "string", short: "e" }
 } as const
 

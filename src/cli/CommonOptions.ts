@@ -1,9 +1,7 @@
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Endpoint from "../docker/Endpoint.ts"
 import * as Log from "../Log.ts"
 
@@ -25,26 +23,21 @@ export const ofLog = {
 
 /** Which engine a command asks. */
 export const ofEngine = {
+  context: Options.text("context").pipe(
+    Options.withPseudoName("NAME"),
+    Options.withDescription("the engine of this context of the docker command"),
+    Options.optional
+  ),
   endpoint: Options.text("endpoint").pipe(
     Options.withAlias("e"),
     Options.withPseudoName("URL"),
     Options.withDescription(
-      "the engine: unix:///path/to/docker.sock or tcp://host[:port]; without it DOCKER_HOST, then unix:///var/run/docker.sock"
+      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; without it and --context des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock"
     ),
-    Options.mapEffect((text) => Effect.mapError(Endpoint.parse(text), (error) => invalid(error.message))),
+    // The search parses it again, where it also knows of TLS.
+    Options.mapEffect((text) =>
+      Effect.mapBoth(Endpoint.parse(text), { onFailure: (error) => invalid(error.message), onSuccess: () => text })
+    ),
     Options.optional
   )
 }
-
-const dockerHost = Config.string("DOCKER_HOST").pipe(
-  Config.map((text) => text.trim()),
-  Config.withDefault("")
-)
-
-/** The engine that the options, then the environment name. */
-export const findEndpoint = (given: { readonly endpoint: Option.Option<Endpoint.Endpoint> }) =>
-  Effect.gen(function* () {
-    if (Option.isSome(given.endpoint)) return given.endpoint.value
-    const fromEnvironment = yield* dockerHost
-    return fromEnvironment === "" ? Endpoint.defaultEndpoint : yield* Endpoint.parse(fromEnvironment)
-  })

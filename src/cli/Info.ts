@@ -9,6 +9,7 @@ import * as EngineHttp from "../docker/EngineHttp.ts"
 import * as Log from "../Log.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as Failed from "./Failed.ts"
+import * as WatchedEngine from "./WatchedEngine.ts"
 
 const options = {
   ...CommonOptions.ofEngine,
@@ -19,8 +20,9 @@ const options = {
 /** `des info`: says which engine would be watched, and whether its feed opens. */
 export const command = Command.make("info", options, (given) =>
   Effect.gen(function* () {
-    const endpoint = yield* CommonOptions.findEndpoint(given)
-    const engine = Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint }))
+    const watched = yield* WatchedEngine.find(given)
+    const { endpoint } = watched
+    const engine = Layer.provide(Engine.layer(watched), EngineHttp.layer({ endpoint }))
     yield* Engine.Engine.pipe(
       Effect.flatMap(({ feed }) => Effect.asVoid(feed)),
       Effect.provide(engine)
@@ -35,8 +37,9 @@ export const command = Command.make("info", options, (given) =>
     )
   }).pipe(
     Effect.catchTags({
-      ConfigError: Failed.withCode(2),
-      EndpointError: (error) => Failed.withCode(2)({ message: `DOCKER_HOST: ${error.message}` }),
+      ContextError: Failed.withCode(1),
+      EndpointError: Failed.withCode(2),
+      UsageError: Failed.withCode(2),
       EngineError: Failed.withCode(1)
     }),
     Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
