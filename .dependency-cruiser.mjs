@@ -33,7 +33,7 @@ export default {
       name: "only-the-edges-know-the-platform-of-node",
       severity: "error",
       comment: "everything else asks for services, so that a Layer can replace them",
-      from: { path: "^src/", pathNot: "^src/(bin|Cli|docker/EngineHttp)[.]ts" },
+      from: { path: "^src/", pathNot: "^src/(bin|Cli|docker/EngineHttp|docker/Ssh)[.]ts" },
       to: { path: "@effect/platform-node" }
     },
     {

@@ -2,31 +2,27 @@ import { userInfo } from "node:os"
 import { stripVTControlCharacters } from "node:util"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeStream from "@effect/platform-node/NodeStream"
-import * as Config from "effect/Config"
 import * as Console from "effect/Console"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import packageJson from "../package.json" with { type: "json" }
 import * as Arguments from "./cli/Arguments.ts"
+import * as CommonOptions from "./cli/CommonOptions.ts"
+import * as Failed from "./cli/Failed.ts"
+import * as Info from "./cli/Info.ts"
 import * as Scaffold from "./cli/Scaffold.ts"
+import * as WatchedEngine from "./cli/WatchedEngine.ts"
 import * as Des from "./Des.ts"
-import * as Endpoint from "./docker/Endpoint.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
 import * as Log from "./Log.ts"
 import * as Environment from "./scripts/Environment.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import * as ScriptRunner from "./scripts/ScriptRunner.ts"
-
-const invalid = (message: string): ValidationError.ValidationError => ValidationError.invalidValue(HelpDoc.p(message))
-
-const parseEndpoint = (text: string) => Effect.mapError(Endpoint.parse(text), (error) => invalid(error.message))
 
 const parseVariable = (
   text: string
@@ -34,10 +30,12 @@ const parseVariable = (
   const at = text.indexOf("=")
   const name = at === -1 ? text : text.slice(0, at)
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    return Effect.fail(invalid(`--env ${JSON.stringify(text)}: a variable's name is letters, digits and _`))
+    return Effect.fail(
+      CommonOptions.invalid(`--env ${JSON.stringify(text)}: a variable's name is letters, digits and _`)
+    )
   }
   if (Environment.isReserved(name)) {
-    return Effect.fail(invalid(`--env ${name}: this variable belongs to the event; take another name`))
+    return Effect.fail(CommonOptions.invalid(`--env ${name}: this variable belongs to the event; take another name`))
   }
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
@@ -51,7 +49,9 @@ const duration = (name: string, fallback: string, description: string) =>
       const parsed = ScriptOptions.parseDuration(text)
       return parsed === undefined
         ? Effect.fail(
-            invalid(`--${name} ${JSON.stringify(text)}: a duration is a number with ms, s, m, h or d, such as 30s`)
+            CommonOptions.invalid(
+              `--${name} ${JSON.stringify(text)}: a duration is a number with ms, s, m, h or d, such as 30s`
+            )
           )
         : Effect.succeed(parsed)
     })
@@ -62,15 +62,7 @@ const options = {
     Options.withAlias("c"),
     Options.withDescription("create DIR with a template script for every event, and end")
   ),
-  endpoint: Options.text("endpoint").pipe(
-    Options.withAlias("e"),
-    Options.withPseudoName("URL"),
-    Options.withDescription(
-      "the engine: unix:///path/to/docker.sock or tcp://host[:port]; without it DOCKER_HOST, then unix:///var/run/docker.sock"
-    ),
-    Options.mapEffect(parseEndpoint),
-    Options.optional
-  ),
+  ...CommonOptions.ofEngine,
   directory: Options.text("directory").pipe(
     Options.withAlias("d"),
     Options.withPseudoName("DIR"),
@@ -101,7 +93,7 @@ const options = {
     Options.mapEffect((jobs) =>
       jobs >= 1 && jobs <= 1024
         ? Effect.succeed(jobs)
-        : Effect.fail(invalid(`--jobs ${jobs}: the number of jobs is from 1 to 1024`))
+        : Effect.fail(CommonOptions.invalid(`--jobs ${jobs}: the number of jobs is from 1 to 1024`))
     )
   ),
   timeout: duration("timeout", "10m", "end a script that takes longer; 0 for no limit"),
@@ -113,7 +105,7 @@ const options = {
     Options.mapEffect((retries) =>
       retries >= 0 && retries <= 9999
         ? Effect.succeed(retries)
-        : Effect.fail(invalid(`--retries ${retries}: the number of retries is from 0 to 9999`))
+        : Effect.fail(CommonOptions.invalid(`--retries ${retries}: the number of retries is from 0 to 9999`))
     )
   ),
   cooldown: duration(
@@ -125,14 +117,7 @@ const options = {
   insecureScripts: Options.boolean("insecure-scripts").pipe(
     Options.withDescription("run scripts that others than root and this user could have changed")
   ),
-  logFormat: Options.choice("log-format", Log.formats).pipe(
-    Options.withDescription("how log lines look on stderr (default text)"),
-    Options.withDefault("text" as const)
-  ),
-  verbose: Options.boolean("verbose").pipe(
-    Options.withAlias("v"),
-    Options.withDescription("log what des sees and what scripts get, too")
-  )
+  ...CommonOptions.ofLog
 }
 
 type Given = Command.Command.ParseConfig<typeof options>
@@ -142,18 +127,6 @@ const user = Effect.try(() => userInfo()).pipe(
   Effect.map(({ homedir, shell, username }) => ({ name: username, home: homedir, shell: shell ?? "/bin/sh" })),
   Effect.orElseSucceed(() => ({ name: String(process.getuid?.() ?? ""), home: "/", shell: "/bin/sh" }))
 )
-
-const dockerHost = Config.string("DOCKER_HOST").pipe(
-  Config.map((text) => text.trim()),
-  Config.withDefault("")
-)
-
-const findEndpoint = (given: Given) =>
-  Effect.gen(function* () {
-    if (Option.isSome(given.endpoint)) return given.endpoint.value
-    const fromEnvironment = yield* dockerHost
-    return fromEnvironment === "" ? Endpoint.defaultEndpoint : yield* Endpoint.parse(fromEnvironment)
-  })
 
 const recorded = (file: string) =>
   Effect.gen(function* () {
@@ -193,29 +166,24 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
   if (Option.isSome(given.from)) {
     return yield* run(yield* recorded(given.from.value), Environment.base(shared), "wait")
   }
-  const endpoint = yield* findEndpoint(given)
-  const base = Environment.base({ ...shared, endpoint: Endpoint.format(endpoint) })
-  yield* run(Des.layerFeed({ endpoint }), base, "drop")
+  const engine = yield* WatchedEngine.find(given)
+  const base = Environment.base({ ...shared, engine: WatchedEngine.variables(engine.endpoint) })
+  yield* run(Des.layerFeed(engine), base, "drop")
 })
 
-/** The reason was logged; this is the exit code that goes with it. */
-class Failed extends Data.TaggedError("Failed")<{ readonly code: number }> {}
-
-const fail = (code: number) => (error: { readonly message: string }) =>
-  Effect.zipRight(Effect.logError(error.message), new Failed({ code }))
-
-const command = (hurry: Effect.Effect<void>) =>
+const watching = (hurry: Effect.Effect<void>) =>
   Command.make("des", options, (given) =>
     Effect.gen(function* () {
       if (given.create) yield* Scaffold.create(given.directory)
       else yield* watch(given, hurry)
     }).pipe(
       Effect.catchTags({
-        ConfigError: fail(2),
-        EndpointError: (error) => fail(2)({ message: `DOCKER_HOST: ${error.message}` }),
-        EventFeedError: fail(1),
-        ScaffoldError: fail(1),
-        ScriptDirectoryError: fail(1)
+        ContextError: Failed.withCode(1),
+        EndpointError: Failed.withCode(2),
+        UsageError: Failed.withCode(2),
+        EventFeedError: Failed.withCode(1),
+        ScaffoldError: Failed.withCode(1),
+        ScriptDirectoryError: Failed.withCode(1)
       }),
       Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
     )
@@ -234,6 +202,27 @@ const plainWhereNoTerminal = (console: Console.Console): Console.Console => {
   }
 }
 
+const { version } = packageJson
+
+/** Every subcommand, whose spelling is in src/cli/Arguments.ts. One more is one more line here, and in `listed`. */
+const subcommands = {
+  info: Command.run(Info.command, { name: "des info", version })
+} satisfies Readonly<Record<Arguments.Subcommand, unknown>>
+
+const listed = Command.withSubcommands([Info.command])
+
+const runCommand = (
+  { arguments: argv, subcommand }: Exclude<Arguments.Parsed, { readonly problem: string }>,
+  hurry: Effect.Effect<void>
+) => {
+  const args = ["node", "des", ...argv]
+  if (subcommand !== undefined) return subcommands[subcommand](args)
+  // The library takes a subcommand's name for one wherever it stands, as in `-d info`: it sees them only to list them.
+  return argv[0] === "--help" || argv[0] === "--completions"
+    ? Command.run(listed(watching(hurry)), { name: "des", version })(args)
+    : Command.run(watching(hurry), { name: "des", version })(args)
+}
+
 /**
  * The `des` command, from its arguments (without the program's name) to its exit code: 0 done, 1 an error, 2 a usage
  * error. Results go to stdout, logs and errors to stderr. When `hurry` ends, a stop waits for no script any more.
@@ -242,8 +231,7 @@ export const run = (argv: ReadonlyArray<string>, hurry: Effect.Effect<void>) =>
   Effect.consoleWith((console) => {
     const parsed = Arguments.parse(argv)
     if ("problem" in parsed) return Effect.as(Console.error(`${parsed.problem}; des --help shows the options`), 2)
-    const main = Command.run(command(hurry), { name: "des", version: packageJson.version })
-    return main(["node", "des", ...parsed.arguments]).pipe(
+    return runCommand(parsed, hurry).pipe(
       Effect.as(0),
       Effect.catchTag("Failed", ({ code }) => Effect.succeed(code)),
       // The library has printed what is wrong.

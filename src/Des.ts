@@ -6,7 +6,6 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Dispatch from "./Dispatch.ts"
 import { type DockerEvent, verb } from "./docker/DockerEvent.ts"
-import type { Endpoint } from "./docker/Endpoint.ts"
 import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
@@ -129,5 +128,5 @@ export const layer = (
  * @since 1.0.0
  * @category layers
  */
-export const layerFeed = (options: { readonly endpoint: Endpoint }): Layer.Layer<EventFeed.EventFeed> =>
+export const layerFeed = (options: Engine.EngineOptions): Layer.Layer<EventFeed.EventFeed> =>
   EventFeed.layer.pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))

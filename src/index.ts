@@ -5,8 +5,10 @@
  */
 export * as Des from "./Des.ts"
 export * as Dispatch from "./Dispatch.ts"
+export * as ContextStore from "./docker/ContextStore.ts"
 export * as DockerEvent from "./docker/DockerEvent.ts"
 export * as Endpoint from "./docker/Endpoint.ts"
+export * as EndpointSearch from "./docker/EndpointSearch.ts"
 export * as Engine from "./docker/Engine.ts"
 export * as EngineHttp from "./docker/EngineHttp.ts"
 export * as EventCatalogue from "./docker/EventCatalogue.ts"

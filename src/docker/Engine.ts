@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as ConnectionFailure from "./ConnectionFailure.ts"
 import * as Endpoint from "./Endpoint.ts"
 
 /**
@@ -57,39 +58,48 @@ export class Engine extends Context.Tag("des/Engine")<
 /** The newest API whose events des knows (engine 29.6); moby `api/docs/CHANGELOG.md`. */
 const newestApi = "1.55"
 
+/** What engines since 29.0 want to be asked for (moby `client/system_events.go`); older ones do not look at it. */
+const feedTypes = "application/jsonl, application/x-ndjson;q=0.9, application/json-seq;q=0.5"
+
 const minor = (version: string): number => Number(/^1\.(\d+)$/.exec(version)?.[1] ?? Number.NaN)
 
 /** The newest version that both know, as the engine's own client does it (moby `client/client.go`, negotiation). */
 const negotiate = (offered: string): string => (minor(offered) <= minor(newestApi) ? offered : newestApi)
 
-/** How long an engine may take to answer a ping or to open the feed. */
-const patience = "10 seconds"
+/** How long an engine may take to answer a ping or to open the feed. ssh has its own limit of 30 seconds for connecting. */
+const patienceWith = (endpoint: Endpoint.Endpoint) => (endpoint._tag === "Ssh" ? "40 seconds" : "10 seconds")
 
-const advice: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such socket; is the engine running? -e and DOCKER_HOST name another one",
-  ECONNREFUSED: "nothing listens there; is the engine running? -e and DOCKER_HOST name another one",
-  EACCES: "this user may not open the socket; run des as root or in the socket's group",
-  ENOTFOUND: "the host's name is not known",
-  EAI_AGAIN: "the host's name cannot be looked up now",
-  ETIMEDOUT: "the host does not answer"
-}
+/** Where requests go. A socket has no host, and engines take any name there. */
+const rootOf = (endpoint: Endpoint.Endpoint): string =>
+  endpoint._tag === "Tcp"
+    ? `${endpoint.tls === undefined ? "http" : "https"}://${endpoint.host}:${endpoint.port}${endpoint.basePath}`
+    : "http://docker"
 
-const describeCause = (error: HttpClientError.HttpClientError): string => {
-  const cause = "cause" in error ? error.cause : undefined
-  if (!(cause instanceof Error)) return error.message
-  return ("code" in cause && typeof cause.code === "string" ? advice[cause.code] : undefined) ?? cause.message
+/** An engine that knows other versions says so (moby `daemon/server/middleware/version.go`). */
+const explainVersion = (said: string, pinned: string | undefined): string => {
+  const [, asked, bound, known] =
+    /client version (\d+\.\d+) is too (old|new)\. M\w+ supported API version is (\d+\.\d+)/.exec(said) ?? []
+  if (asked === undefined) return said
+  const what = `it knows API ${known} and ${bound === "old" ? "newer" : "older"}, and was asked for ${asked}`
+  if (pinned !== undefined)
+    return `${what}, since DOCKER_API_VERSION says so; unset it, or name a version that it knows`
+  return `${what}, the newest that des knows; ${bound === "old" ? "a newer des is needed" : "its /_ping says otherwise"}`
 }
 
 const ErrorBody = Schema.parseJson(Schema.Struct({ message: Schema.String }))
 const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
 
-const make = (endpoint: Endpoint.Endpoint) =>
+const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions) =>
   Effect.gen(function* () {
     const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
     const name = Endpoint.format(endpoint)
-    // A socket has no host; engines take any name there.
-    const root =
-      endpoint._tag === "Unix" ? "http://docker" : `http://${endpoint.host}:${endpoint.port}${endpoint.basePath}`
+    const root = rootOf(endpoint)
+    const patience = patienceWith(endpoint)
+
+    const describeCause = (error: HttpClientError.HttpClientError): string =>
+      "cause" in error && error.cause instanceof Error
+        ? ConnectionFailure.explain(error.cause, endpoint, otherSockets)
+        : error.message
 
     const fail = (reason: EngineError["reason"]) => (error: HttpClientError.HttpClientError) =>
       new EngineError({ reason, endpoint: name, detail: describeCause(error), cause: error })
@@ -101,13 +111,13 @@ const make = (endpoint: Endpoint.Endpoint) =>
         Effect.orElseSucceed(() => ""),
         Effect.flatMap((body) => {
           const said = decodeErrorBody(body)
-          const detail = said._tag === "Some" ? said.value.message : body.slice(0, 200)
+          const detail = explainVersion(said._tag === "Some" ? said.value.message : body.slice(0, 200), pinned)
           return new EngineError({ reason: "Refused", endpoint: name, detail: `${response.status} ${detail}`.trim() })
         })
       )
 
-    const get = (path: string) =>
-      client.get(`${root}${path}`).pipe(
+    const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
+      client.get(`${root}${path}`, { headers }).pipe(
         Effect.mapError(fail("Unreachable")),
         Effect.timeoutFail({
           duration: patience,
@@ -118,6 +128,7 @@ const make = (endpoint: Endpoint.Endpoint) =>
       )
 
     const apiVersion = Effect.gen(function* () {
+      if (pinned !== undefined) return pinned
       const response = yield* Effect.scoped(get("/_ping"))
       const offered = response.headers["api-version"]
       if (offered !== undefined && !Number.isNaN(minor(offered))) return negotiate(offered)
@@ -130,7 +141,7 @@ const make = (endpoint: Endpoint.Endpoint) =>
     })
 
     const feed = Effect.gen(function* () {
-      const response = yield* get(`/v${yield* apiVersion}/events`)
+      const response = yield* get(`/v${yield* apiVersion}/events`, { accept: feedTypes })
       return response.stream.pipe(
         Stream.mapError(fail("Broken")),
         Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: name, detail: "" })))
@@ -141,11 +152,23 @@ const make = (endpoint: Endpoint.Endpoint) =>
   })
 
 /**
+ * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, and
+ * `otherSockets` to name where the endpoint's own is not there.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface EngineOptions {
+  readonly endpoint: Endpoint.Endpoint
+  readonly apiVersion?: string
+  readonly otherSockets?: ReadonlyArray<string>
+}
+
+/**
  * The engine at an endpoint, over any HTTP client that can reach it.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layer = (options: {
-  readonly endpoint: Endpoint.Endpoint
-}): Layer.Layer<Engine, never, HttpClient.HttpClient> => Layer.effect(Engine, make(options.endpoint))
+export const layer = (options: EngineOptions): Layer.Layer<Engine, never, HttpClient.HttpClient> =>
+  Layer.effect(Engine, make(options))

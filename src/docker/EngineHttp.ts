@@ -1,18 +1,91 @@
 import type * as Https from "node:https"
+import type { Duplex } from "node:stream"
+import { type ConnectionOptions, connect as connectTls } from "node:tls"
+import type * as CommandExecutor from "@effect/platform/CommandExecutor"
+import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
+import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import type { Endpoint } from "./Endpoint.ts"
+import * as Ssh from "./Ssh.ts"
+import * as TlsFiles from "./TlsFiles.ts"
+
+type Connected = (error: Error | null, connection?: Duplex) => void
+
+/** What Node's agents call for every connection, which their types do not say. */
+interface Connecting {
+  createConnection: (options: ConnectionOptions, connected: Connected) => void
+}
+
+const closed = (connection: Duplex): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    connection.once("close", () => resume(Effect.void))
+    if (connection.destroyed) resume(Effect.void)
+  })
+
+/** What makes an endpoint's connections where node:net cannot make them alone. */
+const connecting = (
+  endpoint: Endpoint
+):
+  | ((
+      options: ConnectionOptions,
+      connected: Connected
+    ) => Effect.Effect<
+      void,
+      Ssh.SshError | TlsFiles.TlsFilesError,
+      CommandExecutor.CommandExecutor | FileSystem.FileSystem
+    >)
+  | undefined => {
+  if (endpoint._tag === "Ssh") {
+    return (_options: ConnectionOptions, connected: Connected) =>
+      Ssh.connect(endpoint).pipe(
+        Effect.tap((connection) => Effect.sync(() => connected(null, connection))),
+        Effect.flatMap(closed),
+        Effect.scoped
+      )
+  }
+  if (endpoint._tag === "Tcp" && endpoint.tls !== undefined) {
+    const { tls } = endpoint
+    return (options: ConnectionOptions, connected: Connected) =>
+      Effect.map(TlsFiles.read(tls), (files) =>
+        connected(null, connectTls({ ...options, ...files, rejectUnauthorized: tls.verify }))
+      )
+  }
+  return undefined
+}
+
+const makeAgent = (endpoint: Endpoint) =>
+  Effect.gen(function* () {
+    const direct: Https.AgentOptions & { readonly socketPath?: string } =
+      endpoint._tag === "Unix" ? { socketPath: endpoint.path } : {}
+    const agent = yield* NodeHttpClient.makeAgent(direct)
+    const connect = connecting(endpoint)
+    if (connect === undefined) return agent
+    // Ended with the scope, and what they hold with them.
+    const run = yield* FiberSet.makeRuntime<CommandExecutor.CommandExecutor | FileSystem.FileSystem>()
+    const own: Connecting = {
+      createConnection: (options, connected) => {
+        run(Effect.catchAll(connect(options, connected), (error) => Effect.sync(() => connected(error))))
+      }
+    }
+    Object.assign(agent.http, own)
+    Object.assign(agent.https, own)
+    return agent
+  })
 
 /**
  * The HTTP client that reaches an endpoint: Node's own, since the global fetch ends an answer that is silent for five
- * minutes. Its connections are not shared: a feed holds one for ever.
+ * minutes. Its connections are not shared: a feed holds one for ever. With them end the ssh processes that they need.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layer = (options: { readonly endpoint: Endpoint }): Layer.Layer<HttpClient.HttpClient> => {
-  const agent: Https.AgentOptions & { readonly socketPath?: string } =
-    options.endpoint._tag === "Unix" ? { socketPath: options.endpoint.path } : {}
-  return Layer.provide(NodeHttpClient.layerWithoutAgent, NodeHttpClient.makeAgentLayer(agent))
-}
+export const layer = (options: { readonly endpoint: Endpoint }): Layer.Layer<HttpClient.HttpClient> =>
+  NodeHttpClient.layerWithoutAgent.pipe(
+    Layer.provide(Layer.scoped(NodeHttpClient.HttpAgent, makeAgent(options.endpoint))),
+    Layer.provide(Layer.provideMerge(NodeCommandExecutor.layer, NodeFileSystem.layer))
+  )

@@ -305,11 +305,15 @@ export interface User {
 const inherited =
   /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|DOCKER_(?:HOST|CONFIG|CERT_PATH|TLS|TLS_VERIFY))$/
 
+/** How the docker command finds its engine: all of these are of one engine, or none. */
+const ofEngine = /^DOCKER_(?:HOST|CERT_PATH|TLS|TLS_VERIFY)$/
+
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /**
  * The base that every script gets, whatever the event: of des's own environment the few names that programs need, then
- * DOCKER_HOST as the engine that is watched, then what the user adds with `--env`.
+ * what the docker command reaches the `engine` with that is watched, in place of des's own, then what the user adds with
+ * `--env`.
  *
  * @since 1.0.0
  * @category constructors
@@ -317,11 +321,12 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export const base = (options: {
   readonly own: Readonly<Record<string, string | undefined>>
   readonly user: User
-  readonly endpoint?: string
+  readonly engine?: Environment
   readonly extra?: Environment
 }): Environment => {
   const own = Object.entries(options.own).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && inherited.test(entry[0])
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && inherited.test(entry[0]) && (options.engine === undefined || !ofEngine.test(entry[0]))
   )
   return {
     PATH: defaultPath,
@@ -330,7 +335,7 @@ export const base = (options: {
     LOGNAME: options.user.name,
     SHELL: options.user.shell,
     ...Object.fromEntries(own),
-    ...(options.endpoint === undefined ? {} : { DOCKER_HOST: options.endpoint }),
+    ...options.engine,
     ...options.extra
   }
 }

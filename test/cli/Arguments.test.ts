@@ -13,7 +13,7 @@ const problem = (...argv: ReadonlyArray<string>): string => {
   return "problem" in parsed ? parsed.problem : assert.fail(`${JSON.stringify(argv)} is ${parsed.arguments.join(" ")}`)
 }
 
-const switches = ["--create", "--verbose", "--insecure-scripts", "--version", "--help"]
+const switches = ["--create", "--verbose", "--insecure-scripts", "--version", "--help", "--json"]
 
 describe("Arguments: spelling", () => {
   const directory = ["--directory", "DIR"]
@@ -69,6 +69,37 @@ describe("Arguments: spelling", () => {
     assert.deepStrictEqual(read("-c", "-d", "DIR", "--version", "-h", "--nope", "foo"), ["--version"])
     assert.deepStrictEqual(read("-c", "--nope", "--help", "foo"), ["--help"])
     assert.deepStrictEqual(read("-cvh"), ["--help"])
+  })
+})
+
+describe("Arguments: a subcommand", () => {
+  for (const [given, subcommand, expected] of [
+    [["info"], "info", []],
+    [["info", "--json", "-v"], "info", ["--json", "--verbose"]],
+    [["-e", "unix:///run/x.sock", "info"], "info", ["--endpoint", "unix:///run/x.sock"]],
+    [["-v", "info", "-e=tcp://h"], "info", ["--verbose", "--endpoint", "tcp://h"]],
+    [["info", "-h", "--nope"], "info", ["--help"]],
+    [["info", "--version"], undefined, ["--version"]],
+    [["-d", "info"], undefined, ["--directory", "info"]],
+    [["-dinfo", "--env=info"], undefined, ["--directory", "info", "--env", "info"]]
+  ] as const) {
+    it(`${JSON.stringify(given)} is ${subcommand ?? "none"}, ${JSON.stringify(expected)}`, () => {
+      const parsed = Arguments.parse(given)
+      assert.deepStrictEqual(parsed, { ...(subcommand === undefined ? {} : { subcommand }), arguments: [...expected] })
+    })
+  }
+
+  it("takes its own options alone, and no second one", () => {
+    assert.include(problem("info", "-d", "DIR"), "-d")
+    assert.include(problem("--json"), "--json")
+    assert.include(problem("info", "info"), "info")
+    assert.include(problem("--", "info"), "info")
+    assert.include(problem("Info"), "Info")
+    assert.include(problem("toString"), "toString")
+  })
+
+  it("completions stand alone", () => {
+    assert.deepStrictEqual(read("-v", "--completions", "bash"), ["--completions", "bash"])
   })
 })
 

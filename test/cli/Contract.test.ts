@@ -117,7 +117,9 @@ describe("command line: spelling", () => {
 
   test("-e=URL and -eURL", ({ des }) =>
     Effect.gen(function* () {
-      for (const args of [["-e=bogus"], ["-ebogus"], ["-ve=bogus"]]) assertUsageError(yield* des(args), '"bogus"')
+      for (const args of [["-e=bogus://"], ["-ebogus://"], ["-ve=bogus://"]]) {
+        assertUsageError(yield* des(args), '"bogus://"')
+      }
     }))
 })
 
@@ -244,9 +246,9 @@ describe("command line: usage errors exit with 2 and say why on stderr", () => {
 
 describe("command line: endpoints that cannot be understood exit with 2", () => {
   const bad = [
-    "bogus",
-    "/var/run/docker.sock",
+    "bogus://",
     "unix://relative",
+    "ssh://-oProxyCommand=x",
     "ftp://host",
     "tcp://user:secret@host",
     "tcp://host:99999"
@@ -271,7 +273,7 @@ describe("command line: endpoints that cannot be understood exit with 2", () => 
 
   test("DOCKER_HOST does not matter beside -e, nor where the feed is a file", ({ des, dir, start }) =>
     Effect.gen(function* () {
-      const env = { DOCKER_HOST: "bogus" }
+      const env = { DOCKER_HOST: "bogus://" }
       assert.strictEqual((yield* des(["-d", dir, ...nothing], { env })).code, 0)
       const watching = yield* start(["-d", dir, "-e", "unix:///nonexistent/docker.sock"], { env })
       yield* watching.said("unix:///nonexistent/docker.sock")

@@ -115,7 +115,9 @@ describe("the requests", () => {
   for (const [endpoint, root] of [
     ["tcp://h:2376", "http://h:2376"],
     ["tcp://h:80/base/", "http://h:80/base"],
-    ["tcp://[::1]:2375", "http://[::1]:2375"]
+    ["tcp://[::1]:2375", "http://[::1]:2375"],
+    ["https://h/base", "https://h:443/base"],
+    ["ssh://h", "http://docker"]
   ] as const) {
     it.effect(`go to ${root} for ${endpoint}`, () =>
       Effect.gen(function* () {
@@ -140,7 +142,7 @@ describe("the requests", () => {
       assert.lengthOf(requests, 2)
       assert.deepStrictEqual(
         requests.map(({ headers }) => Object.keys(headers)),
-        [[], []]
+        [[], ["accept"]]
       )
     })
   )

@@ -309,12 +309,23 @@ describe("the base", () => {
     })
   })
 
+  it("has what reaches the engine from the engine alone", () => {
+    const own = { DOCKER_CONFIG: "/c", DOCKER_TLS: "1", DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: "/other" }
+    const engine = { DOCKER_HOST: "tcp://h:2376", DOCKER_TLS: "1" }
+    const { DOCKER_CONFIG, ...base } = Environment.base({ own, user, engine })
+    assert.strictEqual(DOCKER_CONFIG, "/c")
+    assert.deepStrictEqual(
+      Object.fromEntries(Object.entries(base).filter(([name]) => name.startsWith("DOCKER_"))),
+      engine
+    )
+  })
+
   it("has a PATH where des has none, DOCKER_HOST as the engine, and what the user adds above all", () => {
     assert.deepInclude(
       Environment.base({
         own: { DOCKER_HOST: "tcp://other:1" },
         user,
-        endpoint: "unix:///e.sock",
+        engine: { DOCKER_HOST: "unix:///e.sock" },
         extra: { HOME: "/srv", X: "1" }
       }),
       {

@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Endpoint from "./Endpoint.ts"
+
+/**
+ * A context of the docker command that is not there, or says of no engine how it is reached.
+ *
+ * @since 1.0.0
+ * @category errors
+ */
+export class ContextError extends Schema.TaggedError<ContextError>()("ContextError", {
+  reason: Schema.Literal("Absent", "Unreadable", "NoEngine"),
+  context: Schema.String,
+  source: Schema.String,
+  file: Schema.String,
+  detail: Schema.optional(Schema.String)
+}) {
+  override get message(): string {
+    const what = `the context ${JSON.stringify(this.context)}, which ${this.source} names,`
+    switch (this.reason) {
+      case "Absent":
+        return `${what} does not exist: there is no ${this.file}; docker context ls shows those that do`
+      case "Unreadable":
+        return `${what} cannot be read from ${this.file}: ${this.detail}`
+      case "NoEngine":
+        return `${what} names no engine in ${this.file}; docker context inspect shows what it says`
+    }
+  }
+}
+
+/** A JSON object's value by its key, as Go's decoder finds it: in any case, and of several the last one. */
+const field = (value: unknown, key: string): unknown =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.entries(value).findLast(([name]) => name.toLowerCase() === key.toLowerCase())?.[1]
+    : undefined
+
+const parseJson = Schema.decodeUnknownEither(Schema.parseJson())
+
+/**
+ * The name of the current context in the docker command's configuration, if it has one (docker/cli
+ * `cli/config/configfile`). A file that is no JSON is warned of and names none, as with the docker command.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const currentContext = Effect.fn("ContextStore.currentContext")(function* (configDir: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const file = `${configDir}/config.json`
+  const text = yield* Effect.option(fileSystem.readFileString(file))
+  if (Option.isNone(text)) return undefined
+  const config = parseJson(text.value)
+  if (Either.isLeft(config)) yield* Effect.logWarning(`${file} is no JSON, and names no current context`)
+  const name = Either.isRight(config) ? field(config.right, "currentContext") : undefined
+  return typeof name === "string" && name !== "" ? name : undefined
+})
+
+/**
+ * The endpoint that a context names, with the TLS files that belong to it (docker/cli `cli/context/store`). `source` says in
+ * errors who named the context.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const load = Effect.fn("ContextStore.load")(function* (options: {
+  readonly configDir: string
+  readonly context: string
+  readonly source: string
+}) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const { configDir, context, source } = options
+  // The name itself never becomes a path.
+  const id = createHash("sha256").update(context).digest("hex")
+  const file = `${configDir}/contexts/meta/${id}/meta.json`
+  const fail = (reason: ContextError["reason"], detail?: string) =>
+    new ContextError({ reason, context, source, file, ...(detail === undefined ? {} : { detail }) })
+
+  const text = yield* Effect.mapError(fileSystem.readFileString(file), (error) =>
+    error._tag === "SystemError" && error.reason === "NotFound" ? fail("Absent") : fail("Unreadable", error.message)
+  )
+  const meta = yield* Either.mapLeft(parseJson(text), () => fail("Unreadable", "it is no JSON"))
+  const endpoints = field(meta, "Endpoints")
+  const docker: unknown = typeof endpoints === "object" ? Object(endpoints)["docker"] : undefined
+  if (typeof docker !== "object" || docker === null) return yield* fail("NoEngine")
+
+  const host = field(docker, "Host")
+  const skipVerify = field(docker, "SkipTLSVerify") === true
+  const directory = `${configDir}/contexts/tls/${id}/docker`
+  const paths = { ca: `${directory}/ca.pem`, cert: `${directory}/cert.pem`, key: `${directory}/key.pem` }
+  const present = yield* Effect.filter(Object.entries(paths), ([, path]) =>
+    Effect.orElseSucceed(fileSystem.exists(path), () => true)
+  )
+  const encrypted = present.length > 0 || skipVerify
+  const endpoint =
+    typeof host === "string" && host !== ""
+      ? // The docker command gives a context's host to its HTTP client as it is, whose ports are those of the web.
+        yield* Endpoint.parse(host, { defaultPort: encrypted ? 443 : 80, source: `the context ${context}` })
+      : Endpoint.defaultEndpoint
+  if (endpoint._tag !== "Tcp" || !(encrypted || endpoint.tls !== undefined)) return endpoint
+  const tls: Endpoint.Tls = { verify: !skipVerify, ...Object.fromEntries(present) }
+  return { ...endpoint, tls }
+})

@@ -1,0 +1,130 @@
+import { homedir } from "node:os"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import * as ContextStore from "./ContextStore.ts"
+import * as Endpoint from "./Endpoint.ts"
+
+/**
+ * What decided on an endpoint: an option, a variable, the docker command's configuration, or nothing.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Source {
+  readonly by: "--endpoint" | "--context" | "DOCKER_HOST" | "DOCKER_CONTEXT" | "currentContext" | "default"
+  /** The context's name, where a context decided. */
+  readonly context?: string
+}
+
+/**
+ * An endpoint that was found. `otherSockets` are sockets of engines that are there, where nothing was named and the default
+ * socket is not.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Found {
+  readonly endpoint: Endpoint.Endpoint
+  readonly source: Source
+  readonly otherSockets: ReadonlyArray<string>
+}
+
+/**
+ * What names an engine: the values of the options, if they are given, and the environment.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Named {
+  readonly endpoint?: string
+  readonly context?: string
+  readonly variables: Readonly<Record<string, string | undefined>>
+}
+
+type Variables = Named["variables"]
+
+/** The docker command's folder (docker/cli `cli/config`): DOCKER_CONFIG, or `.docker` at home. */
+const configDirOf = (variables: Variables): string =>
+  variables["DOCKER_CONFIG"] || `${variables["HOME"] || homedir()}/.docker`
+
+const isThere = (path: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (fileSystem) => Effect.orElseSucceed(fileSystem.exists(path), () => false))
+
+/**
+ * The TLS of what no context names (docker/cli `cli/flags/options.go`): any value of DOCKER_TLS_VERIFY, even `0`, turns it
+ * on. The CA is needed then, the client's certificate and key only where they are there.
+ */
+const tlsFrom = Effect.fnUntraced(function* (variables: Variables, caIsNeeded: boolean) {
+  const directory = variables["DOCKER_CERT_PATH"] || configDirOf(variables)
+  const [ca, cert, key] = [`${directory}/ca.pem`, `${directory}/cert.pem`, `${directory}/key.pem`] as const
+  const tls: Endpoint.Tls = {
+    verify: Boolean(variables["DOCKER_TLS_VERIFY"]) || !variables["DOCKER_TLS"],
+    ...(caIsNeeded || (yield* isThere(ca)) ? { ca } : {}),
+    ...((yield* isThere(cert)) ? { cert } : {}),
+    ...((yield* isThere(key)) ? { key } : {})
+  }
+  return tls
+})
+
+/** Where engines of one user, and podman, listen. */
+const otherSockets = (variables: Variables) => {
+  const runtime = variables["XDG_RUNTIME_DIR"]
+  const ofUser = runtime ? [`${runtime}/docker.sock`, `${runtime}/podman/podman.sock`] : []
+  return Effect.filter([...ofUser, "/run/podman/podman.sock"], isThere)
+}
+
+/** The endpoint where no context is named: the option, DOCKER_HOST, or the default. */
+const withoutContext = Effect.fnUntraced(function* (named: Named) {
+  const { variables } = named
+  const encrypted = Boolean(variables["DOCKER_TLS_VERIFY"] || variables["DOCKER_TLS"])
+  const by = named.endpoint !== undefined ? "--endpoint" : variables["DOCKER_HOST"]?.trim() ? "DOCKER_HOST" : "default"
+  const text =
+    by === "default" ? (encrypted ? "tcp://localhost:2376" : "") : (named.endpoint ?? variables["DOCKER_HOST"])
+  const endpoint = text ? yield* Endpoint.parse(text, { source: by }) : Endpoint.defaultEndpoint
+  const found: Found = { endpoint, source: { by }, otherSockets: [] }
+  if (endpoint._tag === "Tcp" && !/^\s*http:/.test(text ?? "") && (encrypted || endpoint.tls !== undefined)) {
+    return { ...found, endpoint: { ...endpoint, tls: yield* tlsFrom(variables, encrypted) } }
+  }
+  return by === "default" && endpoint._tag === "Unix" && !(yield* isThere(endpoint.path))
+    ? { ...found, otherSockets: yield* otherSockets(variables) }
+    : found
+})
+
+/**
+ * Finds the engine's endpoint in the order of the docker command (docker/cli `cli/command/cli.go`, `resolveContextName`):
+ * the options, DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration, the default socket. The context
+ * `default` is what is found where no context is named.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const find = Effect.fn("EndpointSearch.find")(function* (named: Named) {
+  const { variables } = named
+  const configDir = configDirOf(variables)
+  const inContext = (by: Source["by"], context: string, source: string) =>
+    context === "default"
+      ? withoutContext(named)
+      : Effect.map(
+          ContextStore.load({ configDir, context, source }),
+          (endpoint): Found => ({ endpoint, source: { by, context }, otherSockets: [] })
+        )
+  if (named.context !== undefined) return yield* inContext("--context", named.context, "--context")
+  if (named.endpoint !== undefined || variables["DOCKER_HOST"]) return yield* withoutContext(named)
+  const context = variables["DOCKER_CONTEXT"]
+  if (context) return yield* inContext("DOCKER_CONTEXT", context, "DOCKER_CONTEXT")
+  const current = yield* ContextStore.currentContext(configDir)
+  return current === undefined
+    ? yield* withoutContext(named)
+    : yield* inContext("currentContext", current, `${configDir}/config.json`)
+})
+
+/**
+ * What decided on an endpoint, as words.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const describe = ({ by, context }: Source): string => {
+  if (by === "default") return "the default: nothing names another one"
+  return context === undefined ? by : `${by} ${context}`
+}
