@@ -11,6 +11,7 @@ import type { Journal, JournalError } from "./Journal.ts"
 import * as JournalSql from "./journal/JournalSql.ts"
 import * as StateDirectory from "./journal/StateDirectory.ts"
 
+export * as Failure from "./journal/Failure.ts"
 export * as History from "./journal/History.ts"
 export * as JournalSql from "./journal/JournalSql.ts"
 export * as StateDirectory from "./journal/StateDirectory.ts"

@@ -318,12 +318,12 @@ const make = (options: Options) =>
       yield* safely(count(1))
     })
 
-    const waiting = Effect.map(
-      safely(
+    const waiting = Effect.gen(function* () {
+      const [row] = yield* safely(
         sql<{ waiting: number }>`SELECT count(*) AS waiting FROM event WHERE state = 'waiting' AND id > ${cursor}`
-      ),
-      ([row]) => row?.waiting ?? 0
-    )
+      )
+      return row?.waiting ?? 0
+    })
 
     const journal = Journal.of({
       durable: true,
