@@ -20,7 +20,20 @@ const openssl = (dir: string, ...args: ReadonlyArray<string>): void => {
 const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 
 const create = (dir: string): Authority => {
-  openssl(dir, "req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-days", "2")
+  openssl(
+    dir,
+    "req",
+    "-x509",
+    ...key,
+    "-keyout",
+    "ca.key",
+    "-out",
+    "ca.pem",
+    "-subj",
+    "/CN=test authority",
+    "-days",
+    "2"
+  )
   let issued = 0
   return {
     issue: ({ days = 2, names = "DNS:localhost,IP:127.0.0.1" } = {}) => {
