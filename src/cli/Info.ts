@@ -4,8 +4,10 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Endpoint from "../docker/Endpoint.ts"
+import * as EndpointSearch from "../docker/EndpointSearch.ts"
 import * as Engine from "../docker/Engine.ts"
 import * as EngineHttp from "../docker/EngineHttp.ts"
+import type * as EngineReport from "../docker/EngineReport.ts"
 import * as Log from "../Log.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as Failed from "./Failed.ts"
@@ -17,31 +19,54 @@ const options = {
   ...CommonOptions.ofLog
 }
 
-/** `des info`: says which engine would be watched, and whether its feed opens. */
+const engineNames = { docker: "dockerd", podman: "podman" } as const
+
+/** What is printed for people. An engine's own words can hold anything, and none of it is for the terminal. */
+const lines = (
+  report: EngineReport.EngineReport,
+  endpoint: Endpoint.Endpoint,
+  source: EndpointSearch.Source
+): string => {
+  const { api, engine, newestApi, oldestApi, swarm, version = "" } = report
+  const knows = newestApi === undefined ? "" : ` (it knows ${oldestApi ?? "?"} to ${newestApi})`
+  const tls = endpoint._tag === "Tcp" && endpoint.tls !== undefined ? endpoint.tls : undefined
+  const encrypted = tls === undefined ? "" : tls.verify ? ", with TLS" : ", with TLS that verifies nothing"
+  const rows = {
+    endpoint: Endpoint.format(endpoint) + encrypted,
+    "found by": EndpointSearch.describe(source),
+    engine: engine === undefined ? "does not say" : `${engineNames[engine]} ${version}`,
+    API: api + knows,
+    swarm: swarm ?? "does not say",
+    feed: "opens"
+  }
+  return Object.entries(rows)
+    .map(([name, value]) => `${`${name}:`.padEnd(10)}${value.replaceAll(/\p{Cc}/gu, "?")}`)
+    .join("\n")
+}
+
+const ask = Effect.fn("Info.ask")(function* (given: Command.Command.ParseConfig<typeof options>) {
+  const watched = yield* WatchedEngine.find(given)
+  const { endpoint, source } = watched
+  const report = yield* Effect.zipLeft(
+    Engine.report(watched),
+    Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed))
+  ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
+  yield* Console.log(
+    given.json
+      ? JSON.stringify({ endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true })
+      : lines(report, endpoint, source)
+  )
+})
+
+/** `des info`: says which engine would be watched, what it is, and whether its feed opens. */
 export const command = Command.make("info", options, (given) =>
-  Effect.gen(function* () {
-    const watched = yield* WatchedEngine.find(given)
-    const { endpoint } = watched
-    const engine = Layer.provide(Engine.layer(watched), EngineHttp.layer({ endpoint }))
-    yield* Engine.Engine.pipe(
-      Effect.flatMap(({ feed }) => Effect.asVoid(feed)),
-      Effect.provide(engine)
-    )
-    const found = { endpoint: Endpoint.format(endpoint), feed: "open" }
-    yield* Console.log(
-      given.json
-        ? JSON.stringify(found)
-        : Object.entries(found)
-            .map(([name, value]) => `${name}: ${value}`)
-            .join("\n")
-    )
-  }).pipe(
+  ask(given).pipe(
     Effect.catchTags({
       ContextError: Failed.withCode(1),
       EndpointError: Failed.withCode(2),
-      UsageError: Failed.withCode(2),
-      EngineError: Failed.withCode(1)
+      EngineError: Failed.withCode(1),
+      UsageError: Failed.withCode(2)
     }),
     Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
   )
-).pipe(Command.withDescription("Says which engine des finds and how, and whether its feed opens."))
+).pipe(Command.withDescription("Says which engine des finds and how, what it is, and whether its feed opens."))

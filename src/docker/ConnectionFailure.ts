@@ -9,11 +9,9 @@ const advice: Readonly<Record<string, string>> = {
   EAI_AGAIN: "the host's name cannot be looked up now",
   ETIMEDOUT: "the host does not answer",
   CERT_HAS_EXPIRED: "its certificate has expired; renew it, or look at this machine's clock",
-  CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock",
-  ERR_SSL_WRONG_VERSION_NUMBER: "it speaks no TLS there; without DOCKER_TLS_VERIFY and DOCKER_TLS des does not either"
+  CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock"
 }
 
-const refusedCertificate = "it does not accept this client's certificate"
 const unknownAuthority = "its certificate is from an authority that"
 
 const unverified = new Set([
@@ -37,18 +35,20 @@ const ofTls = (code: string, error: Error, endpoint: Endpoint): string | undefin
     const reason = "reason" in error && typeof error.reason === "string" ? error.reason : error.message
     return `its certificate is for other names (${reason.slice(0, 300)}); name the engine as its certificate does`
   }
-  if (/^ERR_SSL_.*ALERT_CERTIFICATE_REQUIRED$/.test(code)) {
+  // OpenSSL's own words; as a code, or only in the message, as the moment has it.
+  const said = `${code} ${error.message}`.replaceAll("_", " ").toLowerCase()
+  if (said.includes("wrong version number")) {
+    return "it speaks no TLS there; leave DOCKER_TLS_VERIFY and DOCKER_TLS empty, or name its port for TLS"
+  }
+  const alert =
+    /alert (certificate required|certificate expired|bad certificate|unknown ca|certificate unknown|handshake failure|access denied)/.exec(
+      said
+    )?.[1]
+  if (alert === undefined) return undefined
+  if (cert === undefined || alert === "certificate required") {
     return "it wants a client's certificate; put cert.pem and key.pem into DOCKER_CERT_PATH"
   }
-  if (/^ERR_SSL_.*ALERT_CERTIFICATE_EXPIRED$/.test(code)) return `${refusedCertificate}, which has expired: ${cert}`
-  if (
-    /^ERR_SSL_.*ALERT_(?:BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_UNKNOWN|HANDSHAKE_FAILURE|ACCESS_DENIED)$/.test(code)
-  ) {
-    return cert === undefined
-      ? "it wants a client's certificate; put cert.pem and key.pem into DOCKER_CERT_PATH"
-      : `${refusedCertificate}, ${cert}; it must come from the authority that the engine trusts`
-  }
-  return undefined
+  return `it does not accept this client's certificate, ${cert} (${alert}); its authority must be one that the engine trusts`
 }
 
 /**

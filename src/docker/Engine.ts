@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ConnectionFailure from "./ConnectionFailure.ts"
 import * as Endpoint from "./Endpoint.ts"
+import * as EngineReport from "./EngineReport.ts"
 
 /**
  * The engine could not be asked, or its answer was no feed.
@@ -148,7 +149,10 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
       )
     }).pipe(Effect.withSpan("Engine.feed"))
 
-    return { endpoint, feed }
+    const text = (path: string) => Effect.flatMap(get(path), (response) => Effect.timeout(response.text, patience))
+    const report = Effect.flatMap(apiVersion, (api) => EngineReport.ask(api, text))
+
+    return { endpoint, report, feed }
   })
 
 /**
@@ -172,3 +176,14 @@ export interface EngineOptions {
  */
 export const layer = (options: EngineOptions): Layer.Layer<Engine, never, HttpClient.HttpClient> =>
   Layer.effect(Engine, make(options))
+
+/**
+ * What the engine at an endpoint says of itself.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const report = (
+  options: EngineOptions
+): Effect.Effect<EngineReport.EngineReport, EngineError, HttpClient.HttpClient> =>
+  Effect.flatMap(make(options), (engine) => engine.report)

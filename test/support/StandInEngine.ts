@@ -5,6 +5,7 @@
 
 import * as Fs from "node:fs"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import type * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -96,15 +97,17 @@ export interface StandInOptions {
   readonly events: (number: number) => Answer
   /** Listens on a TCP port of 127.0.0.1 instead of a unix socket. */
   readonly tcp?: boolean
+  /** Speaks TLS there, with these. */
+  readonly tls?: Https.ServerOptions
 }
 
-const listen = (server: Http.Server, address: Net.ListenOptions): Effect.Effect<void> =>
+const listen = (server: Http.Server | Https.Server, address: Net.ListenOptions): Effect.Effect<void> =>
   Effect.async((resume) => {
     server.once("error", (error) => resume(Effect.die(error)))
     server.listen(address, () => resume(Effect.void))
   })
 
-const close = (server: Http.Server): Effect.Effect<void> =>
+const close = (server: Http.Server | Https.Server): Effect.Effect<void> =>
   Effect.async((resume) => {
     server.close(() => resume(Effect.void))
     server.closeAllConnections()
@@ -128,7 +131,7 @@ export const make = (options: StandInOptions): Effect.Effect<StandInEngine, neve
       (dir) => Effect.sync(() => Fs.rmSync(dir, { recursive: true, force: true }))
     )
     const server = yield* Effect.acquireRelease(
-      Effect.sync(() => Http.createServer()),
+      Effect.sync(() => (options.tls === undefined ? Http.createServer() : Https.createServer(options.tls))),
       close
     )
     const run = yield* FiberSet.makeRuntime()
@@ -144,7 +147,7 @@ export const make = (options: StandInOptions): Effect.Effect<StandInEngine, neve
     })
 
     const path = Path.join(dir, "engine.sock")
-    yield* listen(server, options.tcp === true ? { host: "127.0.0.1", port: 0 } : { path })
+    yield* listen(server, options.tcp === true || options.tls !== undefined ? { host: "127.0.0.1", port: 0 } : { path })
     const address = server.address()
     return {
       endpoint:

@@ -1,0 +1,120 @@
+/** A private ssh server on a port of 127.0.0.1, with keys of its own, and an ssh command that knows it. */
+
+import { execFileSync, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { poll } from "./Poll.ts"
+
+export interface SshServer {
+  readonly dir: string
+  readonly port: number
+  /** A folder for the front of PATH: its ssh has this server's configuration, keys and known hosts, where ssh would take those of the user's home. */
+  readonly bin: string
+  /** What the file of known hosts has; an empty text makes the server unknown. */
+  readonly knownHosts: string
+  readonly setKnownHosts: (text: string) => void
+  /** The ssh commands that still run for this server, by what they were called with. */
+  readonly clients: () => ReadonlyArray<string>
+}
+
+const connects = (port: number): Effect.Effect<boolean> =>
+  Effect.async((resume) => {
+    const socket = Net.connect(port, "127.0.0.1")
+    socket.once("connect", () => resume(Effect.succeed(true))).once("error", () => resume(Effect.succeed(false)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** A port that nothing listens on now. */
+export const freePort: Effect.Effect<number> = Effect.async((resume) => {
+  const server = Net.createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+const commands = (): ReadonlyArray<string> =>
+  Fs.readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return Fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()
+      } catch {
+        return ""
+      }
+    })
+
+/** Starts a server for the scope, which only root can. `environment` is what its sessions get. Its alias for ssh is `des-engine`. */
+export const sshServer = (
+  environment: Readonly<Record<string, string>>
+): Effect.Effect<SshServer, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const port = yield* freePort
+    const dir = yield* Effect.acquireRelease(
+      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-ssh-"))),
+      (dir) => Effect.sync(() => Fs.rmSync(dir, { recursive: true, force: true }))
+    )
+    const file = (name: string) => Path.join(dir, name)
+    for (const key of ["host", "user"]) execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file(key)])
+    const knownHosts = `[127.0.0.1]:${port} ${Fs.readFileSync(file("host.pub"), "utf8")}`
+    Fs.writeFileSync(file("known_hosts"), knownHosts)
+    Fs.writeFileSync(
+      file("sshd_config"),
+      `ListenAddress 127.0.0.1
+Port ${port}
+HostKey ${file("host")}
+AuthorizedKeysFile ${file("user.pub")}
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+SetEnv ${Object.entries(environment)
+        .map(([name, value]) => `"${name}=${value}"`)
+        .join(" ")}
+`
+    )
+    Fs.writeFileSync(
+      file("ssh_config"),
+      `Host des-engine
+  HostName 127.0.0.1
+  Port ${port}
+  User root
+Host *
+  IdentityFile ${file("user")}
+  IdentitiesOnly yes
+  UserKnownHostsFile ${file("known_hosts")}
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+`
+    )
+    const bin = file("bin")
+    Fs.mkdirSync(bin)
+    const ssh = execFileSync("sh", ["-c", "command -v ssh"], { encoding: "utf8" }).trim()
+    Fs.writeFileSync(`${bin}/ssh`, `#!/bin/sh\nexec ${ssh} -F ${file("ssh_config")} "$@"\n`, { mode: 0o755 })
+    // Where sshd puts its processes that have no privileges.
+    Fs.mkdirSync("/run/sshd", { recursive: true })
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        spawn("/usr/sbin/sshd", ["-D", "-e", "-f", file("sshd_config")], {
+          stdio: ["ignore", "ignore", Fs.openSync(file("log"), "a")]
+        })
+      ),
+      (child) => Effect.sync(() => child.kill("SIGTERM"))
+    )
+    if (!(yield* poll(connects(port), 10_000))) {
+      return yield* Effect.dieMessage(`sshd did not start: ${Fs.readFileSync(file("log"), "utf8")}`)
+    }
+    return {
+      dir,
+      port,
+      bin,
+      knownHosts,
+      setKnownHosts: (text) => Fs.writeFileSync(file("known_hosts"), text),
+      clients: () => commands().filter((command) => command.includes(file("ssh_config")))
+    }
+  })
