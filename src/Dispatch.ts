@@ -153,7 +153,7 @@ const make = (options: DispatchOptions) =>
         })
 
       /** Whether all its scripts came to their end. */
-      const runEvent = Effect.fn("Dispatch.runEvent")(function* ({ event, scripts }: Accepted) {
+      const runEvent = Effect.fnUntraced(function* ({ event, scripts }: Accepted) {
         yield* Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
         for (const script of scripts) {
           if (yield* Deferred.isDone(stopping)) return false

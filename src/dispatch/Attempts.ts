@@ -74,7 +74,7 @@ export const make = (defaults: {
         : { ...defaults.bounds, timeout: timeout === 0 ? Duration.infinity : timeout }
 
     /** Whether the script succeeded. */
-    const attempt = Effect.fn("Attempts.attempt")(function* ({ coalesced, event, script }: Due, number: number) {
+    const attempt = Effect.fnUntraced(function* ({ coalesced, event, script }: Due, number: number) {
       const own = { DES_ATTEMPT: String(number), ...(coalesced === 0 ? {} : { DES_COALESCED: String(coalesced) }) }
       const environment = Environment.make(event, { ...defaults.base, ...own }, kernel)
       yield* Effect.logDebug("Script ENV:", environment)
