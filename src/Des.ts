@@ -9,6 +9,7 @@ import { type DockerEvent, verb } from "./docker/DockerEvent.ts"
 import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
+import * as Missed from "./docker/Missed.ts"
 import * as OwnEvent from "./docker/OwnEvent.ts"
 import * as Journal from "./Journal.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
@@ -32,24 +33,37 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
   return accepted
 })
 
-/** Hands to the journal what the feed brings. */
+/** Hands to the journal what the feed brings. What it has no room for is a gap, once there is room again. */
 const makeAccept = Effect.gen(function* () {
+  const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
-  let lost = 0
+  const scope = yield* Effect.scope
+  let missed = Missed.nothing
+
+  const sayMissed = Effect.gen(function* () {
+    yield* journal.room
+    const all = missed
+    missed = Missed.nothing
+    yield* Effect.logWarning(`The queue of accepted events has room again: ${all.count} events were lost`)
+    yield* feed.missed(all)
+  })
+
   return Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     const accepted = yield* findScripts(events)
+    // A journal on disk knows again what it has seen, whether it has a script or not.
     if (accepted.length === 0 && !journal.durable) return
     const dropped = yield* journal.accept({ events, accepted })
-    if (dropped.length > 0 && lost === 0) {
+    if (dropped.length === 0) return
+    if (missed.count === 0) {
       yield* Effect.logWarning(
         "The queue of accepted events is full: events are lost until scripts catch up. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
       )
+      yield* Effect.forkIn(sayMissed, scope)
     }
-    lost += dropped.length
-    if (dropped.length < accepted.length && lost > 0) {
-      yield* Effect.logWarning(`The queue of accepted events has room again: ${lost} events were lost`)
-      lost = 0
-    }
+    missed = Missed.add(
+      missed,
+      dropped.map(({ event }) => event)
+    )
   })
 })
 
@@ -99,7 +113,7 @@ export const run: Effect.Effect<
       yield* Effect.forEach(yield* findScripts([stop]), dispatch.runLast, { discard: true })
     })
   )
-})
+}).pipe(Effect.scoped)
 
 /**
  * What des is made of between the feed and the runner, around a journal. `directory` is the script directory; with

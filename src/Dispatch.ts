@@ -165,7 +165,7 @@ const make = (options: DispatchOptions) =>
           if (held !== undefined) yield* runCooled({ ...held.newest, coalesced: held.coalesced })
         })
 
-      const runEvent = Effect.fn("Dispatch.runEvent")(function* (entry: Entry) {
+      const runEvent = Effect.fnUntraced(function* (entry: Entry) {
         const { event, scripts } = entry
         let open = scripts.length
         let state: "done" | "failed" = "done"

@@ -93,7 +93,8 @@ export interface KeptRun {
  * What was accepted and what became of it, in order. It stands between the reader and the scripts, so that the reader
  * never waits for one.
  *
- * `accept` gives back what it could not keep, and once it has answered the rest is kept. `take` gives the next one, waits
+ * `accept` gives back what it could not keep, and once it has answered the rest is kept; `room` answers when it can keep
+ * more again. `take` gives the next one, waits
  * while there is none, and gives nothing once the journal is closed and empty. `begin` is said before each run, `finish` of
  * what was taken when its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
  * not finished again when des starts the next time.
@@ -106,6 +107,7 @@ export class Journal extends Context.Tag("des/Journal")<
   {
     readonly durable: boolean
     readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly room: Effect.Effect<void>
     readonly close: Effect.Effect<void>
     readonly take: Effect.Effect<Option.Option<Entry>, JournalError>
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
@@ -177,6 +179,7 @@ export const layerMemory = (
       const capacity = options.capacity ?? defaultCapacity
       const mailbox = yield* Mailbox.make<Entry>()
       const room = yield* Effect.makeLatch(true)
+      const muchRoom = yield* Effect.makeLatch(true)
       let weight = 0
       let waiting = 0
       let id = 0
@@ -205,18 +208,21 @@ export const layerMemory = (
           else if (options.whenFull === "wait") yield* putWhenRoom(accepted)
           else lost.push(accepted)
         }
+        if (lost.length > 0) muchRoom.unsafeClose()
         return lost
       })
 
       const finish = (entry: Entry) =>
         Effect.suspend(() => {
           weight -= weigh(entry)
+          if (weight <= capacity / 2) muchRoom.unsafeOpen()
           return Effect.asVoid(room.open)
         })
 
       return {
         durable: false,
         accept,
+        room: muchRoom.await,
         close: Effect.asVoid(mailbox.end),
         take: Effect.option(Effect.tap(mailbox.take, () => Effect.sync(() => waiting--))),
         begin: () => Effect.succeed(unkept),

@@ -93,6 +93,7 @@ describe("des", () => {
       const read = yield* Deferred.make<void>()
       const feed = Layer.succeed(EventFeed, {
         engines: [],
+        missed: () => Effect.void,
         events: Stream.fromIterable(
           Array.from({ length: 1000 }, (_, at) => Testing.makeEvent({ id: String(at) }))
         ).pipe(Stream.rechunk(1), Stream.concat(Stream.execute(Deferred.succeed(read, undefined))))
@@ -130,6 +131,7 @@ describe("des", () => {
           assembled(
             Layer.succeed(EventFeed, {
               engines: [],
+              missed: () => Effect.void,
               events: Stream.concat(Stream.succeed(Testing.makeEvent({ id: "1" })), Stream.fail(error))
             })
           )

@@ -96,7 +96,7 @@ export const make = (defaults: {
       )
 
     /** Whether the script succeeded. */
-    const attempt = Effect.fn("Attempts.attempt")(function* (due: Due, number: number, last: boolean) {
+    const attempt = Effect.fnUntraced(function* (due: Due, number: number, last: boolean) {
       const { coalesced, entry, script } = due
       const { event } = entry
       const kept = yield* defaults.begin(entry, script, number)

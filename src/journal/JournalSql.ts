@@ -328,6 +328,7 @@ const make = (options: Options) =>
     const journal = Journal.of({
       durable: true,
       accept,
+      room: Effect.void,
       close: Effect.suspend(() => {
         closed = true
         return Effect.asVoid(wake.open)
