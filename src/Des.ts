@@ -27,7 +27,7 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
     const key = `${event.Type}/${action}`
     const all = found.get(key) ?? (yield* directory.find(event.Type, action))
     found.set(key, all)
-    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes))
+    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes, event.engine))
     if (scripts.length > 0) accepted.push({ event, scripts })
   }
   return accepted
@@ -101,15 +101,13 @@ export const run: Effect.Effect<
   if (feed.engines.length === 0) return yield* work
 
   const engines = feed.engines.join(" ")
-  yield* accept([yield* OwnEvent.make({ action: "start", id: "des", attributes: { engines } })])
+  // Of one engine its scripts can ask, as those of every other event.
+  const about = { id: "des", ...(feed.engines.length === 1 ? { engine: engines } : {}) }
+  yield* accept([yield* OwnEvent.make({ ...about, action: "start", attributes: { engines } })])
   yield* Effect.onExit(
     work,
     Effect.fnUntraced(function* (exit) {
-      const stop = yield* OwnEvent.make({
-        action: "stop",
-        id: "des",
-        attributes: { engines, reason: stopReason(exit) }
-      })
+      const stop = yield* OwnEvent.make({ ...about, action: "stop", attributes: { engines, reason: stopReason(exit) } })
       yield* Effect.forEach(yield* findScripts([stop]), dispatch.runLast, { discard: true })
     })
   )

@@ -66,6 +66,7 @@ export const earlierOf = ({ entry, script }: Due): Earlier => entry.earlier[scri
  */
 export const make = (defaults: {
   readonly base: Environment.Environment
+  readonly engines: Readonly<Record<string, Environment.Environment>>
   readonly bounds: Bounds
   readonly retries: number
   readonly begin: Journal["Type"]["begin"]
@@ -106,7 +107,11 @@ export const make = (defaults: {
         ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
         ...kept.variables
       }
-      const environment = Environment.make(event, { ...defaults.base, ...own }, kernel)
+      const environment = Environment.make(
+        event,
+        { ...defaults.base, ...defaults.engines[event.engine], ...own },
+        kernel
+      )
       yield* Effect.logDebug("Script ENV:", environment)
       yield* Effect.logInfo(`Running script ${script.path}`)
       const tail = Output.makeTail()
