@@ -308,4 +308,105 @@ describeEngine("dockerd", () => {
       )
     }
   })
+
+  describe("scripts reach the engine of their event", () => {
+    const settings: Readonly<Record<string, (at: Reachable) => Omit<Setting, "by"> & { readonly variables: object }>> =
+      {
+        "a context with TLS files": ({ tls }) => ({
+          context: "tls",
+          variables: { DOCKER_HOST: tls, DOCKER_TLS_VERIFY: "1" }
+        }),
+        "TLS variables": ({ mine, tls }) => ({
+          env: { DOCKER_HOST: tls, DOCKER_TLS: "1", DOCKER_CERT_PATH: mine },
+          variables: { DOCKER_HOST: tls, DOCKER_TLS: "1", DOCKER_CERT_PATH: mine }
+        }),
+        "a context without TLS beside TLS variables": ({ plain, theirs }) => ({
+          context: "plain",
+          env: { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: theirs },
+          variables: { DOCKER_HOST: `tcp://127.0.0.1:${plain}` }
+        }),
+        "the current context, which is an ssh host": () => ({
+          current: "ssh",
+          env: { SSH_AUTH_SOCK: "/nonexistent/agent" },
+          variables: { DOCKER_HOST: "ssh://des-engine", SSH_AUTH_SOCK: "/nonexistent/agent" }
+        })
+      }
+    for (const [name, settingOf] of Object.entries(settings)) {
+      test(name, (sandbox) =>
+        Effect.gen(function* () {
+          const at = yield* shared
+          const setting = settingOf(at)
+          const { args, env } = prepared(at, sandbox, setting)
+          sandbox.script(
+            "volume/create",
+            `env | grep -E '^(DOCKER_|SSH_)' >variables; docker volume inspect --format '{{.Name}}' "$ACTOR_ID" >>asked 2>&1; touch done`
+          )
+          const des = yield* sandbox.start(["-d", sandbox.dir, ...args], { env })
+          yield* des.said("watching")
+          const volumes: Array<string> = []
+          yield* Effect.addFinalizer(() => Effect.ignore(at.engine.cli("volume", "rm", ...volumes)))
+          // The engine answers before it subscribes, so the first of them may be missed.
+          const created = poll(
+            Effect.map(Effect.orDie(at.engine.cli("volume", "create")), (volume) => {
+              volumes.push(volume.trim())
+              return sandbox.exists("done")
+            }),
+            20_000
+          )
+          assert.isTrue(yield* created)
+          const variables = Object.fromEntries(
+            sandbox
+              .lines("variables")
+              .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)])
+          )
+          const { DOCKER_CERT_PATH, DOCKER_CONFIG, ...others } = variables
+          assert.strictEqual(DOCKER_CONFIG, sandbox.path("config"))
+          const { DOCKER_CERT_PATH: expected, ...expectedOthers } = {
+            DOCKER_CERT_PATH: undefined,
+            ...setting.variables
+          }
+          assert.deepStrictEqual(others, expectedOthers)
+          if (setting.context === "tls") assert.match(DOCKER_CERT_PATH ?? "", /\/contexts\/tls\/[0-9a-f]{64}\/docker$/)
+          else assert.strictEqual(DOCKER_CERT_PATH, expected)
+          assert.include(volumes, sandbox.lines("asked")[0])
+          yield* des.kill("SIGTERM")
+          assert.strictEqual((yield* des.ended).code, 143)
+          yield* noSshIsLeft(at)
+        })
+      )
+    }
+  })
+
+  describe("ssh", () => {
+    test("a host whose key is not known is no engine's, and the message says what to do", (sandbox) =>
+      Effect.gen(function* () {
+        const at = yield* shared
+        yield* Effect.addFinalizer(() => Effect.sync(() => at.ssh.setKnownHosts(at.ssh.knownHosts)))
+        at.ssh.setKnownHosts("")
+        const { info } = prepared(at, sandbox, { context: "ssh" })
+        assert.match((yield* info).stderr, /Host key verification failed.*connect once with ssh as this user/)
+      }))
+
+    test("that ends is said with its reason, and des connects again", (sandbox) =>
+      Effect.gen(function* () {
+        const at = yield* shared
+        const { args, env } = prepared(at, sandbox, { context: "ssh" })
+        const des = yield* sandbox.start(["-d", sandbox.dir, ...args], { env })
+        yield* des.said("watching ssh://des-engine")
+        at.ssh.endSessions()
+        yield* des.said("ssh ended: ")
+        yield* des.said("watching ssh://des-engine", 2)
+      }))
+
+    test("is gone when des is killed", (sandbox) =>
+      Effect.gen(function* () {
+        const at = yield* shared
+        const { args, env } = prepared(at, sandbox, { context: "ssh" })
+        const des = yield* sandbox.start(["-d", sandbox.dir, ...args], { env })
+        yield* des.said("watching ssh://des-engine")
+        assert.isNotEmpty(at.ssh.clients())
+        yield* des.kill("SIGKILL")
+        yield* noSshIsLeft(at)
+      }))
+  })
 })
