@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as ConnectionFailure from "./ConnectionFailure.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as EngineReport from "./EngineReport.ts"
+import * as Framing from "./Framing.ts"
 
 /**
  * The engine could not be asked, or its answer was no feed.
@@ -144,6 +145,7 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
     const feed = Effect.gen(function* () {
       const response = yield* get(`/v${yield* apiVersion}/events`, { accept: feedTypes })
       return response.stream.pipe(
+        Framing.separate,
         Stream.mapError(fail("Broken")),
         Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: name, detail: "" })))
       )
