@@ -13,7 +13,27 @@ export default {
     only("engine-knows-no-scripts", "docker/", "docker/"),
     only("environment-knows-only-events", "scripts/Environment[.]ts", "docker/(DockerEvent|EventCatalogue)[.]ts"),
     only("scripts-know-only-events", "scripts/", "scripts/", "docker/(DockerEvent|EventCatalogue)[.]ts"),
-    only("journal-knows-events-and-scripts", "Journal[.]ts", "docker/DockerEvent[.]ts", "scripts/ScriptDirectory[.]ts"),
+    only(
+      "journal-knows-events-and-scripts",
+      "Journal[.]ts",
+      "docker/DockerEvent[.]ts",
+      "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
+    ),
+    only(
+      "the-journal-on-disk-is-a-journal",
+      "(journal/|state[.]ts)",
+      "journal/",
+      "Journal[.]ts",
+      "docker/(DockerEvent|FeedMemory|OwnEvent)[.]ts",
+      "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner)[.]ts"
+    ),
+    {
+      name: "only-the-journal-on-disk-knows-sql",
+      severity: "error",
+      comment: "who keeps the journal in memory installs no database",
+      from: { path: "^src/", pathNot: "^src/(journal/|state[.]ts)" },
+      to: { path: "@effect/sql|^src/(journal/|state[.]ts)", pathNot: "^src/state[.]ts$" }
+    },
     only(
       "dispatch-knows-no-feed",
       "(Dispatch[.]ts|dispatch/)",

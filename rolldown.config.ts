@@ -1,7 +1,11 @@
 import { defineConfig } from "rolldown"
 
 export default defineConfig({
-  input: "src/bin.ts",
+  input: { bin: "src/bin.ts" },
   platform: "node",
-  output: { file: "dist/bin.js", format: "esm", minify: true }
+  // Its native part cannot be bundled; it is the one dependency that is installed.
+  external: ["libsql"],
+  // Only files: the client's other half speaks to servers.
+  resolve: { alias: { "@libsql/client": "@libsql/client/sqlite3" } },
+  output: { dir: "dist", entryFileNames: "[name].js", chunkFileNames: "[name].js", format: "esm", minify: true }
 })

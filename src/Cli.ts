@@ -14,11 +14,15 @@ import packageJson from "../package.json" with { type: "json" }
 import * as Arguments from "./cli/Arguments.ts"
 import * as CommonOptions from "./cli/CommonOptions.ts"
 import * as Failed from "./cli/Failed.ts"
+import * as History from "./cli/History.ts"
 import * as Info from "./cli/Info.ts"
 import * as Scaffold from "./cli/Scaffold.ts"
+import * as State from "./cli/State.ts"
 import * as WatchedEngine from "./cli/WatchedEngine.ts"
 import * as Des from "./Des.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
+import * as FeedMemory from "./docker/FeedMemory.ts"
+import * as Journal from "./Journal.ts"
 import * as Log from "./Log.ts"
 import * as Environment from "./scripts/Environment.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
@@ -40,22 +44,37 @@ const parseVariable = (
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
 
+const parseDuration = (name: string) => (text: string) => {
+  const parsed = ScriptOptions.parseDuration(text)
+  return parsed === undefined
+    ? Effect.fail(
+        CommonOptions.invalid(
+          `--${name} ${JSON.stringify(text)}: a duration is a number with ms, s, m, h or d, such as 30s`
+        )
+      )
+    : Effect.succeed(parsed)
+}
+
 const duration = (name: string, fallback: string, description: string) =>
   Options.text(name).pipe(
     Options.withPseudoName("DURATION"),
     Options.withDescription(`${description} (default ${fallback})`),
     Options.withDefault(fallback),
-    Options.mapEffect((text) => {
-      const parsed = ScriptOptions.parseDuration(text)
-      return parsed === undefined
-        ? Effect.fail(
-            CommonOptions.invalid(
-              `--${name} ${JSON.stringify(text)}: a duration is a number with ms, s, m, h or d, such as 30s`
-            )
-          )
-        : Effect.succeed(parsed)
-    })
+    Options.mapEffect(parseDuration(name))
   )
+
+const units: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }
+
+const parseSize = (text: string) => {
+  const [, number, unit = ""] = /^(\d{1,12})([KMG]?)$/.exec(text) ?? []
+  return number === undefined || Number(number) === 0
+    ? Effect.fail(
+        CommonOptions.invalid(
+          `--queue ${JSON.stringify(text)}: a size is a number of bytes, or one with K, M or G, such as 64M`
+        )
+      )
+    : Effect.succeed(Number(number) * (units[unit] ?? 1))
+}
 
 const options = {
   create: Options.boolean("create").pipe(
@@ -114,6 +133,24 @@ const options = {
     "run a script at most once in this time for one actor; what comes meanwhile becomes one run of the newest event"
   ),
   drain: duration("drain", "30s", "how long scripts that run may go on when des is told to stop"),
+  ...State.ofState,
+  keep: State.keep,
+  maxAge: Options.text("max-age").pipe(
+    Options.withPseudoName("DURATION"),
+    Options.withDescription(
+      "skip events that happened longer ago, as after an outage (default: run them, however old)"
+    ),
+    Options.mapEffect(parseDuration("max-age")),
+    Options.withDefault(Number.POSITIVE_INFINITY)
+  ),
+  queue: Options.text("queue").pipe(
+    Options.withPseudoName("SIZE"),
+    Options.withDescription(
+      "how much of accepted events may wait in memory, without --state (default 256M); beyond it events are lost, which is a gap"
+    ),
+    Options.withDefault("256M"),
+    Options.mapEffect(parseSize)
+  ),
   insecureScripts: Options.boolean("insecure-scripts").pipe(
     Options.withDescription("run scripts that others than root and this user could have changed")
   ),
@@ -151,24 +188,33 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
       })
     )
   }
-  const run = (feed: Layer.Layer<EventFeed.EventFeed>, base: Environment.Environment, whenFull: "drop" | "wait") =>
+  const bounds = { maxAge: given.maxAge, keep: given.keep, capacity: given.queue }
+  const journal = (whenFull: "drop" | "wait") =>
+    Option.match(given.state, {
+      onNone: () => Effect.succeed(Layer.merge(Journal.layerMemory({ ...bounds, whenFull }), FeedMemory.layerNone)),
+      onSome: (directory) => State.layer({ ...bounds, directory })
+    })
+  const run = <E>(
+    feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory.FeedMemory>,
+    base: Environment.Environment,
+    journal: Layer.Layer<Journal.Journal | FeedMemory.FeedMemory, E, FileSystem.FileSystem>
+  ) =>
     Des.run.pipe(
       Effect.provide(
         Des.layer({
           ...given,
           base,
-          whenFull,
           hurry,
           timeout: given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout
-        }).pipe(Layer.merge(feed), Layer.provide(ScriptRunner.layer))
+        }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(journal))
       )
     )
   if (Option.isSome(given.from)) {
-    return yield* run(yield* recorded(given.from.value), Environment.base(shared), "wait")
+    return yield* run(yield* recorded(given.from.value), Environment.base(shared), yield* journal("wait"))
   }
   const engine = yield* WatchedEngine.find(given)
   const base = Environment.base({ ...shared, engine: WatchedEngine.variables(engine.endpoint) })
-  yield* run(Des.layerFeed(engine), base, "drop")
+  yield* run(Des.layerFeed(engine), base, yield* journal("drop"))
 })
 
 const watching = (hurry: Effect.Effect<void>) =>
@@ -182,6 +228,7 @@ const watching = (hurry: Effect.Effect<void>) =>
         EndpointError: Failed.withCode(2),
         UsageError: Failed.withCode(2),
         EventFeedError: Failed.withCode(1),
+        JournalError: Failed.withCode(1),
         ScaffoldError: Failed.withCode(1),
         ScriptDirectoryError: Failed.withCode(1)
       }),
@@ -206,10 +253,12 @@ const { version } = packageJson
 
 /** Every subcommand, whose spelling is in src/cli/Arguments.ts. One more is one more line here, and in `listed`. */
 const subcommands = {
-  info: Command.run(Info.command, { name: "des info", version })
+  info: Command.run(Info.command, { name: "des info", version }),
+  history: Command.run(History.history, { name: "des history", version }),
+  retry: Command.run(History.retry, { name: "des retry", version })
 } satisfies Readonly<Record<Arguments.Subcommand, unknown>>
 
-const listed = Command.withSubcommands([Info.command])
+const listed = Command.withSubcommands([Info.command, History.history, History.retry])
 
 const runCommand = (
   { arguments: argv, subcommand }: Exclude<Arguments.Parsed, { readonly problem: string }>,

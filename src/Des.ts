@@ -1,6 +1,7 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
-import type * as Chunk from "effect/Chunk"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Dispatch from "./Dispatch.ts"
@@ -8,16 +9,17 @@ import { type DockerEvent, verb } from "./docker/DockerEvent.ts"
 import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
+import * as Missed from "./docker/Missed.ts"
+import * as OwnEvent from "./docker/OwnEvent.ts"
 import * as Journal from "./Journal.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import type { ScriptRunner } from "./scripts/ScriptRunner.ts"
 import * as Trust from "./scripts/Trust.ts"
 
-/** Looks each type and action of a chunk up once: its events came in the same moment. */
-const accept = Effect.fnUntraced(function* (events: Chunk.Chunk<DockerEvent>) {
+/** The scripts of events, where each type and action is looked up once: they came in the same moment. */
+const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) {
   const directory = yield* ScriptDirectory.ScriptDirectory
-  const journal = yield* Journal.Journal
   const found = new Map<string, ReadonlyArray<ScriptDirectory.Script>>()
   const accepted: Array<Journal.Accepted> = []
   for (const event of events) {
@@ -28,33 +30,93 @@ const accept = Effect.fnUntraced(function* (events: Chunk.Chunk<DockerEvent>) {
     const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes))
     if (scripts.length > 0) accepted.push({ event, scripts })
   }
-  if (accepted.length > 0) yield* journal.accept(accepted)
+  return accepted
 })
+
+/** Hands to the journal what the feed brings. What it has no room for is a gap, once there is room again. */
+const makeAccept = Effect.gen(function* () {
+  const feed = yield* EventFeed.EventFeed
+  const journal = yield* Journal.Journal
+  const scope = yield* Effect.scope
+  let missed = Missed.nothing
+
+  const sayMissed = Effect.gen(function* () {
+    yield* journal.room
+    const all = missed
+    missed = Missed.nothing
+    yield* Effect.logWarning(`The queue of accepted events has room again: ${all.count} events were lost`)
+    yield* feed.missed(all)
+  })
+
+  return Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
+    const accepted = yield* findScripts(events)
+    // A journal on disk knows again what it has seen, whether it has a script or not.
+    if (accepted.length === 0 && !journal.durable) return
+    const dropped = yield* journal.accept({ events, accepted })
+    if (dropped.length === 0) return
+    if (missed.count === 0) {
+      yield* Effect.logWarning(
+        "The queue of accepted events is full: events are lost until scripts catch up. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
+      )
+      yield* Effect.forkIn(sayMissed, scope)
+    }
+    missed = Missed.add(
+      missed,
+      dropped.map(({ event }) => event)
+    )
+  })
+})
+
+const stopReason = (exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.isSuccess(exit) ? "end" : Exit.isInterrupted(exit) ? "signal" : "error"
 
 /**
  * Watches the feed and runs its scripts: the whole of des. It ends when the feed has ended and the last script with it,
  * which an engine's feed never does. Interrupting it closes the feed and ends the script that runs.
  *
- * A feed that fails is an error only after what was accepted before has run.
+ * A feed that fails is an error only after what was accepted before has run; a journal that fails is one at once. Where
+ * engines are watched, `des/start` and `des/stop` are events too.
  *
  * @since 1.0.0
  * @category constructors
  */
 export const run: Effect.Effect<
   void,
-  EventFeed.EventFeedError,
+  EventFeed.EventFeedError | Journal.JournalError,
   EventFeed.EventFeed | ScriptDirectory.ScriptDirectory | Journal.Journal | Dispatch.Dispatch
 > = Effect.gen(function* () {
   const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
   const dispatch = yield* Dispatch.Dispatch
-  const reading = Stream.runForEachChunk(feed.events, accept).pipe(Effect.exit, Effect.ensuring(journal.close))
-  const [read] = yield* Effect.all([reading, dispatch.run], { concurrency: 2 })
-  yield* read
-})
+  const accept = yield* makeAccept
+
+  const reading = Stream.runForEachChunk(feed.events, (chunk) => accept(Chunk.toReadonlyArray(chunk))).pipe(
+    Effect.exit,
+    Effect.ensuring(journal.close)
+  )
+  const work = Effect.gen(function* () {
+    const [read] = yield* Effect.all([reading, dispatch.run], { concurrency: 2 })
+    yield* read
+  })
+  if (feed.engines.length === 0) return yield* work
+
+  const engines = feed.engines.join(" ")
+  yield* accept([yield* OwnEvent.make({ action: "start", id: "des", attributes: { engines } })])
+  yield* Effect.onExit(
+    work,
+    Effect.fnUntraced(function* (exit) {
+      const stop = yield* OwnEvent.make({
+        action: "stop",
+        id: "des",
+        attributes: { engines, reason: stopReason(exit) }
+      })
+      yield* Effect.forEach(yield* findScripts([stop]), dispatch.runLast, { discard: true })
+    })
+  )
+}).pipe(Effect.scoped)
 
 /**
- * What des is made of between the feed and the runner. `directory` is the script directory, `whenFull` the journal's; with
+ * What des is made of between the feed and the runner, around a journal. `directory` is the script directory; with
  * `insecureScripts` scripts run whoever can change them. The rest is how they are dispatched.
  *
  * @since 1.0.0
@@ -63,16 +125,14 @@ export const run: Effect.Effect<
 export const layer = (
   options: Dispatch.DispatchOptions & {
     readonly directory: string
-    readonly whenFull?: "drop" | "wait"
     readonly insecureScripts?: boolean
   }
 ): Layer.Layer<
-  ScriptDirectory.ScriptDirectory | Journal.Journal | Dispatch.Dispatch,
+  ScriptDirectory.ScriptDirectory | Dispatch.Dispatch,
   ScriptDirectory.ScriptDirectoryError,
-  ScriptRunner | FileSystem.FileSystem
+  Journal.Journal | ScriptRunner | FileSystem.FileSystem
 > =>
   Layer.merge(Dispatch.layer(options), ScriptDirectory.layer(options)).pipe(
-    Layer.provideMerge(Journal.layerMemory(options.whenFull === undefined ? {} : { whenFull: options.whenFull })),
     Layer.provide(options.insecureScripts === true ? Trust.layerInsecure : Trust.layer(options))
   )
 

@@ -13,7 +13,7 @@ import * as Cooldown from "./dispatch/Cooldown.ts"
 import * as LoopGuard from "./dispatch/LoopGuard.ts"
 import * as Order from "./dispatch/Order.ts"
 import { type DockerEvent, verb } from "./docker/DockerEvent.ts"
-import { type Accepted, Journal } from "./Journal.ts"
+import { type Accepted, type Entry, Journal, type JournalError, unkept } from "./Journal.ts"
 import type { Environment } from "./scripts/Environment.ts"
 import { defaultBounds, type ScriptRunner } from "./scripts/ScriptRunner.ts"
 import type { Trust } from "./scripts/Trust.ts"
@@ -21,12 +21,19 @@ import type { Trust } from "./scripts/Trust.ts"
 /**
  * Runs what the journal accepted. The events of one actor stay in order; with one job all events do. `run` ends when the
  * journal is closed and its last script has ended. Interrupting it begins nothing more, and gives what runs the drain time
- * before it is ended.
+ * before it is ended; so does a journal that fails, which is then its error. `runLast` runs the scripts of one more event
+ * that no journal keeps, for the drain time at most.
  *
  * @since 1.0.0
  * @category services
  */
-export class Dispatch extends Context.Tag("des/Dispatch")<Dispatch, { readonly run: Effect.Effect<void> }>() {}
+export class Dispatch extends Context.Tag("des/Dispatch")<
+  Dispatch,
+  {
+    readonly run: Effect.Effect<void, JournalError>
+    readonly runLast: (accepted: Accepted) => Effect.Effect<void>
+  }
+>() {}
 
 /**
  * How scripts are run. What a script's head says stands above `timeout`, `retries` and `cooldown`.
@@ -56,7 +63,12 @@ export interface DispatchOptions {
 
 const describeEvent = (event: DockerEvent): string => `${event.Type}/${verb(event)}`
 
-const actorOf = (event: DockerEvent): string => `${event.Type} ${event.Actor.ID}`
+const actorOf = (event: DockerEvent): string => `${event.engine} ${event.Type} ${event.Actor.ID}`
+
+/** What one script has to do for an event, and whom to tell how it ended. */
+interface Work extends Attempts.Due {
+  readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
+}
 
 /** Milliseconds since 1970, when the engine saw the event. */
 const timeOf = (event: DockerEvent): number => Number(event.timeNano / 1_000_000n)
@@ -64,32 +76,32 @@ const timeOf = (event: DockerEvent): number => Number(event.timeNano / 1_000_000
 const make = (options: DispatchOptions) =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const runAttempts = yield* Attempts.make({
+    const kept = {
       base: options.base,
       bounds: { timeout: options.timeout ?? defaultBounds.timeout, grace: options.grace ?? defaultBounds.grace },
-      retries: options.retries ?? 0
-    })
+      retries: options.retries ?? 0,
+      begin: journal.begin
+    }
+    const runAttempts = yield* Attempts.make(kept)
+    const runUnkept = yield* Attempts.make({ ...kept, retries: 0, begin: () => Effect.succeed(unkept) })
+    const hurry = options.hurry ?? Effect.never
+    const drain = options.drain ?? "30 seconds"
 
     const run = Effect.gen(function* () {
       const scope = yield* Scope.make()
       const order = yield* Scope.extend(Order.make(options.jobs ?? 1), scope)
       const stopping = yield* Deferred.make<void>()
-      const cooldowns = Cooldown.make<Attempts.Due>()
+      const broken = yield* Deferred.make<never, JournalError>()
+      const cooldowns = Cooldown.make<Work>()
       const guard = LoopGuard.make()
       const jobs = options.jobs ?? 1
-      // What was taken from the journal or is held by a cooldown, and has not run to its end.
+      // What was taken from the journal and is not finished.
       let unfinished = 0
 
-      /** Settles one unfinished piece of work, unless a stop cut it off. */
-      const settling = (work: Effect.Effect<boolean>): Effect.Effect<void> =>
-        work.pipe(
-          Effect.onExit((exit) =>
-            Effect.sync(() => {
-              const ended = Exit.isSuccess(exit) ? exit.value : !Exit.isInterrupted(exit)
-              if (ended) unfinished--
-            })
-          ),
-          Effect.asVoid
+      /** Where the journal fails nothing more may begin: nobody would know of it. */
+      const orBreak = (work: Effect.Effect<void, JournalError>): Effect.Effect<void> =>
+        Effect.catchAll(work, (error) =>
+          Effect.zipRight(Deferred.succeed(stopping, undefined), Deferred.fail(broken, error))
         )
 
       const sleepUnlessStopping = (milliseconds: number) =>
@@ -99,68 +111,80 @@ const make = (options: DispatchOptions) =>
         )
 
       /** With one job nothing else runs in a rest, so that a loop over ever new actors is seen too. */
-      const guardKey = ({ event, script }: Attempts.Due) =>
-        jobs === 1 ? script.path : `${script.path} ${actorOf(event)}`
+      const guardKey = ({ entry, script }: Work) =>
+        jobs === 1 ? script.path : `${script.path} ${actorOf(entry.event)}`
 
-      const runGuarded = (due: Attempts.Due) =>
+      const runGuarded = (work: Work) =>
         Effect.gen(function* () {
-          const key = guardKey(due)
-          const rest = guard.judge(key, timeOf(due.event))
+          const key = guardKey(work)
+          const { event } = work.entry
+          const rest = guard.judge(key, timeOf(event))
           if (rest === "loop") {
             yield* Effect.logError(
-              `Script ${due.script.path} is not run for ${describeEvent(due.event)} of ${due.event.Actor.ID}: such events came from each of its last runs and none while it was at rest, so it brings them about itself and would run for ever. Let it act on another event, or give it a cooldown`
+              `Script ${work.script.path} is not run for ${describeEvent(event)} of ${event.Actor.ID}: such events came from each of its last runs and none while it was at rest, so it brings them about itself and would run for ever. Let it act on another event, or give it a cooldown`
             )
-            return true
+            return yield* work.settle("failed")
           }
-          if (rest > 0 && !(yield* sleepUnlessStopping(rest))) return false
+          if (rest > 0 && !(yield* sleepUnlessStopping(rest))) return
           const from = yield* Clock.currentTimeMillis
-          const ended = yield* runAttempts(due, stopping)
+          const end = yield* runAttempts(work, stopping)
           guard.ran(key, { rest, from, to: yield* Clock.currentTimeMillis })
-          return ended
+          yield* work.settle(end)
         })
 
-      /** Runs a script now, or keeps its event until the cooldown is over. Which of the two it was does not matter: true. */
-      const runCooled = (due: Attempts.Due): Effect.Effect<boolean> =>
+      /** Runs a script now, or keeps its event until the cooldown is over. */
+      const runCooled = (work: Work): Effect.Effect<void, JournalError> =>
         Effect.gen(function* () {
-          const cooldown = due.script.options.cooldown ?? Duration.toMillis(options.cooldown ?? 0)
-          if (cooldown === 0) return yield* runGuarded(due)
-          const actor = actorOf(due.event)
-          const key = `${due.script.path} ${actor}`
+          const cooldown = work.script.options.cooldown ?? Duration.toMillis(options.cooldown ?? 0)
+          if (cooldown === 0) return yield* runGuarded(work)
+          const actor = actorOf(work.entry.event)
+          const key = `${work.script.path} ${actor}`
           const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
           if (wait === 0) {
             // What was held is older: its turn came, but this event stood before it in the actor's order.
             const held = cooldowns.release(key)
-            const coalesced = due.coalesced + (held === undefined ? 0 : held.coalesced + 1)
-            return yield* runAttempts({ ...due, coalesced }, stopping)
+            const coalesced = work.coalesced + (held === undefined ? 0 : held.coalesced + 1)
+            const end = yield* runAttempts({ ...work, coalesced }, stopping)
+            if (held !== undefined) yield* held.newest.settle(end)
+            return yield* work.settle(end)
           }
-          if (cooldowns.hold(key, due, due.coalesced)) {
-            unfinished++
-            yield* order.fork(
-              Effect.whenEffect(
-                Effect.suspend(() => order.submit(actor, settling(runHeld(key)))),
-                sleepUnlessStopping(wait)
-              )
+          const replaced = cooldowns.hold(key, work, work.coalesced)
+          if (replaced !== undefined) return yield* replaced.settle("succeeded")
+          yield* order.fork(
+            Effect.whenEffect(
+              Effect.suspend(() => order.submit(actor, orBreak(runHeld(key)))),
+              sleepUnlessStopping(wait)
             )
-          }
-          return true
+          )
         })
 
-      const runHeld = (key: string): Effect.Effect<boolean> =>
+      const runHeld = (key: string): Effect.Effect<void, JournalError> =>
         Effect.gen(function* () {
-          if (yield* Deferred.isDone(stopping)) return false
+          if (yield* Deferred.isDone(stopping)) return
           const held = cooldowns.release(key)
-          return held === undefined || (yield* runCooled({ ...held.newest, coalesced: held.coalesced }))
+          if (held !== undefined) yield* runCooled({ ...held.newest, coalesced: held.coalesced })
         })
 
-      /** Whether all its scripts came to their end. */
-      const runEvent = Effect.fn("Dispatch.runEvent")(function* ({ event, scripts }: Accepted) {
+      const runEvent = Effect.fnUntraced(function* (entry: Entry) {
+        const { event, scripts } = entry
+        let open = scripts.length
+        let state: "done" | "failed" = "done"
+        const settle = (end: Attempts.End) =>
+          Effect.gen(function* () {
+            if (end === "left") return
+            if (end === "failed") state = "failed"
+            if (--open > 0) return
+            unfinished--
+            yield* journal.finish(entry, state)
+            yield* Effect.logDebug(`Finished handling ${describeEvent(event)}`)
+          })
         yield* Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
         for (const script of scripts) {
-          if (yield* Deferred.isDone(stopping)) return false
-          if (!(yield* runCooled({ script, event, coalesced: 0 }))) return false
+          if (yield* Deferred.isDone(stopping)) return
+          const work: Work = { script, entry, coalesced: 0, settle }
+          const { settled } = Attempts.earlierOf(work)
+          yield* settled === undefined ? runCooled(work) : settle(settled)
         }
-        yield* Effect.logDebug(`Finished handling ${describeEvent(event)}`)
-        return true
       })
 
       const next = Effect.flatMap(
@@ -169,47 +193,46 @@ const make = (options: DispatchOptions) =>
           onNone: () => Effect.succeed(false),
           onSome: (entry) => {
             unfinished++
-            return Effect.as(
-              order.submit(actorOf(entry.event), settling(Effect.ensuring(runEvent(entry), journal.finish(entry)))),
-              true
-            )
-          }
-        })
-      )
-
-      const countLeft: Effect.Effect<void> = Effect.flatMap(
-        Effect.zipRight(journal.close, journal.take),
-        Option.match({
-          onNone: () => Effect.void,
-          onSome: () => {
-            unfinished++
-            return countLeft
+            return Effect.as(order.submit(actorOf(entry.event), orBreak(runEvent(entry))), true)
           }
         })
       )
 
       const stop = Effect.gen(function* () {
         yield* Deferred.succeed(stopping, undefined)
-        yield* Effect.raceFirst(order.awaitIdle, options.hurry ?? Effect.never).pipe(
-          Effect.interruptible,
-          Effect.timeoutOption(options.drain ?? "30 seconds")
-        )
+        yield* Effect.raceFirst(order.awaitIdle, hurry).pipe(Effect.interruptible, Effect.timeoutOption(drain))
         yield* Scope.close(scope, Exit.void)
-        yield* countLeft
-        if (unfinished > 0) {
+        const left = unfinished + (yield* Effect.orElseSucceed(journal.waiting, () => 0))
+        if (left > 0) {
+          const later = journal.durable ? "; the next start runs them" : ""
           yield* Effect.logWarning(
-            `des stops; ${unfinished} accepted ${unfinished === 1 ? "event" : "events"} did not run to the end`
+            `des stops; ${left} accepted ${left === 1 ? "event" : "events"} did not run to the end${later}`
           )
         }
       })
 
       yield* Effect.repeat(next, { while: (more) => more }).pipe(
         Effect.zipRight(order.awaitIdle),
-        Effect.onExit((exit) => (Exit.isInterrupted(exit) ? stop : Scope.close(scope, exit)))
+        Effect.raceFirst(Deferred.await(broken)),
+        Effect.onExit((exit) => (Exit.isSuccess(exit) ? Scope.close(scope, exit) : stop))
       )
     })
 
-    return { run }
+    const runLast = (accepted: Accepted) =>
+      Effect.gen(function* () {
+        const stopping = yield* Deferred.make<void>()
+        for (const script of accepted.scripts) {
+          yield* runUnkept({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping)
+        }
+      }).pipe(
+        Effect.raceFirst(hurry),
+        Effect.interruptible,
+        Effect.timeoutOption(drain),
+        // No journal that could fail has a part in it.
+        Effect.ignore
+      )
+
+    return { run, runLast }
   })
 
 /**

@@ -1,10 +1,35 @@
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { DockerEvent } from "./docker/DockerEvent.ts"
+import type { Outlived } from "./scripts/Outlived.ts"
 import type { Script } from "./scripts/ScriptDirectory.ts"
+import type { Outcome } from "./scripts/ScriptRunner.ts"
+
+/**
+ * The journal on disk could not be used.
+ *
+ * `Unusable`: its directory cannot be created, read or written, or others could change it; `InUse`: another des has it;
+ * `Damaged`: the file is no journal, or is one no more; `Full`: there is no room on the disk; `Failed`: anything else.
+ *
+ * @since 1.0.0
+ * @category errors
+ */
+export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {
+  reason: Schema.Literal("Unusable", "InUse", "Damaged", "Full", "Failed"),
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return this.detail
+  }
+}
 
 /**
  * An event and its scripts, in the order in which they run.
@@ -18,11 +43,61 @@ export interface Accepted {
 }
 
 /**
- * What was accepted and has not run to its end, in order. It stands between the reader and the scripts, so that the reader
+ * What the reader hands over of one read: every event, so that it is known again, and of them those that have scripts.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Batch {
+  readonly events: ReadonlyArray<DockerEvent>
+  readonly accepted: ReadonlyArray<Accepted>
+}
+
+/**
+ * What became of a script for an event before: how often it was begun, how it came to its end if it did, and what may still run.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Earlier {
+  readonly attempts: number
+  readonly settled: "succeeded" | "failed" | undefined
+  readonly outlived: ReadonlyArray<Outlived>
+}
+
+/**
+ * An accepted event, taken to be run. `earlier` says what became of each script, by its path, in an earlier life of des.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Entry extends Accepted {
+  readonly id: number
+  readonly earlier: Readonly<Record<string, Earlier>>
+}
+
+/**
+ * A run that is kept: the variables that make its process known again, and what is told of it: that its process has
+ * started, and its outcome with the last of its output (`last`: no attempt follows).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface KeptRun {
+  readonly variables: Readonly<Record<string, string>>
+  readonly started: (pid: number) => Effect.Effect<void>
+  readonly ended: (outcome: Outcome, output: string, last: boolean) => Effect.Effect<void, JournalError>
+}
+
+/**
+ * What was accepted and what became of it, in order. It stands between the reader and the scripts, so that the reader
  * never waits for one.
  *
- * `take` gives the next one, waits while there is none, and gives nothing once the journal is closed and empty. `finish` says
- * that what was taken is done with.
+ * `accept` gives back what it could not keep, and once it has answered the rest is kept; `room` answers when it can keep
+ * more again. `take` gives the next one, waits
+ * while there is none, and gives nothing once the journal is closed and empty. `begin` is said before each run, `finish` of
+ * what was taken when its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
+ * not finished again when des starts the next time.
  *
  * @since 1.0.0
  * @category services
@@ -30,85 +105,129 @@ export interface Accepted {
 export class Journal extends Context.Tag("des/Journal")<
   Journal,
   {
-    readonly accept: (entries: ReadonlyArray<Accepted>) => Effect.Effect<void>
+    readonly durable: boolean
+    readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly room: Effect.Effect<void>
     readonly close: Effect.Effect<void>
-    readonly take: Effect.Effect<Option.Option<Accepted>>
-    readonly finish: (entry: Accepted) => Effect.Effect<void>
+    readonly take: Effect.Effect<Option.Option<Entry>, JournalError>
+    readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
+    readonly finish: (entry: Entry, state: "done" | "failed") => Effect.Effect<void, JournalError>
+    readonly waiting: Effect.Effect<number, JournalError>
   }
 >() {}
 
-/** About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects. */
-const weigh = (entry: Accepted): number => 1024 + 4 * entry.event.record.length
+/**
+ * About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects.
+ *
+ * @internal
+ */
+export const weigh = ({ event }: Accepted): number => 1024 + 4 * event.record.length
 
-const defaultCapacity = 268_435_456
+/**
+ * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so.
+ *
+ * @internal
+ */
+export const splitByAge = (accepted: ReadonlyArray<Accepted>, maxAge: number) =>
+  Effect.gen(function* () {
+    if (maxAge === Number.POSITIVE_INFINITY) return { fresh: accepted, tooOld: [] }
+    const oldest = BigInt((yield* Clock.currentTimeMillis) - maxAge) * 1_000_000n
+    const [tooOld, fresh] = Arr.partition(accepted, ({ event }) => event.timeNano >= oldest)
+    if (tooOld.length > 0) yield* sayTooOld(tooOld.length, maxAge)
+    return { fresh, tooOld }
+  })
+
+/** @internal */
+export const sayTooOld = (count: number, maxAge: number): Effect.Effect<void> =>
+  Effect.logWarning(
+    `${count} ${count === 1 ? "event is" : "events are"} skipped: older than --max-age (${Duration.format(maxAge)})`
+  )
+
+/**
+ * How much of accepted events is in memory at most, in bytes, where nothing else is said: 256 MiB.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export const defaultCapacity = 268_435_456
+
+/**
+ * A run that nobody keeps.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const unkept: KeptRun = { variables: {}, started: () => Effect.void, ended: () => Effect.void }
 
 /**
  * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
  *
  * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
  * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes
- * the reader wait, which is right for a feed from a file.
+ * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
+ * (default: however old).
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
-  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait" } = {}
+  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
 ): Layer.Layer<Journal> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
       const capacity = options.capacity ?? defaultCapacity
-      const mailbox = yield* Mailbox.make<Accepted>()
+      const mailbox = yield* Mailbox.make<Entry>()
       const room = yield* Effect.makeLatch(true)
+      const muchRoom = yield* Effect.makeLatch(true)
       let weight = 0
-      let lost = 0
+      let waiting = 0
+      let id = 0
 
-      const isFull = (entry: Accepted) => weight > 0 && weight + weigh(entry) > capacity
+      const isFull = (accepted: Accepted) => weight > 0 && weight + weigh(accepted) > capacity
 
-      const put = (entry: Accepted) => {
-        weight += weigh(entry)
-        mailbox.unsafeOffer(entry)
+      const put = (accepted: Accepted) => {
+        weight += weigh(accepted)
+        waiting++
+        mailbox.unsafeOffer({ ...accepted, id: id++, earlier: {} })
       }
 
       // The check and the closing are one step: a take between them would open the latch too early.
-      const putWhenRoom = (entry: Accepted): Effect.Effect<void> =>
+      const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
-          if (!isFull(entry)) return Effect.sync(() => put(entry))
+          if (!isFull(accepted)) return Effect.sync(() => put(accepted))
           room.unsafeClose()
-          return Effect.zipRight(room.await, putWhenRoom(entry))
+          return Effect.zipRight(room.await, putWhenRoom(accepted))
         })
 
-      const drop = Effect.suspend(() => {
-        lost++
-        return lost === 1
-          ? Effect.logWarning(
-              "The queue of accepted events is full: events are lost until scripts catch up. Make the scripts faster, or narrow what they run for"
-            )
-          : Effect.void
-      })
-
-      const accept = Effect.fn("Journal.accept")(function* (entries: ReadonlyArray<Accepted>) {
-        for (const entry of entries) {
-          if (!isFull(entry)) put(entry)
-          else if (options.whenFull === "wait") yield* putWhenRoom(entry)
-          else yield* drop
+      const accept = Effect.fnUntraced(function* (batch: Batch) {
+        const lost: Array<Accepted> = []
+        const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
+        for (const accepted of fresh) {
+          if (!isFull(accepted)) put(accepted)
+          else if (options.whenFull === "wait") yield* putWhenRoom(accepted)
+          else lost.push(accepted)
         }
+        if (lost.length > 0) muchRoom.unsafeClose()
+        return lost
       })
 
-      const sayLost = Effect.suspend(() => {
-        if (lost === 0 || weight > capacity / 2) return Effect.void
-        const count = lost
-        lost = 0
-        return Effect.logWarning(`The queue of accepted events has room again: ${count} events were lost`)
-      })
-
-      const finish = (entry: Accepted) =>
+      const finish = (entry: Entry) =>
         Effect.suspend(() => {
           weight -= weigh(entry)
-          return Effect.zipRight(room.open, sayLost)
+          if (weight <= capacity / 2) muchRoom.unsafeOpen()
+          return Effect.asVoid(room.open)
         })
 
-      return { accept, close: Effect.asVoid(mailbox.end), take: Effect.option(mailbox.take), finish }
+      return {
+        durable: false,
+        accept,
+        room: muchRoom.await,
+        close: Effect.asVoid(mailbox.end),
+        take: Effect.option(Effect.tap(mailbox.take, () => Effect.sync(() => waiting--))),
+        begin: () => Effect.succeed(unkept),
+        finish,
+        waiting: Effect.sync(() => waiting)
+      }
     })
   )

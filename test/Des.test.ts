@@ -92,6 +92,8 @@ describe("des", () => {
       const gate = yield* Deferred.make<void>()
       const read = yield* Deferred.make<void>()
       const feed = Layer.succeed(EventFeed, {
+        engines: [],
+        missed: () => Effect.void,
         events: Stream.fromIterable(
           Array.from({ length: 1000 }, (_, at) => Testing.makeEvent({ id: String(at) }))
         ).pipe(Stream.rechunk(1), Stream.concat(Stream.execute(Deferred.succeed(read, undefined))))
@@ -128,6 +130,8 @@ describe("des", () => {
         Effect.provide(
           assembled(
             Layer.succeed(EventFeed, {
+              engines: [],
+              missed: () => Effect.void,
               events: Stream.concat(Stream.succeed(Testing.makeEvent({ id: "1" })), Stream.fail(error))
             })
           )

@@ -100,16 +100,12 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
           attributes: { number },
           timeNano: BigInt(yield* Clock.currentTimeMillis) * 1_000_000n
         })
-        yield* journal.accept([
-          {
-            event,
-            scripts: scripts.map((script) =>
-              typeof script === "string" ? { path: script, options: ScriptOptions.none } : script
-            )
-          }
-        ])
-      })
-    const fiber = yield* Effect.fork(Effect.provide(run, logs.layer))
+        const paths = scripts.map((script) =>
+          typeof script === "string" ? { path: script, options: ScriptOptions.none } : script
+        )
+        yield* journal.accept({ events: [event], accepted: [{ event, scripts: paths }] })
+      }).pipe(Effect.orDie)
+    const fiber = yield* Effect.fork(Effect.provide(Effect.orDie(run), logs.layer))
     return {
       accept,
       close: journal.close,

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
 import * as Journal from "../src/Journal.ts"
 import * as ScriptOptions from "../src/scripts/ScriptOptions.ts"
 import { makeEvent } from "../src/testing.ts"
@@ -12,9 +13,17 @@ const entry = (id: string): Journal.Accepted => ({
   scripts: [{ path: "/s", options: ScriptOptions.none }]
 })
 
-const takeId = Effect.flatMap(Journal.Journal, (journal) =>
-  Effect.tap(journal.take, Option.match({ onNone: () => Effect.void, onSome: journal.finish }))
-).pipe(Effect.map(Option.map((accepted) => accepted.event.Actor.ID)))
+const batch = (...ids: ReadonlyArray<string>): Journal.Batch => {
+  const accepted = ids.map(entry)
+  return { events: accepted.map(({ event }) => event), accepted }
+}
+
+const takeId = Effect.gen(function* () {
+  const journal = yield* Journal.Journal
+  const taken = yield* journal.take
+  if (Option.isSome(taken)) yield* journal.finish(taken.value, "done")
+  return Option.map(taken, ({ event }) => event.Actor.ID)
+})
 
 /** Room for about this many events as `entry` makes them. */
 const roomFor = (events: number) => events * (1024 + 4 * entry("1").event.record.length)
@@ -24,7 +33,7 @@ describe("the journal in memory", () => {
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       const waiting = yield* Effect.fork(takeId)
-      yield* journal.accept([entry("1"), entry("2"), entry("3")])
+      yield* journal.accept(batch("1", "2", "3"))
       assert.deepStrictEqual(yield* Fiber.join(waiting), Option.some("1"))
       yield* journal.close
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
@@ -33,27 +42,43 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory()))
   )
 
-  it.effect("loses what comes when it is full, never makes the reader wait, and says how much was lost", () => {
+  it.effect("gives back what it has no room for, and never makes the reader wait", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const lost = yield* journal.accept(batch("1", "2", "3", "4", "5"))
+      assert.deepStrictEqual(
+        lost.map(({ event }) => event.Actor.ID),
+        ["3", "4", "5"]
+      )
+      assert.strictEqual(yield* journal.waiting, 2)
+      assert.deepStrictEqual(yield* takeId, Option.some("1"))
+      assert.deepStrictEqual(yield* takeId, Option.some("2"))
+      assert.deepStrictEqual(yield* journal.accept(batch("6")), [])
+      assert.deepStrictEqual(yield* takeId, Option.some("6"))
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+  )
+
+  it.effect("skips what is older than the age, and says so", () => {
     const logs = collectLogs()
     return Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      yield* journal.accept(["1", "2", "3", "4", "5"].map(entry))
-      assert.strictEqual(logs.lines.length, 1)
-      assert.match(logs.lines[0] ?? "", /^WARN The queue of accepted events is full/)
-      assert.deepStrictEqual(yield* takeId, Option.some("1"))
-      assert.deepStrictEqual(yield* takeId, Option.some("2"))
-      assert.strictEqual(logs.lines[1], "WARN The queue of accepted events has room again: 3 events were lost")
-      yield* journal.accept([entry("6")])
-      assert.deepStrictEqual(yield* takeId, Option.some("6"))
-      assert.strictEqual(logs.lines.length, 2)
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })), Effect.provide(logs.layer))
+      yield* TestClock.setTime(100_000)
+      const [old, young] = [99_000, 99_001].map((time) =>
+        makeEvent({ id: String(time), timeNano: BigInt(time) * 1_000_000n })
+      )
+      const accepted = [old, young].flatMap((event) => (event === undefined ? [] : [{ event, scripts: [] }]))
+      yield* TestClock.setTime(100_001)
+      assert.deepStrictEqual(yield* journal.accept({ events: [], accepted }), [])
+      assert.deepStrictEqual(yield* takeId, Option.some("99001"))
+      assert.deepStrictEqual(logs.lines, ["WARN 1 event is skipped: older than --max-age (1s)"])
+    }).pipe(Effect.provide(Journal.layerMemory({ maxAge: 1000 })), Effect.provide(logs.layer))
   })
 
   it.effect("makes the reader of a recorded feed wait, and loses nothing", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       const ids = Array.from({ length: 100 }, (_, at) => String(at))
-      const reader = yield* Effect.fork(Effect.zipRight(journal.accept(ids.map(entry)), journal.close))
+      const reader = yield* Effect.fork(Effect.zipRight(journal.accept(batch(...ids)), journal.close))
       yield* Effect.yieldNow()
       assert.isNull(reader.unsafePoll())
       const taken: Array<string> = []
@@ -62,25 +87,23 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(3), whenFull: "wait" })))
   )
 
-  it.effect("counts what was taken until it is done with: a busy actor's events are in memory too", () => {
-    const logs = collectLogs()
-    return Effect.gen(function* () {
+  it.effect("counts what was taken until it is done with: a busy actor's events are in memory too", () =>
+    Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      yield* journal.accept(["1", "2"].map(entry))
+      yield* journal.accept(batch("1", "2"))
       const first = yield* Effect.flatten(journal.take)
       yield* journal.take
-      yield* journal.accept([entry("3")])
-      assert.match(logs.lines[0] ?? "", /is full/)
-      yield* journal.finish(first)
-      yield* journal.accept([entry("4")])
+      assert.lengthOf(yield* journal.accept(batch("3")), 1)
+      yield* journal.finish(first, "done")
+      assert.lengthOf(yield* journal.accept(batch("4")), 0)
       assert.deepStrictEqual(yield* takeId, Option.some("4"))
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })), Effect.provide(logs.layer))
-  })
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+  )
 
   it.effect("accepts one event that is larger than the whole queue", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      yield* journal.accept([entry("1")])
+      yield* journal.accept(batch("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: 1 })))
   )

@@ -19,6 +19,9 @@ const ofEngine = {
   endpoint: { type: "string", short: "e" }
 } as const
 
+/** Options of the commands that use a journal on disk. */
+const ofState = { state: { type: "string" } } as const
+
 /** A command's options, which of them take a value, and whether it takes arguments that are none. */
 interface Spelling {
   readonly options: Readonly<Record<string, { type: "boolean" | "string"; short?: string; multiple?: boolean }>>
@@ -30,6 +33,7 @@ const watch: Spelling = {
   options: {
     ...everywhere,
     ...ofEngine,
+    ...ofState,
     create: { type: "boolean", short: "c" },
     directory: { type: "string", short: "d" },
     from: { type: "string" },
@@ -40,6 +44,11 @@ const watch: Spelling = {
     retries: { type: "string" },
     cooldown: { type: "string" },
     drain: { type: "string" },
+    keep: { type: "string" },
+    "max-age": { type: "string" },
+    queue: { type: "string" },
+    sync: { type: "boolean" },
+    liveness: { type: "string" },
     "insecure-scripts": { type: "boolean" },
     completions: { type: "string" },
     version: { type: "boolean" }
@@ -51,7 +60,17 @@ const watch: Spelling = {
  * An option of one name takes a value in every command or in none.
  */
 const subcommands = {
-  info: { options: { ...everywhere, ...ofEngine, json: { type: "boolean" } } }
+  info: { options: { ...everywhere, ...ofEngine, json: { type: "boolean" } } },
+  history: {
+    options: {
+      ...everywhere,
+      ...ofState,
+      failed: { type: "boolean" },
+      since: { type: "string" },
+      json: { type: "boolean" }
+    }
+  },
+  retry: { options: { ...everywhere, ...ofState }, operands: true }
 } as const satisfies Readonly<Record<string, Spelling>>
 
 /** The name of a subcommand. */

@@ -6,12 +6,12 @@ export interface Held<A> {
 
 /**
  * Remembers when each key ran last. `begin` says how many milliseconds a run has to wait (0: it runs now, and its cooldown
- * begins). `hold` keeps the newest of what has to wait, which may stand for `coalesced` older ones already, and says whether
- * it is the first that does. `release` gives what was held.
+ * begins). `hold` keeps the newest of what has to wait, which may stand for `coalesced` older ones already, and gives back
+ * what it took the place of. `release` gives what was held.
  */
 export interface Cooldown<A> {
   readonly begin: (key: string, cooldown: number, now: number) => number
-  readonly hold: (key: string, value: A, coalesced?: number) => boolean
+  readonly hold: (key: string, value: A, coalesced?: number) => A | undefined
   readonly release: (key: string) => Held<A> | undefined
 }
 
@@ -38,7 +38,7 @@ export const make = <A>(): Cooldown<A> => {
     hold: (key, newest, coalesced = 0) => {
       const before = held.get(key)
       held.set(key, { newest, coalesced: before === undefined ? coalesced : before.coalesced + 1 + coalesced })
-      return before === undefined
+      return before?.newest
     },
     release: (key) => {
       const value = held.get(key)

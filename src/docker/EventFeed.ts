@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as DockerEvent from "./DockerEvent.ts"
 import * as Endpoint from "./Endpoint.ts"
 import { Engine, type EngineError } from "./Engine.ts"
+import type { Missed } from "./Missed.ts"
 
 /**
  * A feed that was recorded could not be read to its end.
@@ -32,14 +33,19 @@ export class EventFeedError extends Schema.TaggedError<EventFeedError>()("EventF
 }
 
 /**
- * The feed of events. An engine's has no end; one from records ends with them.
+ * The feed of events. An engine's has no end; one from records ends with them. `engines` names those that it watches, and
+ * is empty where it is recorded. `missed` tells of events that could not be kept: a gap, which is said and healed as any other.
  *
  * @since 1.0.0
  * @category services
  */
 export class EventFeed extends Context.Tag("des/EventFeed")<
   EventFeed,
-  { readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError> }
+  {
+    readonly engines: ReadonlyArray<string>
+    readonly missed: (missed: Missed) => Effect.Effect<void>
+    readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+  }
 >() {}
 
 const explain = (error: ParseResult.ParseError): string =>
@@ -135,7 +141,11 @@ const watch = (engine: Engine["Type"]): Stream.Stream<DockerEvent.DockerEvent> =
  */
 export const layer: Layer.Layer<EventFeed, never, Engine> = Layer.effect(
   EventFeed,
-  Effect.map(Engine, (engine) => ({ events: watch(engine) }))
+  Effect.map(Engine, (engine) => ({
+    engines: [Endpoint.format(engine.endpoint)],
+    missed: () => Effect.void,
+    events: watch(engine)
+  }))
 )
 
 /**
@@ -150,6 +160,8 @@ export const layerRecords = (options: {
   readonly bytes: Stream.Stream<Uint8Array, PlatformError>
 }): Layer.Layer<EventFeed> =>
   Layer.succeed(EventFeed, {
+    engines: [],
+    missed: () => Effect.void,
     events: options.bytes.pipe(
       Stream.mapError((cause) => new EventFeedError({ reason: "Unreadable", source: options.source, cause })),
       decodeRecords(options.source)

@@ -65,7 +65,13 @@ export class FeedMemory extends Context.Tag("des/FeedMemory")<
   }
 >() {}
 
-const nothing: Recollection = { identity: undefined, fingerprints: [], last: 0n, running: [] }
+/**
+ * What is known of an engine that was never met.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const nothing: Recollection = { identity: undefined, fingerprints: [], last: 0n, running: [] }
 
 /**
  * Remembers nothing: every start of des is its first.

@@ -71,3 +71,25 @@ export const makeLines = (
     }
   }
 }
+
+/** How much of the last output is kept of a run, in characters. */
+const tailLength = 4096
+
+/** Keeps the last lines of an output, however long it is. */
+export const makeTail = (): { readonly push: (line: string) => void; readonly text: () => string } => {
+  let lines: Array<string> = []
+  let length = 0
+  return {
+    push: (line) => {
+      lines.push(line)
+      length += line.length + 1
+      // Not at each line: what is let go is let go in one piece.
+      if (length > 4 * tailLength) {
+        const text = lines.join("\n").slice(-tailLength)
+        lines = [text]
+        length = text.length + 1
+      }
+    },
+    text: () => lines.join("\n").slice(-tailLength)
+  }
+}

@@ -8,12 +8,20 @@ const attempt = <A>(look: () => A): A | undefined => {
   }
 }
 
-/** State and process group of a process, from /proc/PID/stat (proc(5)). */
-const describe = (pid: string) => {
+interface Member {
+  readonly pid: number
+  readonly state: string
+  readonly group: number
+  /** When it was started, in ticks since the machine was. */
+  readonly startedAt: string
+}
+
+/** A process from /proc/PID/stat (proc(5)). */
+const describe = (pid: string): Member => {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, "utf8"))
   // The name before may hold anything, `)` too.
-  const [state = "", , group] = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? []
-  return { state, group: Number(group) }
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? []
+  return { pid: Number(pid), state: fields[0] ?? "", group: Number(fields[2]), startedAt: fields[19] ?? "" }
 }
 
 /** Every process, where the system says it: Linux. */
@@ -28,3 +36,35 @@ export const isGone = (group: number): boolean => {
   const members = processes().filter((member) => member.group === group)
   return members.length > 0 && members.every(({ state }) => state === "Z")
 }
+
+/** A process that cannot be taken for a later one with the same id. */
+export interface Identity {
+  readonly pid: number
+  readonly startedAt: string
+}
+
+/** The identity of a process that runs. */
+export const identify = (pid: number): Identity | undefined => {
+  const { startedAt } = describe(String(pid))
+  return startedAt === "" ? undefined : { pid, startedAt }
+}
+
+const hasVariable = (pid: number, variable: string): boolean =>
+  attempt(() => readFileSync(`/proc/${pid}/environ`, "latin1"))
+    ?.split("\0")
+    .includes(variable) === true
+
+/**
+ * What still runs of a process group that somebody else started: its leader, if that is it, and every process that has the
+ * variable (`name=value`) in its environment. Where the leader is unknown, each leader that has the variable counts.
+ */
+export const find = (sought: {
+  readonly variable: string
+  readonly process: Identity | undefined
+}): ReadonlyArray<{ readonly pid: number }> =>
+  processes().filter(({ group, pid, startedAt, state }) => {
+    if (state === "Z") return false
+    if (sought.process === undefined) return group === pid && hasVariable(pid, sought.variable)
+    if (group !== sought.process.pid) return false
+    return pid === sought.process.pid ? startedAt === sought.process.startedAt : hasVariable(pid, sought.variable)
+  })

@@ -1,7 +1,9 @@
+import { constants } from "node:os"
 import * as Command from "@effect/platform/Command"
 import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import type { PlatformError } from "@effect/platform/Error"
 import * as Cause from "effect/Cause"
+import type * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -11,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../docker/DockerEvent.ts"
 import type { Environment } from "./Environment.ts"
@@ -39,6 +41,17 @@ export interface Bounds {
 export const defaultBounds: Bounds = { timeout: "10 minutes", grace: "10 seconds" }
 
 /**
+ * Who wants to know of a run while it runs: that its process has started, and each line of its output.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Observer {
+  readonly started: (pid: number) => Effect.Effect<void>
+  readonly line: (line: string) => void
+}
+
+/**
  * One execution of one script for one event, about to happen: the script's path, the event, the whole environment that the
  * script gets, and its bounds.
  *
@@ -50,6 +63,7 @@ export interface ScriptRun {
   readonly event: DockerEvent
   readonly environment: Environment
   readonly bounds: Bounds
+  readonly observer?: Observer
 }
 
 /**
@@ -73,6 +87,24 @@ export type Outcome = Data.TaggedEnum<{
  * @category constructors
  */
 export const Outcome = Data.taggedEnum<Outcome>()
+
+const signalNumber = (signal: string): number =>
+  Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0
+
+/**
+ * An outcome as one number: the exit code, the negative number of a signal as the original gave it, and for what took too
+ * long and what could not be started 124 and 127, as timeout(1) and the shell have them.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const exitCode = (outcome: Outcome): number =>
+  Outcome.$match(outcome, {
+    Exited: ({ code }) => code,
+    Killed: ({ signal }) => -signalNumber(signal),
+    TimedOut: () => 124,
+    NotStarted: () => 127
+  })
 
 /**
  * Runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it ends the
@@ -112,20 +144,21 @@ const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyAr
     Effect.annotateLogs({ script, stream })
   )
 
+/** Logs an output stream to its end. Pulled by hand: running a stream takes two more fibers and as many scopes. */
 const drain = (
   script: string,
   stream: "stdout" | "stderr",
-  bytes: Stream.Stream<Uint8Array, PlatformError>,
+  pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<PlatformError>>,
   budget: Output.Budget,
-  onLine: (line: string) => void
+  onLines: (lines: ReadonlyArray<string>) => void
 ) => {
   const lines = Output.makeLines(budget)
   const log = (found: ReadonlyArray<string>) => {
     if (found.length === 0) return Effect.void
-    onLine(found.at(-1) ?? "")
+    onLines(found)
     return logLines(script, stream, found)
   }
-  return Stream.runForEach(bytes, (chunk) => log(lines.push(chunk))).pipe(
+  return Effect.forever(Effect.flatMap(pull, (chunks) => log(Array.from(chunks).flatMap(lines.push)))).pipe(
     Effect.ignore,
     Effect.ensuring(Effect.suspend(() => log(lines.end())))
   )
@@ -143,51 +176,76 @@ const feed = (script: CommandExecutor.Process, record: string) =>
   )
 
 /**
+ * Waits for `effect`, and does `late` to its end where that takes longer than `delay`; says whether it did. One fiber, where
+ * a race takes two. What has begun is awaited: an interrupt would reach the children of `late` even where it cannot be
+ * interrupted itself.
+ */
+const orLate = <A>(effect: Effect.Effect<A>, delay: Duration.Duration, late: Effect.Effect<void>) =>
+  Effect.suspend(() => {
+    let begun = false
+    const begin = Effect.suspend(() => {
+      begun = true
+      return late
+    })
+    return Effect.acquireUseRelease(
+      Effect.forkDaemon(Effect.zipRight(Effect.interruptible(Effect.sleep(delay)), begin)),
+      () => effect,
+      (fiber) => (begun ? Fiber.await(fiber) : Fiber.interrupt(fiber))
+    ).pipe(Effect.map((value) => [value, begun] as const))
+  })
+
+/**
  * Starts a script, feeds it, reads it, and sees to its end with the scope: one step, since a stop in between would leave
  * the script to a SIGTERM that nobody follows up.
  */
-const start = (run: ScriptRun, budget: Output.Budget, onErrorLine: (line: string) => void) =>
+const start = (
+  executor: CommandExecutor.CommandExecutor,
+  run: ScriptRun,
+  budget: Output.Budget,
+  onLines: (stream: "stdout" | "stderr", lines: ReadonlyArray<string>) => void
+) =>
   Effect.gen(function* () {
-    const script: CommandExecutor.Process = yield* Command.make(run.script).pipe(
-      Command.env(run.environment, { extendEnv: false }),
-      Command.start
-    )
-    yield* feed(script, run.event.record).pipe(Effect.interruptible, Effect.forkScoped)
-    const output = yield* Effect.all(
-      [
-        drain(run.script, "stdout", script.stdout, budget, () => {}),
-        drain(run.script, "stderr", script.stderr, budget, onErrorLine)
-      ],
-      { concurrency: 2, discard: true }
-    ).pipe(Effect.interruptible, Effect.forkScoped)
+    const scope = yield* Effect.scope
+    const script = yield* executor.start(Command.env(Command.make(run.script), run.environment, { extendEnv: false }))
+    const stdout = yield* Stream.toPull(script.stdout)
+    const stderr = yield* Stream.toPull(script.stderr)
+    const fed = yield* Effect.forkDaemon(Effect.interruptible(feed(script, run.event.record)))
+    const read = (stream: "stdout" | "stderr", pull: typeof stdout) =>
+      Effect.forkDaemon(
+        Effect.interruptible(drain(run.script, stream, pull, budget, (lines) => onLines(stream, lines)))
+      )
+    const drained = [yield* read("stdout", stdout), yield* read("stderr", stderr)]
     // Added last, so it runs first: before the executor's own SIGTERM, and while the script's last words are still read.
-    yield* Effect.addFinalizer(() =>
+    yield* Scope.addFinalizer(
+      scope,
       Effect.whenEffect(
         end(script, run.bounds.grace),
         Effect.orElseSucceed(script.isRunning, () => true)
-      )
+      ).pipe(Effect.zipRight(Fiber.interruptAll([fed, ...drained])))
     )
-    return { script, output }
+    if (run.observer !== undefined) yield* run.observer.started(script.pid)
+    return { script, drained }
   }).pipe(Effect.uninterruptible)
 
 const execute = (
+  executor: CommandExecutor.CommandExecutor,
   run: ScriptRun
-): Effect.Effect<Outcome, PlatformError, CommandExecutor.CommandExecutor | Scope.Scope> =>
+): Effect.Effect<Outcome, PlatformError, Scope.Scope> =>
   Effect.gen(function* () {
     const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
     let message = ""
-    const { output, script } = yield* start(run, budget, (line) => {
-      message = line
+    const { drained, script } = yield* start(executor, run, budget, (stream, lines) => {
+      if (stream === "stderr") message = lines.at(-1) ?? message
+      if (run.observer !== undefined) for (const line of lines) run.observer.line(line)
     })
     const timeout = Duration.decode(run.bounds.timeout)
-    const exit = yield* Effect.either(script.exitCode).pipe(Effect.timeoutOption(timeout))
-    if (Option.isNone(exit)) yield* end(script, run.bounds.grace)
-    yield* Fiber.join(output).pipe(Effect.timeoutOption(lingering), Effect.zipRight(Fiber.interrupt(output)))
+    const [exit, late] = yield* orLate(Effect.either(script.exitCode), timeout, end(script, run.bounds.grace))
+    yield* orLate(Fiber.awaitAll(drained), lingering, Fiber.interruptAll(drained))
     if (budget.dropped > 0) {
       yield* Effect.logWarning(`${run.script}: ${budget.dropped} bytes of its output were not logged`)
     }
-    if (Option.isNone(exit)) return Outcome.TimedOut({ after: timeout, message })
-    return Either.match(exit.value, {
+    if (late) return Outcome.TimedOut({ after: timeout, message })
+    return Either.match(exit, {
       onLeft: (error) => Outcome.Killed({ signal: signalIn(error), message }),
       onRight: (code) => Outcome.Exited({ code, message })
     })
@@ -210,11 +268,7 @@ export const layer: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExec
   ScriptRunner,
   Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
     run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
-      execute(run).pipe(
-        Effect.scoped,
-        Effect.provideService(CommandExecutor.CommandExecutor, executor),
-        Effect.catchAllCause(notStarted)
-      )
+      execute(executor, run).pipe(Effect.scoped, Effect.catchAllCause(notStarted))
     )
   }))
 )

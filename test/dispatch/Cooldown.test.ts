@@ -24,9 +24,9 @@ describe("a cooldown", () => {
     const cooldown = Cooldown.make<string>()
     cooldown.begin("a", 1000, 0)
     assert.strictEqual(cooldown.begin("b", 1000, 500), 0)
-    assert.isTrue(cooldown.hold("a", "1"))
-    assert.isTrue(cooldown.hold("b", "1"))
-    assert.isFalse(cooldown.hold("a", "2"))
+    assert.isUndefined(cooldown.hold("a", "1"))
+    assert.isUndefined(cooldown.hold("b", "1"))
+    assert.strictEqual(cooldown.hold("a", "2"), "1")
     assert.deepStrictEqual(cooldown.release("b"), { newest: "1", coalesced: 0 })
     assert.deepStrictEqual(cooldown.release("a"), { newest: "2", coalesced: 1 })
   })
@@ -36,11 +36,11 @@ describe("a cooldown", () => {
     assert.isUndefined(cooldown.release("k"))
     assert.deepStrictEqual(
       [1, 2, 3].map((value) => cooldown.hold("k", value)),
-      [true, false, false]
+      [undefined, 1, 2]
     )
     assert.deepStrictEqual(cooldown.release("k"), { newest: 3, coalesced: 2 })
     assert.isUndefined(cooldown.release("k"))
-    assert.isTrue(cooldown.hold("k", 4))
+    assert.isUndefined(cooldown.hold("k", 4))
     assert.deepStrictEqual(cooldown.release("k"), { newest: 4, coalesced: 0 })
   })
 

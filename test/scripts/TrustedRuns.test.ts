@@ -9,6 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Attempts from "../../src/dispatch/Attempts.ts"
+import * as Journal from "../../src/Journal.ts"
+import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { defaultBounds, Outcome } from "../../src/scripts/ScriptRunner.ts"
@@ -261,12 +263,16 @@ const trustTimes = (times: number) => {
 
 const event = Testing.makeEvent()
 
-const attempts = (retries: number) => Attempts.make({ base: {}, bounds: defaultBounds, retries })
+const attempts = (retries: number) =>
+  Attempts.make({ base: {}, bounds: defaultBounds, retries, begin: () => Effect.succeed(Journal.unkept) })
+
+const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [script], earlier: {} })
 
 const runs = Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
 
 describe("a script that others can change since it was looked up", () => {
-  const due = { script: { path: "/d/container/start", options: ScriptOptions.none }, event, coalesced: 0 }
+  const script = { path: "/d/container/start", options: ScriptOptions.none }
+  const due = { script, entry: entryOf(script), coalesced: 0 }
 
   it.effect("is not run", () => {
     const logs = collectLogs()
@@ -309,7 +315,7 @@ describe("a script that others can change since it was looked up", () => {
           const [script] = yield* scripts.find("container", "start")
           if (script === undefined) return assert.fail("no script was found")
           change(script.path)
-          yield* run({ script, event, coalesced: 0 }, yield* Deferred.make<void>())
+          yield* run({ script, entry: entryOf(script), coalesced: 0 }, yield* Deferred.make<void>())
         }).pipe(Effect.provide(ScriptDirectory.layer({ directory })), Effect.provide(Trust.layer({ directory })))
         assert.deepStrictEqual(yield* runs, [])
         assert.match(logs.lines.at(-1) ?? "", /^ERROR Script .*\/container\/start Failed! /)

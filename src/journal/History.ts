@@ -1,0 +1,86 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+/**
+ * One execution of a script for an event, as the journal has it. Times are milliseconds since 1970; `timeNano` is the
+ * engine's, in nanoseconds. `outcome` is nothing while it runs, or where des was gone before it ended; `exit` is the exit
+ * code, the negative number of a signal, 124 after a timeout, 127 where it could not be started. `output` is the last of
+ * what it wrote, as it came.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Run {
+  readonly id: number
+  readonly engine: string
+  readonly type: string
+  readonly action: string
+  readonly actor: string
+  readonly timeNano: string
+  readonly script: string
+  readonly attempt: number
+  readonly began: number
+  readonly duration: number | null
+  readonly outcome: string | null
+  readonly exit: number | null
+  readonly output: string | null
+}
+
+/** What is asked for: runs that did not succeed, that began since a time (milliseconds since 1970). */
+export interface Filter {
+  readonly failed?: boolean
+  readonly since?: number
+}
+
+/**
+ * The runs of the journal, oldest first.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const list = (filter: Filter): Effect.Effect<ReadonlyArray<Run>, SqlError, SqlClient.SqlClient> =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (
+      sql
+    ) => sql<Run>`SELECT run.id AS id, engine, type, action, actor, time_nano AS ${sql("timeNano")}, script, attempt,
+        began_at AS began, ended_at - began_at AS duration, outcome, exit, output
+      FROM run JOIN event ON event.id = run.event_id
+      WHERE began_at >= ${filter.since ?? 0}
+        AND ${filter.failed === true ? sql`(exit <> 0 OR outcome = 'cut off')` : sql`1 = 1`}
+      ORDER BY run.id`
+  )
+
+/**
+ * Queues the events of runs again, each for its run's script, with the attempts counted on. Gives the ids that no run has.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const retry = (
+  ids: ReadonlyArray<number>
+): Effect.Effect<ReadonlyArray<number>, SqlError, SqlClient.SqlClient> =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const now = yield* Clock.currentTimeMillis
+    const found = yield* sql<{ id: number }>`SELECT id FROM run WHERE ${sql.in("id", ids)}`
+    const known = new Set(found.map(({ id }) => id))
+    const unknown = ids.filter((id) => !known.has(id))
+    if (unknown.length > 0) return unknown
+    for (const id of known) {
+      const [row] = yield* sql<{ script: string; scripts: string }>`SELECT script, scripts
+        FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
+      const scripts: ReadonlyArray<{ readonly path: string }> = JSON.parse(row?.scripts ?? "[]")
+      const chosen = JSON.stringify(scripts.filter(({ path }) => path === row?.script))
+      // The fingerprint of a record is base64, so that this is none.
+      yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
+          attempts, accepted_at, state)
+        SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic, ${chosen},
+          (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
+          ${now}, 'waiting'
+        FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
+    }
+    return []
+  })

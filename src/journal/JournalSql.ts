@@ -1,0 +1,412 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlError from "@effect/sql/SqlError"
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as DockerEvent from "../docker/DockerEvent.ts"
+import * as FeedMemory from "../docker/FeedMemory.ts"
+import * as OwnEvent from "../docker/OwnEvent.ts"
+import {
+  type Accepted,
+  type Batch,
+  type Earlier,
+  type Entry,
+  Journal,
+  type JournalError,
+  type KeptRun,
+  sayTooOld,
+  splitByAge,
+  weigh
+} from "../Journal.ts"
+import * as ProcessGroup from "../scripts/ProcessGroup.ts"
+import type { Script } from "../scripts/ScriptDirectory.ts"
+import { exitCode, type Outcome } from "../scripts/ScriptRunner.ts"
+import { explained } from "./Failure.ts"
+
+/**
+ * How long what has run is kept: at most `age` milliseconds, and at most `count` events.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Keep {
+  readonly age: number
+  readonly count: number
+}
+
+/**
+ * What is kept where nothing else is said: 30 days, 100,000 events.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultKeep: Keep = { age: 30 * 86_400_000, count: 100_000 }
+
+/**
+ * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
+ * milliseconds ago is marked skipped.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Options {
+  readonly file: string
+  readonly keep: Keep
+  readonly maxAge: number
+}
+
+/** What was taken and is not finished is in memory: at most so many bytes of it. */
+const mostTaken = 67_108_864
+
+/** So many rows may be written before what is too old is let go. */
+const retentionEvery = 1000
+
+/** How many rows one statement inserts: each has a dozen of SQLite's 32,766 parameters. */
+const rowsAtOnce = 500
+
+/** How often an idle journal is looked at, for what `des retry` has queued. */
+const lookAgain = "1 second"
+
+interface WaitingRow {
+  readonly id: number
+  readonly engine: string
+  readonly record: string
+  readonly synthetic: number
+  readonly scripts: string
+  readonly attempts: number
+}
+
+interface EarlierRow {
+  readonly id: number
+  readonly script: string
+  readonly attempt: number
+  readonly began_at: number
+  readonly pid: number | null
+  readonly process_started: string | null
+  readonly ended_at: number | null
+  readonly exit: number | null
+  readonly last: number
+}
+
+const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
+  Exited: "exited",
+  Killed: "killed",
+  TimedOut: "timed out",
+  NotStarted: "not started"
+}
+
+const pieces = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(all.length / rowsAtOnce) }, (_, at) =>
+    all.slice(at * rowsAtOnce, (at + 1) * rowsAtOnce)
+  )
+
+/** What a batch says of the containers that run: the last word of each, nothing where it is gone. */
+const runningAfter = (events: ReadonlyArray<DockerEvent.DockerEvent>) => {
+  const last = new Map<string, DockerEvent.DockerEvent | undefined>()
+  for (const event of events) {
+    if (event.Type !== "container") continue
+    if (event.Action === "start") last.set(event.Actor.ID, event)
+    else if (["die", "destroy", "remove"].includes(event.Action)) last.set(event.Actor.ID, undefined)
+  }
+  return last
+}
+
+const make = (options: Options) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const safely = explained(options.file)
+    const [named] = yield* safely(sql<{ name: string }>`SELECT name FROM journal`)
+    const [newest] = yield* safely(sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM event`)
+    /** What is newer was never taken before. */
+    const lastOfEarlierLife = newest?.id ?? 0
+    const wake = yield* Effect.makeLatch(false)
+    const room = yield* Effect.makeLatch(true)
+    // What failed where nobody could be told: the next batch is.
+    let broken: JournalError | undefined
+    let closed = false
+    let cursor = 0
+    let weight = 0
+    let written = 0
+
+    const variableOf = (run: number) => `${named?.name ?? ""}-${run}`
+
+    const retain = Effect.gen(function* () {
+      const oldest = (yield* Clock.currentTimeMillis) - options.keep.age
+      const [beyond] = yield* sql<{
+        id: number
+      }>`SELECT id FROM event WHERE state <> 'waiting' ORDER BY id DESC LIMIT 1 OFFSET ${options.keep.count}`
+      const gone = sql`state <> 'waiting' AND (accepted_at < ${oldest} OR id <= ${beyond?.id ?? 0})`
+      yield* sql`DELETE FROM run WHERE event_id IN (SELECT id FROM event WHERE ${gone})`
+      yield* sql`DELETE FROM event WHERE ${gone}`
+      const engines = yield* sql<{ engine: string }>`SELECT DISTINCT engine FROM seen`
+      for (const { engine } of engines) {
+        yield* sql`DELETE FROM seen WHERE engine = ${engine} AND id <=
+          (SELECT id FROM seen WHERE engine = ${engine} ORDER BY id DESC LIMIT 1 OFFSET ${FeedMemory.remembered})`
+      }
+    })
+
+    const count = (rows: number) =>
+      Effect.suspend(() => {
+        written += rows
+        if (written < retentionEvery) return Effect.void
+        written = 0
+        return retain
+      })
+
+    const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
+      engine: accepted.event.engine,
+      fingerprint: FeedMemory.fingerprint(accepted.event.record),
+      type: accepted.event.Type,
+      action: accepted.event.Action,
+      actor: accepted.event.Actor.ID,
+      time_nano: String(accepted.event.timeNano),
+      record: accepted.event.record,
+      synthetic: accepted.event.synthetic ? 1 : 0,
+      scripts: JSON.stringify(accepted.scripts),
+      attempts: 0,
+      accepted_at: now,
+      state
+    })
+
+    const keepEvents = Effect.fnUntraced(function* (batch: Batch) {
+      const now = yield* Clock.currentTimeMillis
+      const { fresh, tooOld } = yield* splitByAge(batch.accepted, options.maxAge)
+      const rows = [...tooOld.map(rowOf(now, "skipped")), ...fresh.map(rowOf(now, "waiting"))]
+      for (const piece of pieces(rows)) {
+        yield* sql`INSERT INTO event ${sql.insert(piece)} ON CONFLICT (engine, fingerprint) DO NOTHING`
+      }
+    })
+
+    const keepSeen = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent.DockerEvent>) {
+      const rows = events.slice(-FeedMemory.remembered).map((event) => ({
+        engine: event.engine,
+        fingerprint: FeedMemory.fingerprint(event.record),
+        time_nano: String(event.timeNano)
+      }))
+      for (const piece of pieces(rows)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
+    })
+
+    const keepRunning = Effect.fnUntraced(function* (engine: string, events: ReadonlyArray<DockerEvent.DockerEvent>) {
+      const last = [...runningAfter(events)]
+      const gone = last.flatMap(([id, event]) => (event === undefined ? [id] : []))
+      const rows = last.flatMap(([id, event]) =>
+        event === undefined
+          ? []
+          : [
+              {
+                engine,
+                id,
+                attributes: JSON.stringify(event.Actor.Attributes),
+                started_at: String(event.timeNano)
+              }
+            ]
+      )
+      for (const piece of pieces(gone))
+        yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
+      for (const piece of pieces(rows)) {
+        yield* sql`INSERT INTO running ${sql.insert(piece)}
+          ON CONFLICT (engine, id) DO UPDATE SET attributes = excluded.attributes, started_at = excluded.started_at`
+      }
+    })
+
+    // First the events: what is seen but not accepted would be lost, what is accepted but not seen is recognised.
+    const accept = Effect.fn("Journal.accept")(function* (batch: Batch) {
+      if (broken !== undefined) return yield* broken
+      yield* safely(keepEvents(batch))
+      const fromEngines = batch.events.filter(({ engine, Type }) => engine !== "" && Type !== OwnEvent.type)
+      yield* safely(keepSeen(fromEngines.filter(({ synthetic }) => !synthetic)))
+      for (const [engine, events] of Object.entries(Arr.groupBy(fromEngines, (event) => event.engine)))
+        yield* safely(keepRunning(engine, events))
+      yield* safely(count(batch.events.length))
+      yield* wake.open
+      return []
+    })
+
+    const earlierOf = Effect.fnUntraced(function* (row: WaitingRow, scripts: ReadonlyArray<Script>) {
+      if (row.attempts > 0) {
+        const retried: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
+        return Object.fromEntries(scripts.map(({ path }) => [path, retried]))
+      }
+      if (row.id > lastOfEarlierLife) return {}
+      const runs = yield* sql<EarlierRow>`SELECT * FROM run WHERE event_id = ${row.id} ORDER BY id`
+      const byScript = Object.entries(Arr.groupBy(runs, ({ script }) => script))
+      return Object.fromEntries(
+        byScript.map(([script, ofScript]): [string, Earlier] => {
+          const last = ofScript.find((run) => run.last === 1)
+          return [
+            script,
+            {
+              attempts: Math.max(...ofScript.map(({ attempt }) => attempt)),
+              settled: last === undefined ? undefined : last.exit === 0 ? "succeeded" : "failed",
+              outlived: ofScript
+                .filter(({ ended_at }) => ended_at === null)
+                .map(({ began_at, id, pid, process_started }) => ({
+                  variable: `DES_RUN=${variableOf(id)}`,
+                  process: pid === null || process_started === null ? undefined : { pid, startedAt: process_started },
+                  began: began_at
+                }))
+            }
+          ]
+        })
+      )
+    })
+
+    const takeRow: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
+      wake.unsafeClose()
+      const [row] = yield* safely(sql<WaitingRow>`SELECT id, engine, record, synthetic, scripts, attempts FROM event
+        WHERE state = 'waiting' AND id > ${cursor} ORDER BY id LIMIT 1`)
+      if (row === undefined) return Option.none()
+      cursor = row.id
+      const decoded = DockerEvent.decode(row.record, row.engine)
+      if (Either.isLeft(decoded)) {
+        yield* Effect.logError(`Event ${row.id} of the journal cannot be read and is not run`)
+        yield* safely(sql`UPDATE event SET state = 'failed' WHERE id = ${row.id}`)
+        return yield* takeRow
+      }
+      const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
+      const event = { ...decoded.right, synthetic: row.synthetic === 1 }
+      const entry = { id: row.id, event, scripts, earlier: yield* safely(earlierOf(row, scripts)) }
+      weight += weigh(entry)
+      if (weight > mostTaken) room.unsafeClose()
+      return Option.some(entry)
+    })
+
+    const take: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
+      while (true) {
+        yield* room.await
+        const taken = yield* takeRow
+        if (Option.isSome(taken) || closed) return taken
+        yield* Effect.raceFirst(wake.await, Effect.sleep(lookAgain))
+      }
+    })
+
+    const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
+      const now = yield* Clock.currentTimeMillis
+      if (entry.earlier[script.path] !== undefined) {
+        yield* safely(sql`UPDATE run SET ended_at = ${now}, outcome = 'cut off'
+          WHERE event_id = ${entry.id} AND script = ${script.path} AND ended_at IS NULL`)
+      }
+      const row = { event_id: entry.id, script: script.path, attempt, began_at: now, last: 0 }
+      const [inserted] = yield* safely(sql<{ id: number }>`INSERT INTO run ${sql.insert(row)} RETURNING id`)
+      const id = inserted?.id ?? 0
+      return {
+        variables: { DES_RUN: variableOf(id) },
+        started: (pid) => {
+          const identity = ProcessGroup.identify(pid)
+          return sql`UPDATE run SET pid = ${pid}, process_started = ${identity?.startedAt ?? null} WHERE id = ${id}`.pipe(
+            safely,
+            // The process is known by its variable too, and what follows fails as well.
+            Effect.ignore
+          )
+        },
+        ended: (outcome, output, last) =>
+          Effect.flatMap(Clock.currentTimeMillis, (ended) =>
+            safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
+              exit = ${exitCode(outcome)}, output = ${output}, last = ${last ? 1 : 0} WHERE id = ${id}`)
+          )
+      } satisfies KeptRun
+    })
+
+    const finish = Effect.fn("Journal.finish")(function* (entry: Entry, state: "done" | "failed") {
+      yield* safely(sql`UPDATE event SET state = ${state} WHERE id = ${entry.id}`)
+      weight -= weigh(entry)
+      if (weight <= mostTaken) yield* room.open
+      yield* safely(count(1))
+    })
+
+    const waiting = Effect.gen(function* () {
+      const [row] = yield* safely(
+        sql<{ waiting: number }>`SELECT count(*) AS waiting FROM event WHERE state = 'waiting' AND id > ${cursor}`
+      )
+      return row?.waiting ?? 0
+    })
+
+    const journal = Journal.of({
+      durable: true,
+      accept,
+      room: Effect.void,
+      close: Effect.suspend(() => {
+        closed = true
+        return Effect.asVoid(wake.open)
+      }),
+      take,
+      begin,
+      finish,
+      waiting
+    })
+
+    const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
+      Effect.catchAll(safely(effect), (error) => {
+        broken = error
+        return Effect.succeed(otherwise)
+      })
+
+    const recall = Effect.fnUntraced(function* (engine: string) {
+      const [met] = yield* sql<{ identity: string }>`SELECT identity FROM engine WHERE name = ${engine}`
+      const seen = yield* sql<{ fingerprint: string; time_nano: string }>`SELECT fingerprint, time_nano FROM
+        (SELECT * FROM seen WHERE engine = ${engine} ORDER BY id DESC LIMIT ${FeedMemory.remembered}) AS newest ORDER BY id`
+      const running = yield* sql<{
+        id: string
+        attributes: string
+        started_at: string
+      }>`SELECT id, attributes, started_at
+        FROM running WHERE engine = ${engine}`
+      return {
+        identity: met?.identity,
+        fingerprints: seen.map(({ fingerprint }) => fingerprint),
+        last: BigInt(seen.at(-1)?.time_nano ?? 0),
+        running: running.map((row) => ({
+          id: row.id,
+          attributes: JSON.parse(row.attributes),
+          startedAt: BigInt(row.started_at)
+        }))
+      }
+    })
+
+    const meet = Effect.fnUntraced(function* (
+      engine: string,
+      met: { readonly identity: string; readonly running: ReadonlyArray<FeedMemory.Running> }
+    ) {
+      yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity: met.identity })}
+        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity`
+      yield* sql`DELETE FROM running WHERE engine = ${engine}`
+      const rows = met.running.map(({ attributes, id, startedAt }) => ({
+        engine,
+        id,
+        attributes: JSON.stringify(attributes),
+        started_at: String(startedAt)
+      }))
+      for (const piece of pieces(rows)) yield* sql`INSERT INTO running ${sql.insert(piece)}`
+    })
+
+    const skipTooOld = Effect.gen(function* () {
+      if (options.maxAge === Number.POSITIVE_INFINITY) return
+      const oldest = BigInt((yield* Clock.currentTimeMillis) - options.maxAge) * 1_000_000n
+      const skipped = yield* sql`UPDATE event SET state = 'skipped'
+        WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) < ${oldest} AND attempts = 0 RETURNING id`
+      if (skipped.length > 0) yield* sayTooOld(skipped.length, options.maxAge)
+    })
+
+    yield* safely(skipTooOld)
+    yield* safely(retain)
+    const memory = FeedMemory.FeedMemory.of({
+      recall: (engine) => remembering(FeedMemory.nothing, recall(engine)),
+      meet: (engine, met) => remembering(undefined, meet(engine, met))
+    })
+    return Context.make(Journal, journal).pipe(Context.add(FeedMemory.FeedMemory, memory))
+  })
+
+/**
+ * A journal in a database whose tables are there. Nothing is accepted
+ * before it is written, and what was accepted and not finished is given again when des starts the next time.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<Journal | FeedMemory.FeedMemory, JournalError, SqlClient.SqlClient> => Layer.effectContext(make(options))

@@ -1,0 +1,73 @@
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+
+/**
+ * The journal's tables. Times are milliseconds since 1970, but for an engine's own, which are nanoseconds and text, since
+ * they do not fit a double.
+ *
+ * `event` has what was accepted, `run` each execution of a script for it (`last`: no attempt follows), `seen` the
+ * fingerprints of an engine's last records, `running` the containers that are believed to run, `engine` which engines were
+ * met, and `journal` the name that makes this journal's processes known.
+ */
+const first = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE journal (name TEXT NOT NULL)`
+  yield* sql`INSERT INTO journal (name) VALUES (lower(hex(randomblob(8))))`
+  yield* sql`CREATE TABLE event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    engine TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    type TEXT NOT NULL,
+    action TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    time_nano TEXT NOT NULL,
+    record TEXT NOT NULL,
+    synthetic INTEGER NOT NULL,
+    scripts TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    accepted_at BIGINT NOT NULL,
+    state TEXT NOT NULL
+  )`
+  yield* sql`CREATE UNIQUE INDEX event_once ON event (engine, fingerprint)`
+  yield* sql`CREATE INDEX event_waiting ON event (id) WHERE state = 'waiting'`
+  yield* sql`CREATE TABLE run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id INTEGER NOT NULL REFERENCES event (id),
+    script TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    began_at BIGINT NOT NULL,
+    pid INTEGER,
+    process_started TEXT,
+    ended_at BIGINT,
+    outcome TEXT,
+    exit INTEGER,
+    output TEXT,
+    last INTEGER NOT NULL
+  )`
+  yield* sql`CREATE INDEX run_event ON run (event_id)`
+  yield* sql`CREATE TABLE engine (name TEXT PRIMARY KEY, identity TEXT NOT NULL)`
+  yield* sql`CREATE TABLE seen (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    engine TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    time_nano TEXT NOT NULL
+  )`
+  yield* sql`CREATE INDEX seen_engine ON seen (engine, id)`
+  yield* sql`CREATE TABLE running (
+    engine TEXT NOT NULL,
+    id TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    PRIMARY KEY (engine, id)
+  )`
+})
+
+/** The newest version that this des knows. */
+export const newest = 1
+
+/** Brings the tables to the newest version. */
+export const run = Migrator.make({})({
+  loader: Migrator.fromRecord({ "0001_first": first }),
+  table: "migration"
+})

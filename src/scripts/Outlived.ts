@@ -1,0 +1,58 @@
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as ProcessGroup from "./ProcessGroup.ts"
+
+/**
+ * A run whose end nobody saw, since des was gone before. Its processes are known by a variable of their environment,
+ * `name=value`, and by the script's own process where it was noted: its id, which is its process group, and when it was
+ * started, in ticks since the machine was.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Outlived {
+  readonly variable: string
+  readonly process: ProcessGroup.Identity | undefined
+  /** When the run began, in milliseconds since 1970. */
+  readonly began: number
+}
+
+const everySoOften = Schedule.spaced("100 millis")
+
+const isOver = (outlived: Outlived) => Effect.sync(() => ProcessGroup.find(outlived).length === 0)
+
+const signal = (outlived: Outlived, name: NodeJS.Signals) =>
+  Effect.sync(() => {
+    for (const { pid } of ProcessGroup.find(outlived)) {
+      try {
+        process.kill(pid, name)
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  })
+
+/** Waits until nothing of it runs any more. */
+const untilOver = (outlived: Outlived) =>
+  Effect.repeat(isOver(outlived), { schedule: everySoOften, until: (over) => over })
+
+/**
+ * Waits for a run that outlived des, for `patience` milliseconds at most, and then ends it: asks, waits for the grace (in
+ * milliseconds), and kills what is left. Says whether it had to wait at all.
+ */
+export const awaitEnd = Effect.fn("Outlived.awaitEnd")(function* (
+  outlived: Outlived,
+  bounds: { readonly patience: number; readonly grace: number }
+) {
+  if (yield* isOver(outlived)) return false
+  yield* Effect.logWarning(
+    `A run outlived des (process ${ProcessGroup.find(outlived)[0]?.pid ?? "unknown"}): it is waited for before its event runs again`
+  )
+  const ended = yield* Effect.timeoutOption(untilOver(outlived), bounds.patience)
+  if (ended._tag === "None") {
+    yield* signal(outlived, "SIGTERM")
+    const asked = yield* Effect.timeoutOption(untilOver(outlived), bounds.grace)
+    if (asked._tag === "None") yield* Effect.zipRight(signal(outlived, "SIGKILL"), untilOver(outlived))
+  }
+  return true
+})

@@ -1,0 +1,35 @@
+/**
+ * The journal on disk, which outlives des: a state directory with one SQLite file, and what it knows of runs. It needs
+ * `@effect/sql` and `@effect/sql-libsql`.
+ *
+ * @since 1.0.0
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Layer from "effect/Layer"
+import type { FeedMemory } from "./docker/FeedMemory.ts"
+import type { Journal, JournalError } from "./Journal.ts"
+import * as JournalSql from "./journal/JournalSql.ts"
+import * as StateDirectory from "./journal/StateDirectory.ts"
+
+export * as Failure from "./journal/Failure.ts"
+export * as History from "./journal/History.ts"
+export * as JournalSql from "./journal/JournalSql.ts"
+export * as StateDirectory from "./journal/StateDirectory.ts"
+
+/**
+ * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days and
+ * 100,000 events); what happened more than `maxAge` milliseconds ago does not run any more (default: however old).
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer = (options: {
+  readonly directory: string
+  readonly keep?: JournalSql.Keep
+  readonly maxAge?: number
+}): Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem> =>
+  JournalSql.layer({
+    file: StateDirectory.journalFile(options.directory),
+    keep: options.keep ?? JournalSql.defaultKeep,
+    maxAge: options.maxAge ?? Number.POSITIVE_INFINITY
+  }).pipe(Layer.provide(StateDirectory.layer(options)))
