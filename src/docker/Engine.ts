@@ -91,7 +91,7 @@ const explainVersion = (said: string, pinned: string | undefined): string => {
 const ErrorBody = Schema.parseJson(Schema.Struct({ message: Schema.String }))
 const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
 
-const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions) =>
+const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets = [] }: EngineOptions) =>
   Effect.gen(function* () {
     const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
     const name = Endpoint.format(endpoint)
@@ -119,7 +119,7 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
       )
 
     const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
-      client.get(`${root}${path}`, { headers }).pipe(
+      client.get(`${root}${path}`, { headers: { ...always, ...headers } }).pipe(
         Effect.mapError(fail("Unreachable")),
         Effect.timeoutFail({
           duration: patience,
@@ -158,8 +158,8 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
   })
 
 /**
- * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, and
- * `otherSockets` to name where the endpoint's own is not there.
+ * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, `headers` for
+ * every request, and `otherSockets` to name where the endpoint's own is not there.
  *
  * @since 1.0.0
  * @category models
@@ -167,6 +167,7 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
 export interface EngineOptions {
   readonly endpoint: Endpoint.Endpoint
   readonly apiVersion?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly otherSockets?: ReadonlyArray<string>
 }
 

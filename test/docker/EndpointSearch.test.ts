@@ -190,6 +190,16 @@ describe("with a context", () => {
     })
   )
 
+  searching("the headers of the configuration belong to every way, where a header can have them", ({ find, write }) =>
+    Effect.gen(function* () {
+      const HttpHeaders = { "X-Proxy": "a b", "X-Forged": "a\r\nb: c", "bad name": "x", "X-Number": 1 }
+      write("config.json", JSON.stringify({ httpheaders: HttpHeaders }))
+      for (const variables of [{}, { DOCKER_HOST: "tcp://h:1" }]) {
+        assert.deepStrictEqual((yield* find(variables)).headers, { "X-Proxy": "a b" })
+      }
+    })
+  )
+
   searching("a configuration that is no JSON is warned of, and names none", ({ find, write }) =>
     Effect.gen(function* () {
       const logs = collectLogs()
