@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as ConnectionFailure from "./ConnectionFailure.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as EngineReport from "./EngineReport.ts"
+import * as Framing from "./Framing.ts"
 
 /**
  * The engine could not be asked, or its answer was no feed.
@@ -90,7 +91,7 @@ const explainVersion = (said: string, pinned: string | undefined): string => {
 const ErrorBody = Schema.parseJson(Schema.Struct({ message: Schema.String }))
 const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
 
-const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions) =>
+const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets = [] }: EngineOptions) =>
   Effect.gen(function* () {
     const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
     const name = Endpoint.format(endpoint)
@@ -118,7 +119,7 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
       )
 
     const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
-      client.get(`${root}${path}`, { headers }).pipe(
+      client.get(`${root}${path}`, { headers: { ...always, ...headers } }).pipe(
         Effect.mapError(fail("Unreachable")),
         Effect.timeoutFail({
           duration: patience,
@@ -144,6 +145,7 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
     const feed = Effect.gen(function* () {
       const response = yield* get(`/v${yield* apiVersion}/events`, { accept: feedTypes })
       return response.stream.pipe(
+        Framing.separate,
         Stream.mapError(fail("Broken")),
         Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: name, detail: "" })))
       )
@@ -156,8 +158,8 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
   })
 
 /**
- * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, and
- * `otherSockets` to name where the endpoint's own is not there.
+ * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, `headers` for
+ * every request, and `otherSockets` to name where the endpoint's own is not there.
  *
  * @since 1.0.0
  * @category models
@@ -165,6 +167,7 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
 export interface EngineOptions {
   readonly endpoint: Endpoint.Endpoint
   readonly apiVersion?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly otherSockets?: ReadonlyArray<string>
 }
 

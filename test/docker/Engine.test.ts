@@ -43,7 +43,7 @@ const over = (options: { readonly ping: Answer; readonly events: Answer; readonl
     Effect.provide(Engine.layer({ endpoint: options.endpoint ?? socket })),
     Effect.provideService(HttpClient.HttpClient, client)
   )
-  return { requests, engine, feed: Effect.flatMap(engine, ({ feed }) => feed) }
+  return { client, requests, engine, feed: Effect.flatMap(engine, ({ feed }) => feed) }
 }
 
 /** All that a feed gives, and what it fails with in the end. */
@@ -134,6 +134,20 @@ describe("the requests", () => {
       })
     )
   }
+
+  it.effect("have the headers that are given for every one", () =>
+    Effect.gen(function* () {
+      const { client, requests } = over({ ping: pong("1.41"), events: reply("") })
+      yield* Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed)).pipe(
+        Effect.provide(Engine.layer({ endpoint: socket, headers: { "X-Proxy": "a" } })),
+        Effect.provideService(HttpClient.HttpClient, client)
+      )
+      assert.deepStrictEqual(
+        requests.map(({ headers }) => headers["x-proxy"]),
+        ["a", "a"]
+      )
+    })
+  )
 
   it.effect("tell the engine nothing of traces", () =>
     Effect.gen(function* () {

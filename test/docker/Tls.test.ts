@@ -1,6 +1,7 @@
 import * as Fs from "node:fs"
 import type { ServerOptions } from "node:https"
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Endpoint from "../../src/docker/Endpoint.ts"
@@ -138,6 +139,18 @@ describe("TLS", () => {
         Fs.copyFileSync(ca.replace("later", "ca"), ca)
         yield* Effect.asVoid(feed)
       }).pipe(Effect.provide(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint }))))
+    })
+  )
+
+  it.scopedLive("knows the system's own authorities where no CA is named", () =>
+    Effect.gen(function* () {
+      const own = yield* Certificates.authority
+      const feed = yield* feedOver(server(own.issue()))
+      const SSL_CERT_FILE = files(own.issue()).ca
+      yield* Effect.withConfigProvider(
+        feed({ verify: true }),
+        ConfigProvider.fromMap(new Map(Object.entries({ SSL_CERT_FILE })))
+      )
     })
   )
 
