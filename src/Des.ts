@@ -9,6 +9,7 @@ import type { Endpoint } from "./docker/Endpoint.ts"
 import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
+import * as FeedMemory from "./docker/FeedMemory.ts"
 import * as Journal from "./Journal.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
@@ -78,10 +79,20 @@ export const layer = (
   )
 
 /**
- * The feed of the engine at an endpoint, reached with Node's HTTP client.
+ * The feed of the engine at an endpoint, reached with Node's HTTP client. `memory` is what it remembers from an earlier
+ * start of des (default: nothing).
  *
  * @since 1.0.0
  * @category layers
  */
-export const layerFeed = (options: { readonly endpoint: Endpoint }): Layer.Layer<EventFeed.EventFeed> =>
-  EventFeed.layer.pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))
+export const layerFeed = <E = never, R = never>(
+  options: EventFeed.Options & {
+    readonly endpoint: Endpoint
+    readonly memory?: Layer.Layer<FeedMemory.FeedMemory, E, R>
+  }
+): Layer.Layer<EventFeed.EventFeed, E, R> =>
+  EventFeed.layer(options).pipe(
+    Layer.provide(Engine.layer(options)),
+    Layer.provide(EngineHttp.layer(options)),
+    Layer.provide(options.memory ?? FeedMemory.layerNone)
+  )

@@ -117,6 +117,38 @@ export const decode = (record: string, engine = ""): Either.Either<DockerEvent, 
   Either.mapLeft(parse(record, engine), ParseResult.parseError)
 
 /**
+ * An event that no engine sent, with a record in the shape of API 1.52. `timeNano` is nanoseconds since 1970.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const make = (fields: {
+  readonly type: string
+  readonly action: string
+  readonly id: string
+  readonly attributes: Readonly<Record<string, string>>
+  readonly timeNano: bigint
+  readonly engine?: string
+  readonly synthetic?: boolean
+}): DockerEvent => {
+  const wire = {
+    Type: fields.type,
+    Action: fields.action,
+    Actor: { ID: fields.id, Attributes: fields.attributes },
+    scope: "local",
+    time: Number(fields.timeNano / 1_000_000_000n)
+  }
+  return {
+    ...wire,
+    timeNano: fields.timeNano,
+    // As text: a double does not hold it.
+    record: `${JSON.stringify(wire).slice(0, -1)},"timeNano":${fields.timeNano}}`,
+    engine: fields.engine ?? "",
+    synthetic: fields.synthetic ?? false
+  }
+}
+
+/**
  * The schema between a record and its event: decodes the raw line, and encodes an event back to it.
  *
  * @since 1.0.0
