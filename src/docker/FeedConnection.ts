@@ -80,6 +80,7 @@ const replay = (
     const note = ({ record }: { readonly record: string }) =>
       Effect.sync(() => void fingerprints.push(fingerprint(record)))
     yield* Stream.unwrap(engine.feed(range)).pipe(
+      Stream.catchAll((error) => (error.reason === "Ended" ? Stream.empty : Stream.fail(error))),
       // What is no event is said when the feed brings it.
       decodeRecords({ source: name, engine: name, report: note }),
       Stream.timeout(pause),
@@ -87,11 +88,7 @@ const replay = (
       Stream.runForEach((event) => {
         if (Belief.turn(event) !== undefined) turns.push(event)
         return note(event)
-      }),
-      Effect.catchIf(
-        ({ reason }) => reason === "Ended",
-        () => Effect.void
-      )
+      })
     )
     return { fingerprints, turns }
   })
