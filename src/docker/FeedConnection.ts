@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Belief from "./Belief.ts"
 import type { DockerEvent } from "./DockerEvent.ts"
 import type { Engine, EngineError, Identity } from "./Engine.ts"
-import { type FeedMemory, fingerprint, type Recollection } from "./FeedMemory.ts"
+import { type FeedMemory, fingerprint, type Recollection, remembered } from "./FeedMemory.ts"
 import { decodeRecords } from "./FeedRecords.ts"
 import * as Gap from "./Gap.ts"
 import * as KnownRecords from "./KnownRecords.ts"
@@ -45,7 +45,8 @@ export const makeContinuity = (recalled: Recollection): Continuity => ({
   gaps: 0,
   known: KnownRecords.make(recalled.fingerprints),
   belief: new Map(recalled.running.map((container) => [container.id, container])),
-  twins: new Map()
+  // A record whose twin was told is remembered by no journal: it never ran.
+  twins: new Map(recalled.running.map(({ id, startedAt }) => [id, { startedAt }]))
 })
 
 /** An answer that should end by itself and is silent for so long has ended: some proxies keep it open (moby #48536). */
@@ -132,8 +133,8 @@ const open = Effect.fnUntraced(function* (
           return known.add(fingerprint(record)) ? Effect.logWarning(message) : Effect.void
         })
     }),
+    Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),
     Stream.runForEachChunk((events) => mailbox.offerAll(events)),
-    Effect.catchAllCause((cause) => mailbox.failCause(cause)),
     Effect.forkScoped
   )
   const take = Effect.suspend(() => {
@@ -279,7 +280,12 @@ export const connect = (options: {
     })
     const meet = Effect.suspend(() =>
       reason !== undefined || judged === "first"
-        ? memory.meet(name, { identity: continuity.identity ?? "", running: [...belief.values()] })
+        ? memory.meet(name, {
+            identity: continuity.identity ?? "",
+            fingerprints: known.last(remembered),
+            last: continuity.last,
+            running: [...belief.values()]
+          })
         : Effect.void
     )
 

@@ -10,6 +10,8 @@ export interface KnownRecords {
   readonly add: (fingerprint: string) => boolean
   readonly clear: () => void
   readonly isEmpty: () => boolean
+  /** The last ones, oldest first. */
+  readonly last: (count: number) => ReadonlyArray<string>
 }
 
 /**
@@ -40,6 +42,7 @@ export const make = (fingerprints: Iterable<string>): KnownRecords => {
     has: (fingerprint) => known.has(fingerprint),
     add,
     clear: () => known.clear(),
-    isEmpty: () => known.size === 0
+    isEmpty: () => known.size === 0,
+    last: (count) => [...known].slice(-count)
   }
 }
