@@ -1,3 +1,4 @@
+import type * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -146,7 +147,7 @@ const open = Effect.fnUntraced(function* (
       return events
     })
   )
-  return { take, fail: mailbox.fail, heardAt: () => heardAt, isAwaited: () => isAwaited }
+  return { take, fail: (cause: Cause.Cause<EngineError>) => mailbox.failCause(cause), heardAt: () => heardAt, isAwaited: () => isAwaited }
 })
 
 /**
@@ -312,7 +313,7 @@ export const connect = (options: {
 
     const events = Stream.unwrapScoped(
       Effect.gen(function* () {
-        yield* Effect.forkScoped(Effect.catchAll(guarded, live.fail))
+        yield* Effect.forkScoped(Effect.catchAllCause(guarded, live.fail))
         return Stream.concat(
           Stream.mapChunks(Stream.fromChunk(head), sift),
           Stream.repeatEffectChunk(Effect.map(live.take, sift))
