@@ -16,7 +16,7 @@ export default {
     only(
       "journal-knows-events-and-scripts",
       "Journal[.]ts",
-      "docker/DockerEvent[.]ts",
+      "docker/(DockerEvent|FeedMemory)[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),
     only(

@@ -9,6 +9,7 @@ import { type DockerEvent, verb } from "./docker/DockerEvent.ts"
 import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
+import type { FeedMemory } from "./docker/FeedMemory.ts"
 import * as Missed from "./docker/Missed.ts"
 import * as OwnEvent from "./docker/OwnEvent.ts"
 import * as Journal from "./Journal.ts"
@@ -38,14 +39,15 @@ const makeAccept = Effect.gen(function* () {
   const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
   const scope = yield* Effect.scope
-  let missed = Missed.nothing
+  let missed = new Map<string, Missed.Missed>()
 
   const sayMissed = Effect.gen(function* () {
     yield* journal.room
-    const all = missed
-    missed = Missed.nothing
-    yield* Effect.logWarning(`The queue of accepted events has room again: ${all.count} events were lost`)
-    yield* feed.missed(all)
+    const all = [...missed]
+    missed = new Map()
+    const count = all.reduce((sum, [, ofEngine]) => sum + ofEngine.count, 0)
+    yield* Effect.logWarning(`The queue of accepted events has room again: ${count} events were lost`)
+    yield* Effect.forEach(all, ([engine, ofEngine]) => feed.missed(engine, ofEngine), { discard: true })
   })
 
   return Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
@@ -54,16 +56,15 @@ const makeAccept = Effect.gen(function* () {
     if (accepted.length === 0 && !journal.durable) return
     const dropped = yield* journal.accept({ events, accepted })
     if (dropped.length === 0) return
-    if (missed.count === 0) {
+    if (missed.size === 0) {
       yield* Effect.logWarning(
         "The queue of accepted events is full: events are lost until scripts catch up. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
       )
       yield* Effect.forkIn(sayMissed, scope)
     }
-    missed = Missed.add(
-      missed,
-      dropped.map(({ event }) => event)
-    )
+    for (const { event } of dropped) {
+      missed.set(event.engine, Missed.add(missed.get(event.engine) ?? Missed.nothing, event))
+    }
   })
 })
 
@@ -135,10 +136,13 @@ export const layer = (
   )
 
 /**
- * The feed of the engine at an endpoint, reached with Node's HTTP client.
+ * The feed of an engine, reached with Node's HTTP client. What it remembers is the journal's. `memory` is what it remembers from an earlier
+ * start of des (default: nothing).
  *
  * @since 1.0.0
  * @category layers
  */
-export const layerFeed = (options: Engine.EngineOptions): Layer.Layer<EventFeed.EventFeed> =>
-  EventFeed.layer.pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))
+export const layerFeed = (
+  options: Engine.EngineOptions & EventFeed.Options
+): Layer.Layer<EventFeed.EventFeed, never, FeedMemory> =>
+  EventFeed.layer(options).pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))

@@ -8,6 +8,7 @@ import * as Mailbox from "effect/Mailbox"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "./docker/DockerEvent.ts"
+import * as FeedMemory from "./docker/FeedMemory.ts"
 import type { Outlived } from "./scripts/Outlived.ts"
 import type { Script } from "./scripts/ScriptDirectory.ts"
 import type { Outcome } from "./scripts/ScriptRunner.ts"
@@ -165,14 +166,14 @@ export const unkept: KeptRun = { variables: {}, started: () => Effect.void, ende
  * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
  * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes
  * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old).
+ * (default: however old). Of engines nothing is remembered: every start of des is its first.
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
   options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal> =>
+): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
@@ -230,4 +231,4 @@ export const layerMemory = (
         waiting: Effect.sync(() => waiting)
       }
     })
-  )
+  ).pipe(Layer.merge(FeedMemory.layerNone))

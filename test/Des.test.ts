@@ -212,7 +212,7 @@ const watched = (events: Stream.Stream<DockerEvent.DockerEvent>) => {
   const missed: Array<Missed.Missed> = []
   const layer = Layer.succeed(EventFeed, {
     engines: ["unix:///e"],
-    missed: (told) => Effect.sync(() => missed.push(told)),
+    missed: (_, told) => Effect.sync(() => missed.push(told)),
     events
   })
   return { missed, layer }

@@ -49,7 +49,7 @@ const ask = Effect.fn("Info.ask")(function* (given: Command.Command.ParseConfig<
   const { endpoint, source } = watched
   const report = yield* Effect.zipLeft(
     Engine.report(watched),
-    Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed))
+    Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({})))
   ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
   yield* Console.log(
     given.json

@@ -1,7 +1,8 @@
+import { turn } from "./Belief.ts"
 import type { DockerEvent } from "./DockerEvent.ts"
 
 /**
- * Events that the feed brought and nobody had room for: how many, from when to when (nanoseconds since 1970, by their own
+ * Events of one engine that the feed brought and nobody had room for: how many, from when to when (nanoseconds since 1970, by their own
  * times), and the last one of each container that started or died.
  *
  * @since 1.0.0
@@ -23,18 +24,31 @@ export interface Missed {
 export const nothing: Missed = { count: 0, from: 0n, to: 0n, lives: new Map() }
 
 /**
- * What was missed, with some events more. One of des's own is no engine's loss.
+ * What was missed, with one event more.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const add = (missed: Missed, events: ReadonlyArray<DockerEvent>): Missed => {
-  const lives = new Map(missed.lives)
-  let { from, to } = missed
-  for (const event of events) {
-    if (event.Type === "container" && ["start", "die"].includes(event.Action)) lives.set(event.Actor.ID, event)
-    if (from === 0n || event.timeNano < from) from = event.timeNano
-    if (event.timeNano > to) to = event.timeNano
-  }
-  return { count: missed.count + events.length, from, to, lives }
-}
+export const add = (missed: Missed, event: DockerEvent): Missed =>
+  concat(missed, {
+    count: 1,
+    from: event.timeNano,
+    to: event.timeNano,
+    lives: new Map(turn(event) === undefined ? [] : [[event.Actor.ID, event]])
+  })
+
+/**
+ * What was missed then and later.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const concat = (earlier: Missed, later: Missed): Missed =>
+  earlier.count === 0
+    ? later
+    : {
+        count: earlier.count + later.count,
+        from: earlier.from,
+        to: later.to > earlier.to ? later.to : earlier.to,
+        lives: new Map([...earlier.lives, ...later.lives])
+      }

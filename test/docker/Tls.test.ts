@@ -31,7 +31,7 @@ const feedOver = (tls: ServerOptions) =>
       (with_: Endpoint.Tls, host = "127.0.0.1"): Effect.Effect<unknown, Engine.EngineError> => {
         if (engine.endpoint._tag !== "Tcp") return Effect.dieMessage("it listens on a port")
         const endpoint: Endpoint.Endpoint = { ...engine.endpoint, host, tls: with_ }
-        return Effect.flatMap(Engine.Engine, ({ feed }) => feed).pipe(
+        return Effect.flatMap(Engine.Engine, ({ feed }) => feed({})).pipe(
           Effect.provide(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint })))
         )
       }
@@ -135,9 +135,9 @@ describe("TLS", () => {
       const endpoint: Endpoint.Endpoint = { ...engine.endpoint, tls: { verify: true, ca } }
       yield* Effect.gen(function* () {
         const { feed } = yield* Engine.Engine
-        yield* Effect.flip(feed)
+        yield* Effect.flip(feed({}))
         Fs.copyFileSync(ca.replace("later", "ca"), ca)
-        yield* Effect.asVoid(feed)
+        yield* Effect.asVoid(feed({}))
       }).pipe(Effect.provide(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint }))))
     })
   )
@@ -161,7 +161,7 @@ describe("TLS", () => {
       if (plain.endpoint._tag !== "Tcp") return assert.fail("it listens on a port")
       const endpoint: Endpoint.Endpoint = { ...plain.endpoint, tls: { verify: true, ...files(own.issue()) } }
       const error = yield* Effect.flip(
-        Effect.flatMap(Engine.Engine, ({ feed }) => feed).pipe(
+        Effect.flatMap(Engine.Engine, ({ feed }) => feed({})).pipe(
           Effect.provide(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint })))
         )
       )

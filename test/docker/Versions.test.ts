@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Engine from "../../src/docker/Engine.ts"
 import * as EngineHttp from "../../src/docker/EngineHttp.ts"
-import * as EventFeed from "../../src/docker/EventFeed.ts"
+import * as FeedRecords from "../../src/docker/FeedRecords.ts"
 import * as Engine29 from "../support/Engine29.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
 
@@ -28,8 +28,8 @@ const first = (release: Engine29.Release, options: { readonly apiVersion?: strin
             ),
             client
           )
-    const event = yield* Effect.flatMap(Engine.Engine, ({ feed }) => feed).pipe(
-      Effect.flatMap((feed) => Stream.runHead(EventFeed.decodeRecords("test")(feed))),
+    const event = yield* Effect.flatMap(Engine.Engine, ({ feed }) => feed({})).pipe(
+      Effect.flatMap((feed) => Stream.runHead(FeedRecords.decodeRecords({ source: "test" })(feed))),
       Effect.flatten,
       Effect.provide(
         Layer.provide(Engine.layer({ endpoint, ...(apiVersion === undefined ? {} : { apiVersion }) }), asking)
