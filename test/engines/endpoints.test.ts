@@ -420,4 +420,4 @@ describeEngine("dockerd", () => {
         yield* noSshIsLeft(at)
       }))
   })
-})
+}, ["openssl", "ssh", "ssh-keygen", "sshd"])
