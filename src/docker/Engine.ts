@@ -138,8 +138,14 @@ const rootOf = (endpoint: Endpoint.Endpoint): string =>
     ? `${endpoint.tls === undefined ? "http" : "https"}://${endpoint.host}:${endpoint.port}${endpoint.basePath}`
     : "http://docker"
 
-/** An engine that knows other versions says so (moby `daemon/server/middleware/version.go`). */
-const explainVersion = (said: string, pinned: string | undefined): string => {
+/**
+ * What an engine refuses with, and what to do where it is about versions (moby `daemon/server/middleware/version.go`) or
+ * about TLS (Go's `net/http/server.go`).
+ */
+const explainRefusal = (said: string, pinned: string | undefined): string => {
+  if (said.includes("Client sent an HTTP request to an HTTPS server")) {
+    return "it speaks TLS there; set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"
+  }
   const [, asked, bound, known] =
     /client version (\d+\.\d+) is too (old|new)\. M\w+ supported API version is (\d+\.\d+)/.exec(said) ?? []
   if (asked === undefined) return said
@@ -178,7 +184,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
         Effect.orElseSucceed(() => ""),
         Effect.flatMap((body) => {
           const said = decodeErrorBody(body)
-          const detail = explainVersion(said._tag === "Some" ? said.value.message : body.slice(0, 200), pinned)
+          const detail = explainRefusal(said._tag === "Some" ? said.value.message : body.slice(0, 200), pinned)
           return new EngineError({
             reason: "Refused",
             endpoint: name,

@@ -49,6 +49,6 @@ export const concat = (earlier: Missed, later: Missed): Missed =>
     : {
         count: earlier.count + later.count,
         from: earlier.from,
-        to: later.to > earlier.to ? later.to : earlier.to,
+        to: later.to,
         lives: new Map([...earlier.lives, ...later.lives])
       }

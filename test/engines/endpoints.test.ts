@@ -219,7 +219,7 @@ const notReached: Readonly<Record<string, (at: Reachable) => Omit<Setting, "by">
   }),
   "plain TCP where TLS is spoken": ({ tls }) => ({
     env: { DOCKER_HOST: tls },
-    says: /Client sent an HTTP request to an HTTPS server/
+    says: /it speaks TLS there; set DOCKER_TLS_VERIFY=1/
   }),
   "TLS where none is spoken": ({ mine, plain }) => ({
     env: { DOCKER_HOST: `tcp://127.0.0.1:${plain}`, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: mine },
@@ -405,6 +405,7 @@ describeEngine("dockerd", () => {
         yield* des.said("watching ssh://des-engine")
         at.ssh.endSessions()
         yield* des.said("ssh ended: ")
+        yield* des.said("broke off: the connection was cut")
         yield* des.said("watching ssh://des-engine", 2)
       }))
 
@@ -419,4 +420,4 @@ describeEngine("dockerd", () => {
         yield* noSshIsLeft(at)
       }))
   })
-})
+}, ["openssl", "ssh", "ssh-keygen", "sshd"])
