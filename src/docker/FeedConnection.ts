@@ -147,7 +147,12 @@ const open = Effect.fnUntraced(function* (
       return events
     })
   )
-  return { take, fail: (cause: Cause.Cause<EngineError>) => mailbox.failCause(cause), heardAt: () => heardAt, isAwaited: () => isAwaited }
+  return {
+    take,
+    fail: (cause: Cause.Cause<EngineError>) => mailbox.failCause(cause),
+    heardAt: () => heardAt,
+    isAwaited: () => isAwaited
+  }
 })
 
 /**
