@@ -21,6 +21,13 @@ interface Fields {
 type Old = "old fields" | "no old fields"
 const olds: ReadonlyArray<Old> = ["old fields", "no old fields"]
 
+const attributesOf = (Type: string, more: Fields["attributes"]): Readonly<Record<string, string>> => ({
+  image: Type === "container" ? "alpine" : "",
+  name: "web",
+  podId: "",
+  ...more
+})
+
 /** A record of podman: what it puts on every event, then what is given. */
 const podman = (old: Old, { Action, Type = "container", attributes, id: ID = id, more }: Fields) => ({
   // Empty ones are left out, as Go does.
@@ -30,7 +37,7 @@ const podman = (old: Old, { Action, Type = "container", attributes, id: ID = id,
   Action,
   Actor: {
     ID,
-    Attributes: { image: Type === "container" ? "alpine" : "", name: "web", podId: "", ...attributes }
+    Attributes: attributesOf(Type, attributes)
   },
   scope: "local",
   time: 1795453740,
@@ -234,7 +241,10 @@ const labelKeys = [
 ]
 const labelValues = FastCheck.constantFrom("0", "", "healthy", "remove", "died", "local", id)
 // Each of them as often as not.
-const labels = FastCheck.record(Object.fromEntries(labelKeys.map((key) => [key, labelValues])), { requiredKeys: [] })
+const labels: FastCheck.Arbitrary<Readonly<Record<string, string>>> = FastCheck.record(
+  Object.fromEntries(labelKeys.map((key) => [key, labelValues])),
+  { requiredKeys: [] }
+).map((some) => Object.fromEntries(Object.entries(some).map(([key, value = ""]) => [key, value])))
 const dockerActions = entries
   .filter(({ engines }) => engines.includes("docker"))
   .filter(({ action, type }) => type !== "network" || action !== "remove")
@@ -295,5 +305,57 @@ describe("an event of Docker", () => {
       scope: "swarm"
     }
     assert.strictEqual(decode(record).Action, "remove")
+  })
+})
+
+describe("any event of podman", () => {
+  const podmanActions = [
+    ...["remove", "died", "exec_died", "die", "health_status"].map((action) => ["container", action] as const),
+    ...["loadfromarchive", "remove", "tag"].map((action) => ["image", action] as const),
+    ...["create", "remove", "prune"].map((action) => ["volume", action] as const),
+    ...["connect", "disconnect", "create", "remove"].map((action) => ["network", action] as const)
+  ]
+  const podmanRecord = FastCheck.record({
+    event: FastCheck.constantFrom(...podmanActions),
+    id: FastCheck.constantFrom(id, "", "c0ffee\0"),
+    attributes: FastCheck.oneof(labels, FastCheck.dictionary(FastCheck.string({ unit: "binary" }), labelValues)),
+    old: FastCheck.constantFrom(...olds),
+    more: FastCheck.record({ HealthStatus: FastCheck.jsonValue(), status: FastCheck.jsonValue() }, { requiredKeys: [] })
+  }).map(({ attributes, event: [Type, Action], id, more, old }) => podman(old, { Type, Action, id, attributes, more }))
+
+  const told = ["ACTION", "STATUS", "ACTOR_ID", "ID"].concat(
+    ["NAME", "EXITCODE", "CONTAINER", "TYPE"].map((key) => `ACTOR_ATTRIBUTES_${key}`)
+  )
+
+  it("sets no name of des's own but what the engine said, and loses none of it", () => {
+    FastCheck.assert(
+      FastCheck.property(podmanRecord, (record) => {
+        const environment = Environment.fromEvent(decode(record))
+        for (const [name, value] of Object.entries(environment)) {
+          assert.notInclude(value, "\0")
+          if (!name.startsWith("DES_")) continue
+          assert.include(told, name.replace(/^DES_ENGINE_/, ""))
+          assert.notStrictEqual(environment[name.replace(/^DES_ENGINE_/, "")], undefined, name)
+        }
+        assert.strictEqual(environment["DES_ENGINE_ACTION"] ?? environment["ACTION"], record.Action)
+        const ID = environment["DES_ENGINE_ACTOR_ID"] ?? environment["ACTOR_ID"]
+        assert.strictEqual(ID, record.Actor.ID.replaceAll("\0", ""))
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("keeps a container's labels, but for one that would hide an exit code", () => {
+    FastCheck.assert(
+      FastCheck.property(podmanRecord, (record) => {
+        if (record.Type !== "container") return
+        const { exitCode, ...others } = decode(record).Actor.Attributes
+        const { exitCode: label, ...sent } = record.Actor.Attributes
+        assert.deepStrictEqual(others, sent)
+        if (/^(?:exec_)?died$/.test(record.Action)) assert.strictEqual(exitCode, sent["containerExitCode"] ?? label)
+        else if (record.Action !== "die") assert.strictEqual(exitCode, label)
+      }),
+      { numRuns: 1000 }
+    )
   })
 })
