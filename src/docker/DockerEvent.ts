@@ -2,6 +2,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { asDocker } from "./PodmanEvents.ts"
 
 const isAttributes = (input: unknown): input is Readonly<Record<string, string>> => {
   if (typeof input !== "object" || input === null || Array.isArray(input)) return false
@@ -21,7 +22,8 @@ const Attributes = Schema.declare(isAttributes, {
  * An event of an engine, decoded from one record of its feed.
  *
  * The fields have the names of the Engine API (moby `api/types/events/events.go`). `Action` is an open string:
- * engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}. `timeNano` is nanoseconds since 1970,
+ * engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}. What podman says in words of its own is
+ * in Docker's, where both mean the same (container `remove` is `destroy`); the record keeps podman's. `timeNano` is nanoseconds since 1970,
  * exact to its last digit, and 0 where the engine sent none; `time` is the same in seconds. `record` is the raw line
  * as the engine sent it, without its line end: it holds every field, also those that are not named here. `engine` names the
  * engine whose feed it came from, and is empty where there is none; `synthetic` says that the engine never sent it: des made
@@ -63,6 +65,9 @@ export const Wire = Schema.Struct({
   Action: Schema.NonEmptyString,
   Actor: optional(Schema.Struct({ ID: optional(Schema.String), Attributes: optional(Schema.NullOr(Attributes)) })),
   scope: optional(Schema.String),
+  // What PodmanEvents.ts needs to know an event of podman by.
+  status: optional(Schema.Unknown),
+  HealthStatus: optional(Schema.Unknown),
   time: optional(Schema.Number),
   timeNano: optional(Schema.Number.pipe(Schema.filter(Number.isInteger, { description: "an integer" })))
 })
@@ -119,17 +124,20 @@ const parseJson = (record: string): Either.Either<unknown, ParseResult.ParseIssu
     catch: (cause) => new ParseResult.Type(Schema.String.ast, undefined, String(cause))
   })
 
-const fromWire = (wire: typeof Wire.Type, record: string, engine: string): DockerEvent => ({
-  Type: wire.Type,
-  Action: wire.Action,
-  Actor: { ID: wire.Actor?.ID ?? "", Attributes: wire.Actor?.Attributes ?? noAttributes },
-  scope: wire.scope ?? "",
-  time: wire.time ?? 0,
-  timeNano: wire.timeNano === undefined ? 0n : exactInteger(record, "timeNano", wire.timeNano),
-  record,
-  engine,
-  synthetic: false
-})
+const fromWire = (wire: typeof Wire.Type, record: string, engine: string): DockerEvent => {
+  const { Action, Actor, Type } = asDocker(wire)
+  return {
+    Type,
+    Action,
+    Actor: { ID: Actor?.ID ?? "", Attributes: Actor?.Attributes ?? noAttributes },
+    scope: wire.scope ?? "",
+    time: wire.time ?? 0,
+    timeNano: wire.timeNano === undefined ? 0n : exactInteger(record, "timeNano", wire.timeNano),
+    record,
+    engine,
+    synthetic: false
+  }
+}
 
 // Apart from the schema, which checks its result once more: the feed decodes every event that an engine sends.
 const parse = (record: string, engine: string): Either.Either<DockerEvent, ParseResult.ParseIssue> =>

@@ -2,9 +2,9 @@
  * One event that an engine emits.
  *
  * `action` is the script's file name, so it ends before the colon of `exec_create: sh -c x`. `engines` are those that
- * emit the event under this name. `when` is one sentence that says when it runs. `attributes` are the keys that the
- * engine fills in beside the labels, as they are on the wire; where both engines emit the event each may leave out
- * some of them.
+ * emit the event, under this name or, as podman does, under one of their own that des gives as this one (container
+ * `remove` is `destroy`). `when` is one sentence that says when it runs. `attributes` are the keys that scripts get
+ * beside the labels; where both engines emit the event each may leave out some of them.
  *
  * @since 1.0.0
  * @category models
@@ -55,7 +55,6 @@ const container = group("container", [
   ["detach", docker, "A client detached from a container that runs on.", onDocker],
   ["resize", docker, "A container's terminal changed its size.", [...onDocker, "height", "width"]],
   ["exec", podman, "A command was started inside a running container.", onPodman],
-  ["exec_died", podman, "A command inside a container has ended.", [...onDocker, "containerExitCode", "execID"]],
   [
     "exec_create",
     docker,
@@ -70,9 +69,9 @@ const container = group("container", [
   ],
   [
     "exec_die",
-    docker,
+    both,
     "A command inside a container has ended, also for every health check.",
-    [...onDocker, "execID", "exitCode"]
+    [...onDocker, "execID", "exitCode", "containerExitCode"]
   ],
   ["exec_detach", docker, "A client detached from a command that runs on inside a container.", [...onDocker, "execID"]],
   ["top", docker, "A container's processes were listed.", onDocker],
@@ -86,8 +85,7 @@ const container = group("container", [
   ],
   ["stop", both, "A container was stopped on request; this does not run when it ends by itself.", onPodman],
   ["cleanup", podman, "An ended container's mounts and network were cleaned up.", onPodman],
-  ["destroy", docker, "A container was removed.", onDocker],
-  ["remove", podman, "A container was removed.", [...onPodman, "containerExitCode"]],
+  ["destroy", both, "A container was removed.", [...onPodman, "containerExitCode"]],
   ["prune", docker, "All stopped containers were removed at once; one event for all of them.", ["reclaimed"]],
   ["commit", both, "An image was made from a container's filesystem.", [...onPodman, "comment", "imageID", "imageRef"]],
   ["export", both, "A container's filesystem was written out as a tar archive.", onPodman],
@@ -107,8 +105,7 @@ const image = group("image", [
   ["create", docker, "An image was made by a build or a commit (API 1.46 and later).", ["name"]],
   ["build", podman, "An image was built.", ["name"]],
   ["import", docker, "An image was made from the files of a tar archive.", ["name"]],
-  ["load", docker, "An image was loaded from an archive of images.", ["name"]],
-  ["loadfromarchive", podman, "An image was loaded from an archive of images.", ["name"]],
+  ["load", both, "An image was loaded from an archive of images.", ["name"]],
   ["save", both, "An image was written to an archive of images.", ["name"]],
   ["tag", both, "A tag was given to an image.", ["name"]],
   ["untag", both, "A tag was taken from an image.", ["name"]],
@@ -137,8 +134,7 @@ const volume = group("volume", [
     "A volume was unmounted from a container, at its end or after a docker cp.",
     ["driver", "container"]
   ],
-  ["destroy", docker, "A volume was removed.", ["driver"]],
-  ["remove", podman, "A volume was removed.", ["name"]],
+  ["destroy", both, "A volume was removed.", ["driver", "name"]],
   [
     "prune",
     both,
@@ -152,8 +148,8 @@ const network = group("network", [
   ["connect", both, "A container was connected to a network.", ["container", "name", "type", "network"]],
   ["disconnect", both, "A container was disconnected from a network.", ["container", "name", "type", "network"]],
   ["update", docker, "A network of the swarm was changed.", ["name"]],
-  ["destroy", docker, "A network of this host was removed.", ["name", "type"]],
-  ["remove", both, "A network of the swarm was removed (podman: any network).", ["name", "network", "driver"]],
+  ["destroy", both, "A network of this host was removed.", ["name", "type", "network", "driver"]],
+  ["remove", docker, "A network of the swarm was removed.", ["name"]],
   ["prune", docker, "Unused networks were removed at once; one event for all of them.", ["reclaimed"]]
 ])
 

@@ -83,6 +83,8 @@ export const isReserved = (name: string): boolean => eventNames.test(name)
 
 type Path = ReadonlyArray<string>
 
+type Variable = readonly [name: string, value: string]
+
 interface Leaf {
   readonly path: Path
   readonly value: string
@@ -91,10 +93,10 @@ interface Leaf {
 /** No engine nests deeper than three. What a hostile one nests deeper stays in the record. */
 const maximumDepth = 16
 
-/** Every leaf of a JSON value, with a stack of its own: the depth is a stranger's choice. */
-const leaves = (record: string): Array<Leaf> => {
+/** Every leaf of a record's JSON, with a stack of its own: the depth is a stranger's choice. */
+const leaves = (record: string, json: unknown): Array<Leaf> => {
   const found: Array<Leaf> = []
-  const open: Array<readonly [Path, unknown]> = [[[], JSON.parse(record)]]
+  const open: Array<readonly [Path, unknown]> = [[[], json]]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const [path, value] = next
     if (typeof value === "object" && value !== null) {
@@ -108,6 +110,37 @@ const leaves = (record: string): Array<Leaf> => {
   }
   return found
 }
+
+/** The fields of a record that des may say otherwise. */
+interface Sent {
+  readonly Action: string
+  readonly Actor?: { readonly ID?: string; readonly Attributes?: Readonly<Record<string, string>> | null }
+  readonly status?: unknown
+  readonly id?: unknown
+}
+
+interface Change extends Leaf {
+  /** What the engine said there; nothing where it said nothing. */
+  readonly engine: string | undefined
+}
+
+/** What an event says otherwise than its record, since its engine has words of its own for it (see PodmanEvents). */
+const changes = (event: DockerEvent, sent: Sent): ReadonlyArray<Change> => {
+  const id = sent.Actor?.ID ?? ""
+  const all: Array<Change> = [
+    { path: ["Action"], engine: sent.Action, value: event.Action },
+    { path: ["Actor", "ID"], engine: id, value: event.Actor.ID }
+  ]
+  // The old names of both.
+  if (sent.status === sent.Action) all.push({ path: ["status"], engine: sent.Action, value: event.Action })
+  if (sent.id === id) all.push({ path: ["id"], engine: id, value: event.Actor.ID })
+  for (const [key, value] of Object.entries(event.Actor.Attributes)) {
+    all.push({ path: ["Actor", "Attributes", key], engine: sent.Actor?.Attributes?.[key], value })
+  }
+  return all.filter(({ engine, value }) => engine !== value)
+}
+
+const isSame = (a: Path, b: Path): boolean => a.length === b.length && a.every((key, index) => key === b[index])
 
 /**
  * API 1.52 and later do not send these (moby `daemon/server/router/system`, `includeLegacyFields`); scripts of the
@@ -155,30 +188,37 @@ const wins = (a: Path, b: Path): boolean => {
 /**
  * The variables of an event, whole: every leaf of its JSON, the key path joined with `_`, upper-cased, other characters
  * than `A-Z`, `0-9` and `_` replaced by `_`. Of keys that meet in one name one is given, the others stay in the record.
+ * Where the event is in Docker's words and the record in podman's, the event's are given, and the record's beside them
+ * under `DES_ENGINE_` and the same name.
  *
  * @since 1.0.0
  * @category constructors
  */
 export const fromEvent = (event: DockerEvent): Environment => {
   const chosen = new Map<string, Leaf>()
-  const sent = leaves(event.record)
+  const json: unknown = JSON.parse(event.record)
+  const sent = leaves(event.record, json)
+  const changed = changes(event, json as Sent)
+  const same = changed.length === 0 ? sent : sent.filter(({ path }) => !changed.some((leaf) => isSame(leaf.path, path)))
   const missing = legacyLeaves(event).filter((legacy) =>
     sent.every((leaf) => leaf.path.length > 1 || leaf.path[0] !== legacy.path[0])
   )
-  for (const leaf of [...sent, ...missing]) {
+  for (const leaf of [...same, ...changed, ...missing]) {
     const name = variableName(leaf.path)
     const other = chosen.get(name)
     if (other === undefined || wins(leaf.path, other.path)) chosen.set(name, leaf)
   }
-  return Object.fromEntries(Array.from(chosen, ([name, leaf]) => [name, leaf.value.replaceAll("\0", "")]))
+  const variables = Array.from(chosen, ([name, { value }]): Variable => [name, value])
+  for (const { engine, path } of changed) {
+    if (engine !== undefined) variables.push([`DES_ENGINE_${variableName(path)}`, engine])
+  }
+  return Object.fromEntries(variables.map(([name, value]) => [name, value.replaceAll("\0", "")]))
 }
 
 /** What a variable takes of the total: its text, `=`, NUL and a pointer. */
 const overhead = 10
 
 const sizeOf = (name: string, value: string): number => Buffer.byteLength(name) + Buffer.byteLength(value) + overhead
-
-type Variable = readonly [name: string, value: string]
 
 const totalSize = (variables: ReadonlyArray<Variable>): number =>
   variables.reduce((sum, [name, value]) => sum + sizeOf(name, value), 0)

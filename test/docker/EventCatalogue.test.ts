@@ -1,6 +1,7 @@
 import * as Fs from "node:fs"
 import { assert, describe, it } from "vitest"
 import { type CatalogueEntry, entries } from "../../src/docker/EventCatalogue.ts"
+import { asDocker } from "../../src/docker/PodmanEvents.ts"
 import { variableName } from "../../src/scripts/Environment.ts"
 
 const nameOf = (entry: { readonly type: string; readonly action: string }) => `${entry.type}/${entry.action}`
@@ -147,7 +148,12 @@ describe("EventCatalogue", () => {
     ["podman", seenOnPodman]
   ] as const)("knows what %s was seen to emit, with the attributes as on the wire", (engine, seen) => {
     for (const line of seen) {
-      const [name = "", ...keys] = line.split(/\s+/)
+      const [sent = "", ...keys] = line.split(/\s+/)
+      const [type = "", action = ""] = sent.split("/")
+      const name = nameOf({
+        type,
+        action: asDocker({ Type: type, Action: action, scope: engine === "podman" ? "local" : "swarm" }).Action
+      })
       const entry = find(name)
       assert.isDefined(entry, name)
       assert.include(entry?.engines, engine, name)
@@ -155,15 +161,25 @@ describe("EventCatalogue", () => {
     }
   })
 
+  it("has none that scripts see under another name", () => {
+    for (const { action, engines, type } of entries) {
+      const scope = engines.includes("podman") ? "local" : "swarm"
+      assert.strictEqual(asDocker({ Type: type, Action: action, scope }).Action, action, type)
+    }
+  })
+
   it("has none that is only documented, or only a name in an engine's source", () => {
     for (const name of [
       "container/copy",
       "container/died",
+      "container/exec_died",
       "container/history",
       "container/import",
       "container/refresh",
+      "container/remove",
       "daemon/start",
       "daemon/stop",
+      "image/loadfromarchive",
       "image/remove",
       "image/history",
       "machine/init",
@@ -185,19 +201,17 @@ describe("EventCatalogue", () => {
   })
 
   it.each([
-    ["container/destroy", ["docker"]],
-    ["container/remove", ["podman"]],
-    ["container/exec_die", ["docker"]],
-    ["container/exec_died", ["podman"]],
+    ["container/destroy", ["docker", "podman"]],
+    ["container/exec", ["podman"]],
+    ["container/exec_create", ["docker"]],
+    ["container/exec_die", ["docker", "podman"]],
     ["container/die", ["docker", "podman"]],
     ["image/create", ["docker"]],
-    ["image/load", ["docker"]],
-    ["image/loadfromarchive", ["podman"]],
+    ["image/load", ["docker", "podman"]],
     ["image/pull-error", ["podman"]],
-    ["network/destroy", ["docker"]],
-    ["network/remove", ["docker", "podman"]],
-    ["volume/destroy", ["docker"]],
-    ["volume/remove", ["podman"]],
+    ["network/destroy", ["docker", "podman"]],
+    ["network/remove", ["docker"]],
+    ["volume/destroy", ["docker", "podman"]],
     ["secret/update", ["docker"]],
     ["secret/remove", ["docker", "podman"]]
   ])("tells who emits %s", (name, engines) => {

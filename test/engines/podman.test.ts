@@ -54,7 +54,7 @@ describeEngine("podman", () => {
       const labels = ["--label", "com.example.role=web", "--label", `com.example.note=It's the "front" door`]
       const id = yield* podman("run", "-d", "--name", "web", ...labels, image, ...forever)
       yield* fails(podman("exec", "web", "sh", "-c", "exit 3"))
-      yield* seen("container/exec_died")
+      yield* seen("container/exec_die")
       yield* podman("pause", "web")
       yield* podman("unpause", "web")
       yield* podman("rename", "web", "front")
@@ -65,10 +65,10 @@ describeEngine("podman", () => {
       yield* podman("commit", "--quiet", "front", "committed:1")
       yield* podman("stop", "--time", "0", "front")
       yield* podman("rm", "front")
-      yield* seen("container/remove")
+      yield* seen("container/destroy")
       yield* fails(podman("run", "--name", "short", image, "sh", "-c", "exit 7"))
       yield* podman("rm", "short")
-      yield* seen("container/remove", 2)
+      yield* seen("container/destroy", 2)
       yield* podman("rmi", "committed:1")
 
       const runs = ofType(yield* settled, "container")
@@ -77,8 +77,8 @@ describeEngine("podman", () => {
       assert.deepStrictEqual(
         actions(life).filter((action) => action !== "stop" && action !== "cleanup"),
         [
-          ...["create", "init", "start", "exec", "exec_died", "pause", "unpause", "rename"],
-          ...["restart", "die", "init", "start", "kill", "die", "init", "start", "commit", "die", "remove"]
+          ...["create", "init", "start", "exec", "exec_die", "pause", "unpause", "rename"],
+          ...["restart", "die", "init", "start", "kill", "die", "init", "start", "commit", "die", "destroy"]
         ]
       )
       assert.include(actions(life), "cleanup")
@@ -89,7 +89,13 @@ describeEngine("podman", () => {
       assert.deepStrictEqual(variables("create", "COM_EXAMPLE_NOTE"), [`It's the "front" door`, undefined])
       assert.deepStrictEqual(variables("rename", "NAME"), ["front"])
       assert.deepStrictEqual(variables("die", "EXITCODE"), ["137", "137", "137", "7"])
-      assert.include(variables("exec_died", "CONTAINEREXITCODE"), "3")
+      assert.include(variables("exec_die", "EXITCODE"), "3")
+      assert.deepStrictEqual([...new Set(variables("destroy", "NAME"))], ["front", "short"])
+      const destroyed = runs.filter(({ environment }) => environment["ACTION"] === "destroy")
+      for (const { environment, input } of destroyed) {
+        assert.strictEqual(environment["DES_ENGINE_ACTION"], "remove")
+        assert.strictEqual(JSON.parse(input).Action, "remove")
+      }
       for (const { environment } of runs) {
         assert.strictEqual(environment["STATUS"], environment["ACTION"])
         assert.strictEqual(environment["ID"], environment["ACTOR_ID"])
@@ -110,12 +116,17 @@ describeEngine("podman", () => {
       yield* fails(podman("healthcheck", "run", "web"))
       yield* seen("container/health_status", 4)
       yield* podman("rm", "--force", "--time", "0", "web")
-      yield* seen("container/remove")
+      yield* seen("container/destroy")
 
-      const checks = (yield* settled).filter((run) => eventOf(run) === "container/health_status")
+      const checks = (yield* settled).filter((run) => eventOf(run).startsWith("container/health_status"))
       // podman 4.3 tells the health from before the check.
-      const told = checks.map(({ environment }) => environment["HEALTHSTATUS"])
-      assert.deepStrictEqual(told, ["starting", "healthy", "healthy", "unhealthy"])
+      const told = checks.map(({ environment }) => [environment["ACTION"], environment["HEALTHSTATUS"]])
+      assert.deepStrictEqual(told, [
+        ["health_status", "starting"],
+        ["health_status: healthy", "healthy"],
+        ["health_status: healthy", "healthy"],
+        ["health_status: unhealthy", "unhealthy"]
+      ])
     })
   )
 
@@ -133,12 +144,15 @@ describeEngine("podman", () => {
         [
           ["create", "data"],
           ["create", "unused"],
-          ["remove", "data"],
-          ["remove", "unused"],
+          ["destroy", "data"],
+          ["destroy", "unused"],
           ["prune", "unused"]
         ]
       )
-      for (const { environment } of runs) assert.strictEqual(environment["ACTOR_ID"], "")
+      for (const { environment } of runs) {
+        assert.strictEqual(environment["ACTOR_ID"], environment["ACTOR_ATTRIBUTES_NAME"])
+        assert.strictEqual(environment["DES_ENGINE_ACTOR_ID"], "")
+      }
     })
   )
 
@@ -175,16 +189,17 @@ describeEngine("podman", () => {
       yield* podman("save", "--quiet", "-o", sandbox.path("saved.tar"), "registry.example.com/tagged:2")
       yield* podman("untag", "registry.example.com/tagged:2", "registry.example.com/tagged:2")
       yield* podman("load", "--quiet", "-i", sandbox.path("saved.tar"))
-      yield* seen("image/loadfromarchive")
+      yield* seen("image/load")
       yield* podman("import", "--quiet", sandbox.path("saved.tar"), "imported:1")
       yield* podman("rmi", "imported:1")
       yield* seen("image/delete")
 
       const runs = ofType(yield* settled, "image")
-      assert.deepStrictEqual(actions(runs), ["tag", "save", "untag", "loadfromarchive", "tag", "untag", "delete"])
+      assert.deepStrictEqual(actions(runs), ["tag", "save", "untag", "load", "tag", "untag", "delete"])
       for (const { environment } of runs) {
         assert.strictEqual(environment["STATUS"], environment["ACTION"])
         assert.strictEqual(environment["ID"], environment["ACTOR_ID"])
+        assert.match(environment["ACTOR_ID"] ?? "", /^(?:sha256:[0-9a-f]{64})?$/)
         assert.notProperty(environment, "FROM")
       }
     })
@@ -218,7 +233,7 @@ describeEngine("podman", () => {
           yield* connected
           yield* podman("create", "--name", time, image, "true")
           yield* podman("rm", time)
-          assert.includeMembers((yield* settled).map(eventOf), ["container/create", "container/remove"])
+          assert.includeMembers((yield* settled).map(eventOf), ["container/create", "container/destroy"])
           if (time === "first") yield* engine.kill9
         }
         const watching = (yield* des.stderr).split("\n").filter((line) => line.includes("watching "))

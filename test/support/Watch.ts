@@ -8,6 +8,7 @@ import * as Os from "node:os"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { assert } from "vitest"
+import { asDocker } from "../../src/docker/PodmanEvents.ts"
 import type { Engine } from "./Engines.ts"
 import { poll } from "./Poll.ts"
 import type * as Program from "./Program.ts"
@@ -181,7 +182,15 @@ const legacy = ({ Action, Actor, Type }: Event): Readonly<Record<string, string 
 
 /** What a script gets for a record that is not hostile: no two of its keys meet in one name, and all of it fits. */
 const expectedVariables = (record: string): Readonly<Record<string, string>> => {
-  const event: Event = JSON.parse(record)
+  const sent: Event = JSON.parse(record)
+  const { Action, Actor: { ID = "", Attributes } = {} } = asDocker(sent)
+  const event: Event = {
+    ...sent,
+    ...("status" in sent ? { status: Action } : {}),
+    ...("id" in sent ? { id: ID } : {}),
+    Action,
+    Actor: { ID, Attributes: Attributes ?? {} }
+  }
   const { Actor, timeNano: _rounded, ...fields } = event
   const flat = (prefix: string, values: Readonly<Record<string, unknown>>) =>
     Object.entries(values).map(([key, value]) => [`${prefix}${variable(key)}`, String(value)])
