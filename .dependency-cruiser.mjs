@@ -16,7 +16,7 @@ export default {
     only(
       "journal-knows-events-and-scripts",
       "Journal[.]ts",
-      "docker/DockerEvent[.]ts",
+      "docker/(DockerEvent|FeedMemory)[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),
     only(
@@ -60,7 +60,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|docker/EventCatalogue|docker/PodmanEvents|cli/Arguments)[.]ts"
+        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|docker/EventCatalogue|docker/Belief|docker/KnownRecords|docker/PodmanEvents|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

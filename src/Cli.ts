@@ -21,7 +21,7 @@ import * as State from "./cli/State.ts"
 import * as WatchedEngine from "./cli/WatchedEngine.ts"
 import * as Des from "./Des.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
-import * as FeedMemory from "./docker/FeedMemory.ts"
+import type { FeedMemory } from "./docker/FeedMemory.ts"
 import * as Journal from "./Journal.ts"
 import * as Log from "./Log.ts"
 import * as Environment from "./scripts/Environment.ts"
@@ -191,13 +191,13 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
   const bounds = { maxAge: given.maxAge, keep: given.keep, capacity: given.queue }
   const journal = (whenFull: "drop" | "wait") =>
     Option.match(given.state, {
-      onNone: () => Effect.succeed(Layer.merge(Journal.layerMemory({ ...bounds, whenFull }), FeedMemory.layerNone)),
+      onNone: () => Effect.succeed(Journal.layerMemory({ ...bounds, whenFull })),
       onSome: (directory) => State.layer({ ...bounds, directory })
     })
   const run = <E>(
-    feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory.FeedMemory>,
+    feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory>,
     base: Environment.Environment,
-    journal: Layer.Layer<Journal.Journal | FeedMemory.FeedMemory, E, FileSystem.FileSystem>
+    journal: Layer.Layer<Journal.Journal | FeedMemory, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(

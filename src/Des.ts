@@ -9,6 +9,8 @@ import { type DockerEvent, verb } from "./docker/DockerEvent.ts"
 import * as Engine from "./docker/Engine.ts"
 import * as EngineHttp from "./docker/EngineHttp.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
+import type { FeedMemory } from "./docker/FeedMemory.ts"
+import * as Missed from "./docker/Missed.ts"
 import * as OwnEvent from "./docker/OwnEvent.ts"
 import * as Journal from "./Journal.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
@@ -26,29 +28,42 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
     const key = `${event.Type}/${action}`
     const all = found.get(key) ?? (yield* directory.find(event.Type, action))
     found.set(key, all)
-    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes))
+    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes, event.engine))
     if (scripts.length > 0) accepted.push({ event, scripts })
   }
   return accepted
 })
 
-/** Hands to the journal what the feed brings. */
+/** Hands to the journal what the feed brings. What it has no room for is a gap, once there is room again. */
 const makeAccept = Effect.gen(function* () {
+  const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
-  let lost = 0
+  const scope = yield* Effect.scope
+  let missed = new Map<string, Missed.Missed>()
+
+  const sayMissed = Effect.gen(function* () {
+    yield* journal.room
+    const all = [...missed]
+    missed = new Map()
+    const count = all.reduce((sum, [, ofEngine]) => sum + ofEngine.count, 0)
+    yield* Effect.logWarning(`The queue of accepted events has room again: ${count} events were lost`)
+    yield* Effect.forEach(all, ([engine, ofEngine]) => feed.missed(engine, ofEngine), { discard: true })
+  })
+
   return Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     const accepted = yield* findScripts(events)
+    // A journal on disk knows again what it has seen, whether it has a script or not.
     if (accepted.length === 0 && !journal.durable) return
     const dropped = yield* journal.accept({ events, accepted })
-    if (dropped.length > 0 && lost === 0) {
+    if (dropped.length === 0) return
+    if (missed.size === 0) {
       yield* Effect.logWarning(
         "The queue of accepted events is full: events are lost until scripts catch up. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
       )
+      yield* Effect.forkIn(sayMissed, scope)
     }
-    lost += dropped.length
-    if (dropped.length < accepted.length && lost > 0) {
-      yield* Effect.logWarning(`The queue of accepted events has room again: ${lost} events were lost`)
-      lost = 0
+    for (const { event } of dropped) {
+      missed.set(event.engine, Missed.add(missed.get(event.engine) ?? Missed.nothing, event))
     }
   })
 })
@@ -87,19 +102,17 @@ export const run: Effect.Effect<
   if (feed.engines.length === 0) return yield* work
 
   const engines = feed.engines.join(" ")
-  yield* accept([yield* OwnEvent.make({ action: "start", id: "des", attributes: { engines } })])
+  // Of one engine its scripts can ask, as those of every other event.
+  const about = { id: "des", ...(feed.engines.length === 1 ? { engine: engines } : {}) }
+  yield* accept([yield* OwnEvent.make({ ...about, action: "start", attributes: { engines } })])
   yield* Effect.onExit(
     work,
     Effect.fnUntraced(function* (exit) {
-      const stop = yield* OwnEvent.make({
-        action: "stop",
-        id: "des",
-        attributes: { engines, reason: stopReason(exit) }
-      })
+      const stop = yield* OwnEvent.make({ ...about, action: "stop", attributes: { engines, reason: stopReason(exit) } })
       yield* Effect.forEach(yield* findScripts([stop]), dispatch.runLast, { discard: true })
     })
   )
-})
+}).pipe(Effect.scoped)
 
 /**
  * What des is made of between the feed and the runner, around a journal. `directory` is the script directory; with
@@ -123,10 +136,13 @@ export const layer = (
   )
 
 /**
- * The feed of the engine at an endpoint, reached with Node's HTTP client.
+ * The feed of an engine, reached with Node's HTTP client. What it remembers is the journal's. `memory` is what it remembers from an earlier
+ * start of des (default: nothing).
  *
  * @since 1.0.0
  * @category layers
  */
-export const layerFeed = (options: Engine.EngineOptions): Layer.Layer<EventFeed.EventFeed> =>
-  EventFeed.layer.pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))
+export const layerFeed = (
+  options: Engine.EngineOptions & EventFeed.Options
+): Layer.Layer<EventFeed.EventFeed, never, FeedMemory> =>
+  EventFeed.layer(options).pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))

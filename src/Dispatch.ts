@@ -39,6 +39,7 @@ export class Dispatch extends Context.Tag("des/Dispatch")<
  * How scripts are run. What a script's head says stands above `timeout`, `retries` and `cooldown`.
  *
  * - `base`: the variables that every script gets beside its event's.
+ * - `engines`: by an engine's name, the variables that scripts get beside those for its events (none).
  * - `jobs`: how many events are handled beside each other (1).
  * - `timeout`: how long a run may take (10 minutes, `Infinity` for no bound).
  * - `grace`: how long a script that is told to end may take (10 seconds).
@@ -52,6 +53,7 @@ export class Dispatch extends Context.Tag("des/Dispatch")<
  */
 export interface DispatchOptions {
   readonly base: Environment
+  readonly engines?: Readonly<Record<string, Environment>>
   readonly jobs?: number
   readonly timeout?: Duration.DurationInput
   readonly grace?: Duration.DurationInput
@@ -78,6 +80,7 @@ const make = (options: DispatchOptions) =>
     const journal = yield* Journal
     const kept = {
       base: options.base,
+      engines: options.engines ?? {},
       bounds: { timeout: options.timeout ?? defaultBounds.timeout, grace: options.grace ?? defaultBounds.grace },
       retries: options.retries ?? 0,
       begin: journal.begin
@@ -165,7 +168,7 @@ const make = (options: DispatchOptions) =>
           if (held !== undefined) yield* runCooled({ ...held.newest, coalesced: held.coalesced })
         })
 
-      const runEvent = Effect.fn("Dispatch.runEvent")(function* (entry: Entry) {
+      const runEvent = Effect.fnUntraced(function* (entry: Entry) {
         const { event, scripts } = entry
         let open = scripts.length
         let state: "done" | "failed" = "done"

@@ -8,6 +8,7 @@ import * as Mailbox from "effect/Mailbox"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "./docker/DockerEvent.ts"
+import * as FeedMemory from "./docker/FeedMemory.ts"
 import type { Outlived } from "./scripts/Outlived.ts"
 import type { Script } from "./scripts/ScriptDirectory.ts"
 import type { Outcome } from "./scripts/ScriptRunner.ts"
@@ -93,7 +94,8 @@ export interface KeptRun {
  * What was accepted and what became of it, in order. It stands between the reader and the scripts, so that the reader
  * never waits for one.
  *
- * `accept` gives back what it could not keep, and once it has answered the rest is kept. `take` gives the next one, waits
+ * `accept` gives back what it could not keep, and once it has answered the rest is kept; `room` answers when it can keep
+ * more again. `take` gives the next one, waits
  * while there is none, and gives nothing once the journal is closed and empty. `begin` is said before each run, `finish` of
  * what was taken when its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
  * not finished again when des starts the next time.
@@ -106,6 +108,7 @@ export class Journal extends Context.Tag("des/Journal")<
   {
     readonly durable: boolean
     readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly room: Effect.Effect<void>
     readonly close: Effect.Effect<void>
     readonly take: Effect.Effect<Option.Option<Entry>, JournalError>
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
@@ -163,20 +166,21 @@ export const unkept: KeptRun = { variables: {}, started: () => Effect.void, ende
  * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
  * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes
  * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old).
+ * (default: however old). Of engines nothing is remembered: every start of des is its first.
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
   options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal> =>
+): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
       const capacity = options.capacity ?? defaultCapacity
       const mailbox = yield* Mailbox.make<Entry>()
       const room = yield* Effect.makeLatch(true)
+      const muchRoom = yield* Effect.makeLatch(true)
       let weight = 0
       let waiting = 0
       let id = 0
@@ -205,18 +209,21 @@ export const layerMemory = (
           else if (options.whenFull === "wait") yield* putWhenRoom(accepted)
           else lost.push(accepted)
         }
+        if (lost.length > 0) muchRoom.unsafeClose()
         return lost
       })
 
       const finish = (entry: Entry) =>
         Effect.suspend(() => {
           weight -= weigh(entry)
+          if (weight <= capacity / 2) muchRoom.unsafeOpen()
           return Effect.asVoid(room.open)
         })
 
       return {
         durable: false,
         accept,
+        room: muchRoom.await,
         close: Effect.asVoid(mailbox.end),
         take: Effect.option(Effect.tap(mailbox.take, () => Effect.sync(() => waiting--))),
         begin: () => Effect.succeed(unkept),
@@ -224,4 +231,4 @@ export const layerMemory = (
         waiting: Effect.sync(() => waiting)
       }
     })
-  )
+  ).pipe(Layer.merge(FeedMemory.layerNone))

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from "node:v8"
 import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -7,6 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Cli from "./Cli.ts"
 import { runMain } from "./cli/Main.ts"
+
+// The young generation stays as small as it is: a flood of events would grow it for good, and each run's fork copies the
+// tables of all resident memory.
+setFlagsFromString("--semi-space-growth-factor=1")
 
 const MainLive = NodeCommandExecutor.layer.pipe(
   Layer.provideMerge(NodeFileSystem.layer),

@@ -6,7 +6,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
@@ -31,17 +30,14 @@ export const makeEvent = (
     readonly attributes?: Readonly<Record<string, string>>
     readonly timeNano?: bigint
   } = {}
-): DockerEvent.DockerEvent => {
-  const timeNano = fields.timeNano ?? 1_795_453_740_123_456_789n
-  const json = JSON.stringify({
-    Type: fields.type ?? "container",
-    Action: fields.action ?? "start",
-    Actor: { ID: fields.id ?? "c0ffee", Attributes: fields.attributes ?? { image: "nginx", name: "web" } },
-    scope: "local",
-    time: Number(timeNano / 1_000_000_000n)
+): DockerEvent.DockerEvent =>
+  DockerEvent.make({
+    type: fields.type ?? "container",
+    action: fields.action ?? "start",
+    id: fields.id ?? "c0ffee",
+    attributes: fields.attributes ?? { image: "nginx", name: "web" },
+    timeNano: fields.timeNano ?? 1_795_453_740_123_456_789n
   })
-  return Either.getOrThrow(DockerEvent.decode(`${json.slice(0, -1)},"timeNano":${timeNano}}`))
-}
 
 /**
  * A feed of these events or raw records, and then its end. A record that is no event is reported and skipped, as from an

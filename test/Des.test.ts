@@ -1,5 +1,6 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +11,9 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Des from "../src/Des.ts"
 import * as Dispatch from "../src/Dispatch.ts"
+import type * as DockerEvent from "../src/docker/DockerEvent.ts"
 import { EventFeed, EventFeedError } from "../src/docker/EventFeed.ts"
+import type * as Missed from "../src/docker/Missed.ts"
 import * as Journal from "../src/Journal.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../src/scripts/ScriptRunner.ts"
 import * as Trust from "../src/scripts/Trust.ts"
@@ -93,6 +96,7 @@ describe("des", () => {
       const read = yield* Deferred.make<void>()
       const feed = Layer.succeed(EventFeed, {
         engines: [],
+        missed: () => Effect.void,
         events: Stream.fromIterable(
           Array.from({ length: 1000 }, (_, at) => Testing.makeEvent({ id: String(at) }))
         ).pipe(Stream.rechunk(1), Stream.concat(Stream.execute(Deferred.succeed(read, undefined))))
@@ -130,6 +134,7 @@ describe("des", () => {
           assembled(
             Layer.succeed(EventFeed, {
               engines: [],
+              missed: () => Effect.void,
               events: Stream.concat(Stream.succeed(Testing.makeEvent({ id: "1" })), Stream.fail(error))
             })
           )
@@ -200,4 +205,196 @@ describe("des", () => {
       })
     )
   })
+})
+
+/** A feed of an engine that gives these events, and keeps what it is told was missed. */
+const watched = (events: Stream.Stream<DockerEvent.DockerEvent>) => {
+  const missed: Array<Missed.Missed> = []
+  const layer = Layer.succeed(EventFeed, {
+    engines: ["unix:///e"],
+    missed: (_, told) => Effect.sync(() => missed.push(told)),
+    events
+  })
+  return { missed, layer }
+}
+
+const ownScripts = Testing.layerScripts({
+  "container/start": ["/d/container/start"],
+  "des/start": ["/d/des/start"],
+  "des/stop": ["/d/des/stop"]
+})
+
+describe("des's own events", () => {
+  const run = (events: Stream.Stream<DockerEvent.DockerEvent>) =>
+    Effect.gen(function* () {
+      const { layer } = watched(events)
+      return yield* Des.run.pipe(
+        Effect.exit,
+        Effect.zipRight(Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)),
+        Effect.provide(Layer.mergeAll(layer, ownScripts, dispatch).pipe(Layer.provideMerge(Testing.layerRecorder()))),
+        Effect.provide(collectLogs().layer)
+      )
+    })
+
+  it.effect("are des/start before all others and des/stop after them", () =>
+    Effect.gen(function* () {
+      const runs = yield* run(Stream.make(Testing.makeEvent({ id: "1" })))
+      assert.deepStrictEqual(
+        runs.map(({ environment, script }) => [script, environment["TYPE"], environment["ACTION"]]),
+        [
+          ["/d/des/start", "des", "start"],
+          ["/d/container/start", "container", "start"],
+          ["/d/des/stop", "des", "stop"]
+        ]
+      )
+      assert.strictEqual(runs[0]?.environment["ACTOR_ATTRIBUTES_ENGINES"], "unix:///e")
+      assert.strictEqual(runs[2]?.environment["ACTOR_ATTRIBUTES_REASON"], "end")
+    })
+  )
+
+  it.effect("say that a signal was the reason of a stop, after what ran has ended", () =>
+    Effect.gen(function* () {
+      const ran: Array<string> = []
+      const started = yield* Deferred.make<void>()
+      const runner = Layer.succeed(ScriptRunner, {
+        run: ({ environment, script }: ScriptRun) =>
+          Deferred.succeed(started, undefined).pipe(
+            Effect.zipRight(script === "/d/container/start" ? Effect.sleep("3 seconds") : Effect.void),
+            Effect.tap(() => ran.push(`${script} ${environment["ACTOR_ATTRIBUTES_REASON"] ?? ""}`)),
+            Effect.as(Outcome.Exited({ code: 0, message: "" }))
+          )
+      })
+      const { layer } = watched(Stream.concat(Stream.make(Testing.makeEvent({ id: "1" })), Stream.never))
+      const fiber = yield* Des.run.pipe(
+        Effect.provide(Layer.mergeAll(layer, ownScripts, Layer.provide(dispatch, runner))),
+        Effect.provide(collectLogs().layer),
+        Effect.fork
+      )
+      yield* Deferred.await(started)
+      yield* TestClock.adjust("1 second")
+      const stopping = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual(ran, ["/d/des/start ", "/d/container/start ", "/d/des/stop signal"])
+    })
+  )
+
+  it.effect("end a stop after the drain time, whatever des/stop does", () =>
+    Effect.gen(function* () {
+      const stopped = yield* Deferred.make<void>()
+      const runner = Layer.succeed(ScriptRunner, {
+        run: ({ script }: ScriptRun) =>
+          script === "/d/des/stop"
+            ? Effect.zipRight(Deferred.succeed(stopped, undefined), Effect.never)
+            : Effect.succeed(Outcome.Exited({ code: 0, message: "" }))
+      })
+      const { layer } = watched(Stream.empty)
+      const fiber = yield* Des.run.pipe(
+        Effect.provide(Layer.mergeAll(layer, ownScripts, Layer.provide(dispatch, runner))),
+        Effect.provide(collectLogs().layer),
+        Effect.fork
+      )
+      yield* Deferred.await(stopped)
+      yield* TestClock.adjust("29 seconds")
+      assert.isNull(fiber.unsafePoll())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+    })
+  )
+})
+
+describe("a journal", () => {
+  const start = (id: string) => Testing.makeEvent({ id, timeNano: BigInt(id) })
+
+  it.effect("that is full makes a gap of what it lost, once there is room", () => {
+    const logs = collectLogs()
+    return Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const runner = Layer.succeed(ScriptRunner, {
+        run: () => Effect.as(Deferred.await(gate), Outcome.Exited({ code: 0, message: "" }))
+      })
+      const all = yield* Deferred.make<void>()
+      const told = yield* Deferred.make<void>()
+      const { layer, missed } = watched(
+        Stream.make(
+          start("1"),
+          start("2"),
+          start("3"),
+          Testing.makeEvent({ id: "2", action: "die", timeNano: 4n })
+        ).pipe(
+          Stream.rechunk(1),
+          Stream.concat(Stream.execute(Deferred.succeed(all, undefined))),
+          Stream.concat(Stream.execute(Deferred.await(told)))
+        )
+      )
+      const scripts = Testing.layerScripts({ "container/start": ["/s"], "container/die": ["/s"] })
+      const capacity = 1024 + 4 * start("1").record.length
+      const journal = Journal.layerMemory({ capacity })
+      const fiber = yield* Des.run.pipe(
+        Effect.provide(
+          Layer.mergeAll(layer, scripts, Layer.provide(Dispatch.layer({ base: {} }), runner)).pipe(
+            Layer.provideMerge(journal),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+        ),
+        Effect.provide(logs.layer),
+        Effect.fork
+      )
+      yield* Deferred.await(all)
+      assert.deepStrictEqual(missed, [])
+      yield* Deferred.succeed(gate, undefined)
+      while (missed.length === 0) yield* Effect.yieldNow()
+      yield* Deferred.succeed(told, undefined)
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(
+        missed.map(({ count, from, lives, to }) => [
+          count,
+          from,
+          to,
+          [...lives].map(([id, { Action }]) => [id, Action])
+        ]),
+        [
+          [
+            3,
+            2n,
+            4n,
+            [
+              ["2", "die"],
+              ["3", "start"]
+            ]
+          ]
+        ]
+      )
+      const warnings = logs.lines.filter((line) => line.startsWith("WARN"))
+      assert.lengthOf(warnings, 2)
+      assert.match(warnings[0] ?? "", /queue of accepted events is full: events are lost until scripts catch up/)
+      assert.match(warnings[1] ?? "", /has room again: 3 events were lost/)
+    })
+  })
+
+  it.effect("that fails ends des with its error, and begins nothing more", () =>
+    Effect.gen(function* () {
+      const error = new Journal.JournalError({ reason: "Full", detail: "no room" })
+      const failing = Layer.map(Journal.layerMemory(), (context) => {
+        const journal = Context.get(context, Journal.Journal)
+        const begin: typeof journal.begin = (entry, script, attempt) =>
+          entry.event.Actor.ID === "2" ? Effect.fail(error) : journal.begin(entry, script, attempt)
+        return Context.make(Journal.Journal, { ...journal, begin })
+      })
+      const { layer } = watched(Stream.concat(Stream.make(start("1"), start("2"), start("3")), Stream.never))
+      const [result, runs] = yield* Effect.either(Des.run).pipe(
+        Effect.zip(Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)),
+        Effect.provide(
+          Layer.mergeAll(layer, scripts, Dispatch.layer({ base: {} })).pipe(
+            Layer.provideMerge(failing),
+            Layer.provideMerge(Testing.layerRecorder()),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+        ),
+        Effect.provide(collectLogs().layer)
+      )
+      assert.deepStrictEqual(result, Either.left(error))
+      assert.deepStrictEqual(ids(runs), ["1 /d/container/start", "1 /d/all"])
+    })
+  )
 })

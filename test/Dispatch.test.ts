@@ -723,3 +723,42 @@ describe("stopping", () => {
     })
   )
 })
+
+describe("the variables of a run", () => {
+  it.effect("are those of its event's engine, and no other's", () =>
+    Effect.gen(function* () {
+      const of = (engine: string) => ({ ...Testing.makeEvent({ id: engine }), engine })
+      const events = ["one", "two", "three"].map(of)
+      const script = { path: "/s", options: ScriptOptions.none }
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* journal.accept({ events, accepted: events.map((event) => ({ event, scripts: [script] })) })
+        yield* journal.close
+        yield* Effect.flatMap(Dispatch.Dispatch, ({ run }) => run)
+        const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+        assert.deepStrictEqual(
+          runs.map(({ environment }) => [environment["PATH"], environment["DOCKER_HOST"], environment["DES_ENGINE"]]),
+          [
+            ["/bin", "unix:///1", "one"],
+            ["/bin", "unix:///2", "two"],
+            ["/bin", undefined, undefined]
+          ]
+        )
+      }).pipe(
+        Effect.provide(
+          Dispatch.layer({
+            base: { PATH: "/bin" },
+            engines: {
+              one: { DOCKER_HOST: "unix:///1", DES_ENGINE: "one" },
+              two: { DOCKER_HOST: "unix:///2", DES_ENGINE: "two" }
+            }
+          }).pipe(
+            Layer.provideMerge(Journal.layerMemory()),
+            Layer.provideMerge(Testing.layerRecorder()),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+        )
+      )
+    })
+  )
+})

@@ -21,7 +21,7 @@ const options = {
 
 const engineNames = { docker: "dockerd", podman: "podman" } as const
 
-/** What is printed for people. An engine's own words can hold anything, and none of it is for the terminal. */
+/** What is printed for people. An engine's own words can hold anything. */
 const lines = (
   report: EngineReport.EngineReport,
   endpoint: Endpoint.Endpoint,
@@ -40,7 +40,7 @@ const lines = (
     feed: "opens"
   }
   return Object.entries(rows)
-    .map(([name, value]) => `${`${name}:`.padEnd(10)}${value.replaceAll(/\p{Cc}/gu, "?")}`)
+    .map(([name, value]) => `${`${name}:`.padEnd(10)}${Log.escape(value)}`)
     .join("\n")
 }
 
@@ -49,7 +49,7 @@ const ask = Effect.fn("Info.ask")(function* (given: Command.Command.ParseConfig<
   const { endpoint, source } = watched
   const report = yield* Effect.zipLeft(
     Engine.report(watched),
-    Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed))
+    Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({})))
   ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
   yield* Console.log(
     given.json

@@ -66,6 +66,7 @@ export const earlierOf = ({ entry, script }: Due): Earlier => entry.earlier[scri
  */
 export const make = (defaults: {
   readonly base: Environment.Environment
+  readonly engines: Readonly<Record<string, Environment.Environment>>
   readonly bounds: Bounds
   readonly retries: number
   readonly begin: Journal["Type"]["begin"]
@@ -96,7 +97,7 @@ export const make = (defaults: {
       )
 
     /** Whether the script succeeded. */
-    const attempt = Effect.fn("Attempts.attempt")(function* (due: Due, number: number, last: boolean) {
+    const attempt = Effect.fnUntraced(function* (due: Due, number: number, last: boolean) {
       const { coalesced, entry, script } = due
       const { event } = entry
       const kept = yield* defaults.begin(entry, script, number)
@@ -106,7 +107,11 @@ export const make = (defaults: {
         ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
         ...kept.variables
       }
-      const environment = Environment.make(event, { ...defaults.base, ...own }, kernel)
+      const environment = Environment.make(
+        event,
+        { ...defaults.base, ...defaults.engines[event.engine], ...own },
+        kernel
+      )
       yield* Effect.logDebug("Script ENV:", environment)
       yield* Effect.logInfo(`Running script ${script.path}`)
       const tail = Output.makeTail()

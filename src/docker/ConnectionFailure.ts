@@ -8,6 +8,8 @@ const advice: Readonly<Record<string, string>> = {
   ENOTFOUND: "the host's name is not known",
   EAI_AGAIN: "the host's name cannot be looked up now",
   ETIMEDOUT: "the host does not answer",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the host's network",
   CERT_HAS_EXPIRED: "its certificate has expired; renew it, or look at this machine's clock",
   CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock"
 }
@@ -63,5 +65,7 @@ export const explain = (cause: Error, endpoint: Endpoint, otherSockets: Readonly
   if (code === "ENOENT" && otherSockets.length > 0) {
     return `there is no such socket, but these there are: ${otherSockets.map((path) => `-e unix://${path}`).join(", ")}`
   }
+  // Node's word for an answer whose connection is gone.
+  if (cause.message === "aborted") return "the connection was cut"
   return ofTls(code, cause, endpoint) ?? advice[code] ?? cause.message
 }

@@ -41,21 +41,44 @@ const field = (value: unknown, key: string): unknown =>
 const parseJson = Schema.decodeUnknownEither(Schema.parseJson())
 
 /**
- * The name of the current context in the docker command's configuration, if it has one (docker/cli
- * `cli/config/configfile`). A file that is no JSON is warned of and names none, as with the docker command.
+ * What the docker command's configuration says of every connection: the current context, if it has one, and headers that
+ * its requests have, as proxies before an engine may want them (`HttpHeaders`).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Configuration {
+  readonly currentContext?: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const isHeader = (entry: readonly [string, unknown]): entry is [string, string] =>
+  typeof entry[1] === "string" && /^[\w!#$%&'*+.^`|~-]+$/.test(entry[0]) && /^[\t\x20-\x7e\x80-\xff]*$/.test(entry[1])
+
+/**
+ * Reads the docker command's configuration (docker/cli `cli/config/configfile`). A file that is no JSON is warned of and says
+ * nothing, as with the docker command.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const currentContext = Effect.fn("ContextStore.currentContext")(function* (configDir: string) {
+export const configuration = Effect.fn("ContextStore.configuration")(function* (configDir: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const file = `${configDir}/config.json`
   const text = yield* Effect.option(fileSystem.readFileString(file))
-  if (Option.isNone(text)) return undefined
+  const nothing: Configuration = { headers: {} }
+  if (Option.isNone(text)) return nothing
   const config = parseJson(text.value)
-  if (Either.isLeft(config)) yield* Effect.logWarning(`${file} is no JSON, and names no current context`)
-  const name = Either.isRight(config) ? field(config.right, "currentContext") : undefined
-  return typeof name === "string" && name !== "" ? name : undefined
+  if (Either.isLeft(config)) {
+    yield* Effect.logWarning(`${file} is no JSON; it names no context, and des goes on without it`)
+    return nothing
+  }
+  const currentContext = field(config.right, "currentContext")
+  const found: Configuration = {
+    headers: Object.fromEntries(Object.entries(Object(field(config.right, "HttpHeaders"))).filter(isHeader)),
+    ...(typeof currentContext === "string" && currentContext !== "" ? { currentContext } : {})
+  }
+  return found
 })
 
 /**

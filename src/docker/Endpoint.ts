@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 
 /**
  * How the connection to an engine is encrypted. `ca`, `cert` and `key` are paths of PEM files, which are read with every
- * new connection; without `ca` the engine's certificate must come from an authority that Node knows. With `verify` false
+ * new connection; without `ca` the engine's certificate must come from an authority that this system knows. With `verify` false
  * any certificate will do, and anybody can pretend to be the engine.
  *
  * @since 1.0.0

@@ -17,7 +17,7 @@ export interface Source {
 }
 
 /**
- * An endpoint that was found. `otherSockets` are sockets of engines that are there, where nothing was named and the default
+ * An endpoint that was found, and the headers that the docker command's configuration gives every request. `otherSockets` are sockets of engines that are there, where nothing was named and the default
  * socket is not.
  *
  * @since 1.0.0
@@ -26,6 +26,7 @@ export interface Source {
 export interface Found {
   readonly endpoint: Endpoint.Endpoint
   readonly source: Source
+  readonly headers: Readonly<Record<string, string>>
   readonly otherSockets: ReadonlyArray<string>
 }
 
@@ -81,7 +82,7 @@ const withoutContext = Effect.fnUntraced(function* (named: Named) {
   const text =
     by === "default" ? (encrypted ? "tcp://localhost:2376" : "") : (named.endpoint ?? variables["DOCKER_HOST"])
   const endpoint = text ? yield* Endpoint.parse(text, { source: by }) : Endpoint.defaultEndpoint
-  const found: Found = { endpoint, source: { by }, otherSockets: [] }
+  const found: Omit<Found, "headers"> = { endpoint, source: { by }, otherSockets: [] }
   if (endpoint._tag === "Tcp" && !/^\s*http:/.test(text ?? "") && (encrypted || endpoint.tls !== undefined)) {
     return { ...found, endpoint: { ...endpoint, tls: yield* tlsFrom(variables, encrypted) } }
   }
@@ -101,21 +102,31 @@ const withoutContext = Effect.fnUntraced(function* (named: Named) {
 export const find = Effect.fn("EndpointSearch.find")(function* (named: Named) {
   const { variables } = named
   const configDir = configDirOf(variables)
+  const { currentContext, headers } = yield* ContextStore.configuration(configDir)
   const inContext = (by: Source["by"], context: string, source: string) =>
     context === "default"
       ? withoutContext(named)
-      : Effect.map(
-          ContextStore.load({ configDir, context, source }),
-          (endpoint): Found => ({ endpoint, source: { by, context }, otherSockets: [] })
-        )
-  if (named.context !== undefined) return yield* inContext("--context", named.context, "--context")
-  if (named.endpoint !== undefined || variables["DOCKER_HOST"]) return yield* withoutContext(named)
+      : Effect.map(ContextStore.load({ configDir, context, source }), (endpoint) => ({
+          endpoint,
+          source: { by, context },
+          otherSockets: []
+        }))
   const context = variables["DOCKER_CONTEXT"]
-  if (context) return yield* inContext("DOCKER_CONTEXT", context, "DOCKER_CONTEXT")
-  const current = yield* ContextStore.currentContext(configDir)
-  return current === undefined
-    ? yield* withoutContext(named)
-    : yield* inContext("currentContext", current, `${configDir}/config.json`)
+  const deciding: Effect.Effect<
+    Omit<Found, "headers">,
+    Endpoint.EndpointError | ContextStore.ContextError,
+    FileSystem.FileSystem
+  > = named.context !== undefined
+    ? inContext("--context", named.context, "--context")
+    : named.endpoint !== undefined || variables["DOCKER_HOST"]
+      ? withoutContext(named)
+      : context
+        ? inContext("DOCKER_CONTEXT", context, "DOCKER_CONTEXT")
+        : currentContext === undefined
+          ? withoutContext(named)
+          : inContext("currentContext", currentContext, `${configDir}/config.json`)
+  const found: Found = { ...(yield* deciding), headers }
+  return found
 })
 
 /**

@@ -1,28 +1,34 @@
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ConnectionFailure from "./ConnectionFailure.ts"
 import * as Endpoint from "./Endpoint.ts"
+import * as Answers from "./EngineAnswers.ts"
 import * as EngineReport from "./EngineReport.ts"
+import * as Framing from "./Framing.ts"
 
 /**
- * The engine could not be asked, or its answer was no feed.
+ * The engine could not be asked, or its answer was not what was asked for.
  *
- * `Unreachable`: no connection; `Refused`: it answered with an error; `NotAnEngine`: something else answers there;
- * `Broken`: the answer broke off; `Ended`: the engine ended the feed, as it does when it stops.
+ * `Unreachable`: no connection; `Refused`: it answered with an error, whose `status` is given; `NotAnEngine`: something
+ * else answers there; `Broken`: the answer broke off; `Ended`: the engine ended the feed, as it does when it stops;
+ * `Silent`: the feed is open and does not bring what happens.
  *
  * @since 1.0.0
  * @category errors
  */
 export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
-  reason: Schema.Literal("Unreachable", "Refused", "NotAnEngine", "Broken", "Ended"),
+  reason: Schema.Literal("Unreachable", "Refused", "NotAnEngine", "Broken", "Ended", "Silent"),
   endpoint: Schema.String,
   detail: Schema.String,
+  status: Schema.optional(Schema.Number),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {
@@ -37,13 +43,62 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
         return `the feed of ${this.endpoint} broke off: ${this.detail}`
       case "Ended":
         return `the engine at ${this.endpoint} ended the feed`
+      case "Silent":
+        return `the feed of ${this.endpoint} is open and dead: ${this.detail}`
     }
   }
 }
 
 /**
- * An engine, reached at its endpoint. `feed` opens `GET /events` with the API version that both sides know, and emits the
- * bytes of the answer: the effect ends when the engine has answered, the stream ends only by failing.
+ * Who answers at an endpoint. `id` tells engines apart and outlives their restarts; it is empty where what stands before
+ * the engine does not let des ask. `time` is the engine's clock in nanoseconds since 1970. `version` is the engine's own,
+ * empty where it is not told, and `api` the version of the API that is spoken with it.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Identity {
+  readonly id: string
+  readonly kind: "docker" | "podman"
+  readonly version: string
+  readonly api: string
+  readonly time: bigint
+}
+
+/**
+ * A container as an engine describes it. `attributes` are those that the engine puts on its events; times are
+ * nanoseconds since 1970, and absent where it did not start or finish yet. One that waits for its restart does not run.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Container {
+  readonly id: string
+  readonly attributes: Readonly<Record<string, string>>
+  readonly running: boolean
+  readonly exitCode: number
+  readonly startedAt: bigint | undefined
+  readonly finishedAt: bigint | undefined
+}
+
+/**
+ * A container that runs, as the list of them has it.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Listed {
+  readonly id: string
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+/**
+ * An engine, reached at its endpoint; its name is that of its events' `engine`. Whatever is asked is given up after a while, with an error.
+ *
+ * `identify` says who answers, and agrees with it on the version of the API, which everything else then uses. `feed` opens
+ * `GET /events` and emits the bytes of the answer: the effect ends when the engine has answered, the stream ends only by
+ * failing. `since` and `until` are nanoseconds since 1970. `running` lists the containers that run, paused ones too.
+ * `inspect` asks for one, which may be there no more.
  *
  * @since 1.0.0
  * @category services
@@ -51,8 +106,15 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
 export class Engine extends Context.Tag("des/Engine")<
   Engine,
   {
+    readonly name: string
     readonly endpoint: Endpoint.Endpoint
-    readonly feed: Effect.Effect<Stream.Stream<Uint8Array, EngineError>, EngineError>
+    readonly identify: Effect.Effect<Identity, EngineError>
+    readonly feed: (range: {
+      readonly since?: bigint
+      readonly until?: bigint
+    }) => Effect.Effect<Stream.Stream<Uint8Array, EngineError>, EngineError>
+    readonly running: Effect.Effect<ReadonlyArray<Listed>, EngineError>
+    readonly inspect: (id: string) => Effect.Effect<Option.Option<Container>, EngineError>
   }
 >() {}
 
@@ -67,7 +129,7 @@ const minor = (version: string): number => Number(/^1\.(\d+)$/.exec(version)?.[1
 /** The newest version that both know, as the engine's own client does it (moby `client/client.go`, negotiation). */
 const negotiate = (offered: string): string => (minor(offered) <= minor(newestApi) ? offered : newestApi)
 
-/** How long an engine may take to answer a ping or to open the feed. ssh has its own limit of 30 seconds for connecting. */
+/** How long an engine may take to answer, or to open the feed. ssh has its own limit of 30 seconds for connecting. */
 const patienceWith = (endpoint: Endpoint.Endpoint) => (endpoint._tag === "Ssh" ? "40 seconds" : "10 seconds")
 
 /** Where requests go. A socket has no host, and engines take any name there. */
@@ -76,8 +138,14 @@ const rootOf = (endpoint: Endpoint.Endpoint): string =>
     ? `${endpoint.tls === undefined ? "http" : "https"}://${endpoint.host}:${endpoint.port}${endpoint.basePath}`
     : "http://docker"
 
-/** An engine that knows other versions says so (moby `daemon/server/middleware/version.go`). */
-const explainVersion = (said: string, pinned: string | undefined): string => {
+/**
+ * What an engine refuses with, and what to do where it is about versions (moby `daemon/server/middleware/version.go`) or
+ * about TLS (Go's `net/http/server.go`).
+ */
+const explainRefusal = (said: string, pinned: string | undefined): string => {
+  if (said.includes("Client sent an HTTP request to an HTTPS server")) {
+    return "it speaks TLS there; set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"
+  }
   const [, asked, bound, known] =
     /client version (\d+\.\d+) is too (old|new)\. M\w+ supported API version is (\d+\.\d+)/.exec(said) ?? []
   if (asked === undefined) return said
@@ -87,13 +155,17 @@ const explainVersion = (said: string, pinned: string | undefined): string => {
   return `${what}, the newest that des knows; ${bound === "old" ? "a newer des is needed" : "its /_ping says otherwise"}`
 }
 
+/** What a proxy answers that lets some of the API through only. */
+const isForbidden = ({ status }: EngineError): boolean =>
+  status === 401 || status === 403 || status === 404 || status === 405
+
 const ErrorBody = Schema.parseJson(Schema.Struct({ message: Schema.String }))
 const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
 
-const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions) =>
+const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets = [], ...options }: EngineOptions) =>
   Effect.gen(function* () {
     const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
-    const name = Endpoint.format(endpoint)
+    const name = options.name ?? Endpoint.format(endpoint)
     const root = rootOf(endpoint)
     const patience = patienceWith(endpoint)
 
@@ -112,13 +184,18 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
         Effect.orElseSucceed(() => ""),
         Effect.flatMap((body) => {
           const said = decodeErrorBody(body)
-          const detail = explainVersion(said._tag === "Some" ? said.value.message : body.slice(0, 200), pinned)
-          return new EngineError({ reason: "Refused", endpoint: name, detail: `${response.status} ${detail}`.trim() })
+          const detail = explainRefusal(said._tag === "Some" ? said.value.message : body.slice(0, 200), pinned)
+          return new EngineError({
+            reason: "Refused",
+            endpoint: name,
+            detail: `${response.status} ${detail}`.trim(),
+            status: response.status
+          })
         })
       )
 
     const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
-      client.get(`${root}${path}`, { headers }).pipe(
+      client.get(`${root}${path}`, { headers: { ...always, ...headers } }).pipe(
         Effect.mapError(fail("Unreachable")),
         Effect.timeoutFail({
           duration: patience,
@@ -128,43 +205,132 @@ const make = ({ apiVersion: pinned, endpoint, otherSockets = [] }: EngineOptions
         Effect.flatMap((response) => (response.status === 200 ? Effect.succeed(response) : refused(response)))
       )
 
-    const apiVersion = Effect.gen(function* () {
-      if (pinned !== undefined) return pinned
-      const response = yield* Effect.scoped(get("/_ping"))
-      const offered = response.headers["api-version"]
-      if (offered !== undefined && !Number.isNaN(minor(offered))) return negotiate(offered)
-      return yield* new EngineError({
-        reason: "NotAnEngine",
-        endpoint: name,
-        detail:
-          offered === undefined ? "its /_ping names no API version" : `its /_ping names the API version ${offered}`
+    /** Reads an answer to its end. */
+    const ask = <A, I>(path: string, schema: Schema.Schema<A, I>) => {
+      const decode = Schema.decode(Schema.parseJson(schema))
+      return Effect.gen(function* () {
+        const response = yield* get(path)
+        const body = yield* response.text.pipe(
+          Effect.mapError(fail("Broken")),
+          Effect.timeoutFail({
+            duration: patience,
+            onTimeout: () =>
+              new EngineError({ reason: "Unreachable", endpoint: name, detail: `no whole answer in ${patience}` })
+          })
+        )
+        const answer = yield* Effect.mapError(
+          decode(body),
+          (cause) =>
+            new EngineError({
+              reason: "NotAnEngine",
+              endpoint: name,
+              detail: `its answer to GET ${path} is not understood`,
+              cause
+            })
+        )
+        return { answer, headers: response.headers }
       })
+    }
+
+    const ping = Effect.gen(function* () {
+      const { headers } = yield* Effect.scoped(get("/_ping"))
+      if (pinned !== undefined) return { api: pinned, headers }
+      const offered = headers["api-version"]
+      if (offered === undefined || Number.isNaN(minor(offered))) {
+        return yield* new EngineError({
+          reason: "NotAnEngine",
+          endpoint: name,
+          detail:
+            offered === undefined ? "its /_ping names no API version" : `its /_ping names the API version ${offered}`
+        })
+      }
+      api = negotiate(offered)
+      return { api, headers }
     })
 
-    const feed = Effect.gen(function* () {
-      const response = yield* get(`/v${yield* apiVersion}/events`, { accept: feedTypes })
+    let api: string | undefined = pinned
+    const version = Effect.suspend(() => (api === undefined ? Effect.map(ping, ({ api }) => api) : Effect.succeed(api)))
+
+    const identify = Effect.gen(function* () {
+      const { api, headers } = yield* ping
+      const libpod = headers["libpod-api-version"]
+      const info = yield* Effect.catchIf(
+        Effect.map(ask(`/v${api}/info`, Answers.Info), ({ answer }) => answer),
+        isForbidden,
+        // A proxy before the socket may let the feed through and nothing else.
+        (): Effect.Effect<typeof Answers.Info.Type> => Effect.succeed({})
+      )
+      const now = yield* Clock.currentTimeMillis
+      const date = Date.parse(headers["date"] ?? "")
+      return {
+        // podman makes up another ID for each answer.
+        id: (libpod === undefined ? info.ID : info.Name && `podman ${info.Name}`) ?? "",
+        kind: libpod === undefined ? ("docker" as const) : ("podman" as const),
+        version: info.ServerVersion ?? "",
+        api,
+        time:
+          Answers.parseTime(info.SystemTime ?? "") ?? BigInt(Math.trunc(Number.isNaN(date) ? now : date)) * 1_000_000n
+      }
+    }).pipe(Effect.withSpan("Engine.identify"))
+
+    const feed = Effect.fn("Engine.feed")(function* (range: { readonly since?: bigint; readonly until?: bigint }) {
+      const query = Object.entries(range).map(([key, time]) => `${key}=${Answers.formatTime(time)}`)
+      const path = `/v${yield* version}/events${query.length === 0 ? "" : `?${query.join("&")}`}`
+      const response = yield* get(path, { accept: feedTypes })
       return response.stream.pipe(
+        Framing.separate,
         Stream.mapError(fail("Broken")),
         Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: name, detail: "" })))
       )
-    }).pipe(Effect.withSpan("Engine.feed"))
+    })
 
     const text = (path: string) => Effect.flatMap(get(path), (response) => Effect.timeout(response.text, patience))
-    const report = Effect.flatMap(apiVersion, (api) => EngineReport.ask(api, text))
+    const report = Effect.flatMap(version, (api) => EngineReport.ask(api, text))
 
-    return { endpoint, report, feed }
+    // Without it podman leaves the paused ones out.
+    const filters = encodeURIComponent(JSON.stringify({ status: ["running", "paused"] }))
+    const running = Effect.gen(function* () {
+      const { answer } = yield* ask(`/v${yield* version}/containers/json?filters=${filters}`, Answers.Containers)
+      return answer.map(({ Id, Image, Labels, Names }) => ({
+        id: Id,
+        attributes: Answers.attributesOf(Labels, Image, Names?.[0])
+      }))
+    }).pipe(Effect.withSpan("Engine.running"))
+
+    const inspect = Effect.fn("Engine.inspect")(function* (id: string) {
+      const path = `/v${yield* version}/containers/${encodeURIComponent(id)}/json`
+      const asked = yield* Effect.asSome(ask(path, Answers.Inspection)).pipe(
+        Effect.catchIf(
+          ({ status }) => status === 404,
+          () => Effect.succeedNone
+        )
+      )
+      return Option.map(asked, ({ answer: { Config, Id, Name, State } }) => ({
+        id: Id,
+        attributes: Answers.attributesOf(Config.Labels, Config.Image, Name),
+        running: State.Running && State.Restarting !== true,
+        exitCode: State.ExitCode,
+        startedAt: Answers.parseTime(State.StartedAt ?? ""),
+        finishedAt: Answers.parseTime(State.FinishedAt ?? "")
+      }))
+    })
+
+    return { name, endpoint, report, identify, feed, running, inspect }
   })
 
 /**
- * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, and
- * `otherSockets` to name where the endpoint's own is not there.
+ * Which engine, and how it is spoken to: `apiVersion` (`1.41`) instead of the newest that both sides know, `headers` for
+ * every request, and `otherSockets` to name where the endpoint's own is not there. `name` is what the user calls it
+ * (default: its endpoint).
  *
  * @since 1.0.0
  * @category models
  */
 export interface EngineOptions {
   readonly endpoint: Endpoint.Endpoint
+  readonly name?: string
   readonly apiVersion?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly otherSockets?: ReadonlyArray<string>
 }
 

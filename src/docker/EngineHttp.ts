@@ -27,21 +27,16 @@ const closed = (connection: Duplex): Effect.Effect<void> =>
     if (connection.destroyed) resume(Effect.void)
   })
 
+/** Makes one connection and hands it over, or fails; it goes on as long as the connection needs something from it. */
+type Connect = (
+  options: ConnectionOptions,
+  connected: Connected
+) => Effect.Effect<void, Ssh.SshError | TlsFiles.TlsFilesError, CommandExecutor.CommandExecutor | FileSystem.FileSystem>
+
 /** What makes an endpoint's connections where node:net cannot make them alone. */
-const connecting = (
-  endpoint: Endpoint
-):
-  | ((
-      options: ConnectionOptions,
-      connected: Connected
-    ) => Effect.Effect<
-      void,
-      Ssh.SshError | TlsFiles.TlsFilesError,
-      CommandExecutor.CommandExecutor | FileSystem.FileSystem
-    >)
-  | undefined => {
+const connecting = (endpoint: Endpoint): Connect | undefined => {
   if (endpoint._tag === "Ssh") {
-    return (_options: ConnectionOptions, connected: Connected) =>
+    return (_options, connected) =>
       Ssh.connect(endpoint).pipe(
         Effect.tap((connection) => Effect.sync(() => connected(null, connection))),
         Effect.flatMap(closed),
@@ -50,7 +45,7 @@ const connecting = (
   }
   if (endpoint._tag === "Tcp" && endpoint.tls !== undefined) {
     const { tls } = endpoint
-    return (options: ConnectionOptions, connected: Connected) =>
+    return (options, connected) =>
       Effect.map(TlsFiles.read(tls), (files) =>
         connected(null, connectTls({ ...options, ...files, rejectUnauthorized: tls.verify }))
       )

@@ -18,7 +18,7 @@ export interface Running {
 
 /**
  * What is known of an engine from earlier: which one it was (nothing where it was never met), the fingerprints of its last
- * records, oldest first, the time of the last one in nanoseconds, and the containers that are believed to run.
+ * records, oldest first, the time of the last one in nanoseconds (0: none), and the containers that are believed to run.
  *
  * @since 1.0.0
  * @category models
@@ -47,9 +47,11 @@ export const remembered = 1024
 export const fingerprint = (record: string): string => createHash("sha256").update(record).digest("base64")
 
 /**
- * What the feed remembers beyond des's own life. `recall` gives it, once, when the feed begins. `meet` keeps which engine
- * answers and what runs there at that moment, when it was met for the first time or compared after a gap. What follows is
- * remembered with each event as it is accepted.
+ * What the feed remembers beyond des's own life. `recall` gives it, once, when the feed begins. `meet` replaces all of it,
+ * when an engine was met for the first time or compared after a gap: the records that are known by then include those
+ * that came before des and never run, and `last` is the time of the meeting where no record came yet. It is called after
+ * what the gap brought was taken. What follows is remembered with each event as it is accepted; des's own events and
+ * synthetic ones are no records of an engine.
  *
  * @since 1.0.0
  * @category services
@@ -58,10 +60,7 @@ export class FeedMemory extends Context.Tag("des/FeedMemory")<
   FeedMemory,
   {
     readonly recall: (engine: string) => Effect.Effect<Recollection>
-    readonly meet: (
-      engine: string,
-      met: { readonly identity: string; readonly running: ReadonlyArray<Running> }
-    ) => Effect.Effect<void>
+    readonly meet: (engine: string, met: Recollection & { readonly identity: string }) => Effect.Effect<void>
   }
 >() {}
 

@@ -75,6 +75,8 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
   const outgoing = new PassThrough()
   const incoming = new PassThrough()
   const connection = Duplex.from({ writable: outgoing, readable: incoming })
+  // Whoever uses it hears of its errors as well; without this one, nobody listening would end the process.
+  connection.on("error", () => undefined)
   const ssh = yield* Effect.mapError(
     Command.start(Command.make("ssh", ...argumentsOf(endpoint))),
     (error) => new SshError({ reason: "NoSsh", detail: error.message })
@@ -89,25 +91,40 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
     )
   )
   const cutOff = () => new SshError({ reason: "Failed", detail: "cut off" })
-  const requests = NodeStream.fromReadable(() => outgoing, cutOff)
+  // An ssh that has ended takes no request, and why it ended is the error to show.
+  const requests = NodeStream.fromReadable(() => outgoing, cutOff, { closeOnDone: false })
   yield* Effect.forkScoped(Stream.run(requests, ssh.stdin))
-  const said = yield* Effect.forkScoped(
-    ssh.stderr.pipe(
-      Stream.decodeText(),
-      Stream.runFold("", (text, more) => (text.length < longest ? text + more : text))
-    )
+  let said = ""
+  const reading = yield* ssh.stderr.pipe(
+    Stream.decodeText(),
+    Stream.runForEach((text) =>
+      Effect.sync(() => {
+        if (said.length < longest) said += text
+      })
+    ),
+    Effect.forkScoped
   )
+  let answered = false
+  const received = Stream.mapChunks(ssh.stdout, (bytes) => {
+    answered = true
+    return bytes
+  })
   yield* Effect.gen(function* () {
     const answers = NodeSink.fromWritable(() => incoming, cutOff, { endOnDone: false })
-    yield* Stream.run(ssh.stdout, answers)
+    // Another ssh, which this one left behind for connections to come (ControlPersist), can hold its output open.
+    const aMoment = "500 millis"
+    yield* Effect.raceFirst(Stream.run(received, answers), Effect.delay(ssh.exitCode, aMoment))
     const code = yield* ssh.exitCode
     if (code === 0) return incoming.end()
-    const detail = (yield* Fiber.join(said))
+    yield* Effect.timeoutOption(Fiber.await(reading), aMoment)
+    const detail = said
       .trim()
-      .slice(0, longest)
       .replaceAll(/\s*\n\s*/g, ", ")
+      .slice(0, longest)
     return yield* new SshError({ reason: "Failed", detail: detail === "" ? `exit code ${code}` : detail })
   }).pipe(
+    // In the middle of an answer HTTP knows no other error than its end.
+    Effect.tapError((error) => (answered ? Effect.logWarning(error.message) : Effect.void)),
     Effect.catchAll((error) => Effect.sync(() => connection.destroy(error))),
     Effect.forkScoped
   )

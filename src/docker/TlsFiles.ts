@@ -1,6 +1,8 @@
 import { createSecureContext, type SecureContextOptions } from "node:tls"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Tls } from "./Endpoint.ts"
 
@@ -23,6 +25,23 @@ export class TlsFilesError extends Schema.TaggedError<TlsFilesError>()("TlsFiles
   }
 }
 
+/** Where systems keep the authorities that they trust; as Go looks for them (`crypto/x509/root_linux.go`), and docker so. */
+const ofSystem = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/cert.pem"
+]
+
+/** The system's authorities, where it has any: Node's own list knows nothing of those that an administrator added. */
+const systemAuthorities = Effect.gen(function* () {
+  const fileSystem = yield* FileSystem.FileSystem
+  const named = yield* Config.option(Config.string("SSL_CERT_FILE"))
+  const files = Option.isSome(named) ? [named.value] : ofSystem
+  return yield* Effect.firstSuccessOf(files.map((file) => fileSystem.readFileString(file)))
+}).pipe(Effect.orElseSucceed(() => undefined))
+
 /**
  * Reads the files of a TLS connection. They are read with every connection, since certificates are renewed while des runs.
  *
@@ -39,7 +58,8 @@ export const read = Effect.fn("TlsFiles.read")(function* (tls: Tls) {
           const detail = absent ? "there is no such file" : error.message
           return new TlsFilesError({ reason: "Unreadable", files: [path], detail })
         })
-  const [ca, cert, key] = yield* Effect.all([file(tls.ca), file(tls.cert), file(tls.key)])
+  const authorities = tls.ca === undefined && tls.verify ? systemAuthorities : file(tls.ca)
+  const [ca, cert, key] = yield* Effect.all([authorities, file(tls.cert), file(tls.key)])
   const options: SecureContextOptions = {
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),

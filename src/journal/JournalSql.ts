@@ -68,6 +68,9 @@ const retentionEvery = 1000
 /** How many rows one statement inserts: each has a dozen of SQLite's 32,766 parameters. */
 const rowsAtOnce = 500
 
+/** Of what was met and not read as an event, only the fingerprint is known. */
+const unknownTime = ""
+
 /** How often an idle journal is looked at, for what `des retry` has queued. */
 const lookAgain = "1 second"
 
@@ -328,6 +331,7 @@ const make = (options: Options) =>
     const journal = Journal.of({
       durable: true,
       accept,
+      room: Effect.void,
       close: Effect.suspend(() => {
         closed = true
         return Effect.asVoid(wake.open)
@@ -345,7 +349,10 @@ const make = (options: Options) =>
       })
 
     const recall = Effect.fnUntraced(function* (engine: string) {
-      const [met] = yield* sql<{ identity: string }>`SELECT identity FROM engine WHERE name = ${engine}`
+      const [met] = yield* sql<{
+        identity: string
+        last: string
+      }>`SELECT identity, last FROM engine WHERE name = ${engine}`
       const seen = yield* sql<{ fingerprint: string; time_nano: string }>`SELECT fingerprint, time_nano FROM
         (SELECT * FROM seen WHERE engine = ${engine} ORDER BY id DESC LIMIT ${FeedMemory.remembered}) AS newest ORDER BY id`
       const running = yield* sql<{
@@ -357,7 +364,7 @@ const make = (options: Options) =>
       return {
         identity: met?.identity,
         fingerprints: seen.map(({ fingerprint }) => fingerprint),
-        last: BigInt(seen.at(-1)?.time_nano ?? 0),
+        last: BigInt(seen.findLast(({ time_nano }) => time_nano !== unknownTime)?.time_nano ?? met?.last ?? 0),
         running: running.map((row) => ({
           id: row.id,
           attributes: JSON.parse(row.attributes),
@@ -368,10 +375,14 @@ const make = (options: Options) =>
 
     const meet = Effect.fnUntraced(function* (
       engine: string,
-      met: { readonly identity: string; readonly running: ReadonlyArray<FeedMemory.Running> }
+      met: FeedMemory.Recollection & { readonly identity: string }
     ) {
-      yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity: met.identity })}
-        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity`
+      const { identity, last } = met
+      yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last) })}
+        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last`
+      yield* sql`DELETE FROM seen WHERE engine = ${engine}`
+      const seen = met.fingerprints.map((fingerprint) => ({ engine, fingerprint, time_nano: unknownTime }))
+      for (const piece of pieces(seen)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
       yield* sql`DELETE FROM running WHERE engine = ${engine}`
       const rows = met.running.map(({ attributes, id, startedAt }) => ({
         engine,

@@ -46,7 +46,7 @@ const first = Effect.gen(function* () {
     last INTEGER NOT NULL
   )`
   yield* sql`CREATE INDEX run_event ON run (event_id)`
-  yield* sql`CREATE TABLE engine (name TEXT PRIMARY KEY, identity TEXT NOT NULL)`
+  yield* sql`CREATE TABLE engine (name TEXT PRIMARY KEY, identity TEXT NOT NULL, last TEXT NOT NULL)`
   yield* sql`CREATE TABLE seen (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     engine TEXT NOT NULL,

@@ -12,7 +12,8 @@ export interface Condition {
 
 /**
  * What the comment block at a script's head says: its own bounds in milliseconds (`timeout` 0 is no bound), how often a
- * failed run is repeated, how long it rests between two runs for one actor, and the conditions that all must hold.
+ * failed run is repeated, how long it rests between two runs for one actor, the engine whose events it runs for (a pattern
+ * for its name), and the conditions that all must hold.
  *
  * @since 1.0.0
  * @category models
@@ -21,6 +22,7 @@ export interface ScriptOptions {
   readonly timeout?: number
   readonly retries?: number
   readonly cooldown?: number
+  readonly engine?: string
   readonly conditions: ReadonlyArray<Condition>
 }
 
@@ -79,7 +81,8 @@ const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
   label: (value) => keyed("label", value),
   attribute: (value) => keyed("attribute", value),
   image: (value) => ({ key: "image", pattern: value }),
-  name: (value) => ({ key: "name", pattern: value })
+  name: (value) => ({ key: "name", pattern: value }),
+  engine: (value) => ({ engine: value })
 }
 
 const parseToken = (token: string): Parsed => {
@@ -137,12 +140,17 @@ const fits = (text: string, pattern: string): boolean => {
 }
 
 /**
- * Whether a script with these options runs for an event with these attributes.
+ * Whether a script with these options runs for an event with these attributes, of the engine of this name.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const matches = (options: ScriptOptions, attributes: Readonly<Record<string, string>>): boolean =>
+export const matches = (
+  options: ScriptOptions,
+  attributes: Readonly<Record<string, string>>,
+  engine: string
+): boolean =>
+  (options.engine === undefined || fits(engine, options.engine)) &&
   options.conditions.every(({ key, pattern }) => {
     const value = Object.hasOwn(attributes, key) ? attributes[key] : undefined
     return value !== undefined && (pattern === undefined || fits(value, pattern))

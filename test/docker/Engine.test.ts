@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -32,18 +33,27 @@ const reply =
 const pong = (version: string): Answer => reply("OK", { headers: { "Api-Version": version } })
 
 /** The engine at an endpoint over a client that answers in memory, and what it was asked. */
-const over = (options: { readonly ping: Answer; readonly events: Answer; readonly endpoint?: Endpoint.Endpoint }) => {
+const over = (options: {
+  readonly ping: Answer
+  readonly events: Answer
+  readonly others?: Answer
+  readonly endpoint?: Endpoint.Endpoint
+}) => {
   const requests: Array<HttpClientRequest.HttpClientRequest> = []
   const client = HttpClient.make((request, url, signal) => {
     requests.push(request)
-    const answer = url.pathname.endsWith("/_ping") ? options.ping : options.events
+    const answer = url.pathname.endsWith("/_ping")
+      ? options.ping
+      : url.pathname.endsWith("/events")
+        ? options.events
+        : (options.others ?? reply("{}"))
     return Effect.map(answer(request, signal), (response) => HttpClientResponse.fromWeb(request, response))
   })
   const engine = Engine.Engine.pipe(
     Effect.provide(Engine.layer({ endpoint: options.endpoint ?? socket })),
     Effect.provideService(HttpClient.HttpClient, client)
   )
-  return { requests, engine, feed: Effect.flatMap(engine, ({ feed }) => feed) }
+  return { client, requests, engine, feed: Effect.flatMap(engine, ({ feed }) => feed({})) }
 }
 
 /** All that a feed gives, and what it fails with in the end. */
@@ -76,19 +86,21 @@ describe("the API version", () => {
     )
   }
 
-  it.effect("is asked for again with every feed: the engine may be another one by then", () =>
+  it.effect("is asked for again whenever the engine is identified: it may be another one by then", () =>
     Effect.gen(function* () {
       const offers = ["1.51", "1.41"]
       const { engine, requests } = over({
         ping: (request, signal) => pong(offers.shift() ?? "")(request, signal),
         events: reply("")
       })
-      const { feed } = yield* engine
-      yield* Effect.asVoid(feed)
-      yield* Effect.asVoid(feed)
+      const { feed, identify } = yield* engine
+      assert.strictEqual((yield* identify).api, "1.51")
+      yield* Effect.asVoid(feed({}))
+      assert.strictEqual((yield* identify).api, "1.41")
+      yield* Effect.asVoid(feed({}))
       assert.deepStrictEqual(
         requests.map(({ url }) => new URL(url).pathname),
-        ["/_ping", "/v1.51/events", "/_ping", "/v1.41/events"]
+        ["/_ping", "/v1.51/info", "/v1.51/events", "/_ping", "/v1.41/info", "/v1.41/events"]
       )
     })
   )
@@ -134,6 +146,20 @@ describe("the requests", () => {
       })
     )
   }
+
+  it.effect("have the headers that are given for every one", () =>
+    Effect.gen(function* () {
+      const { client, requests } = over({ ping: pong("1.41"), events: reply("") })
+      yield* Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({}))).pipe(
+        Effect.provide(Engine.layer({ endpoint: socket, headers: { "X-Proxy": "a" } })),
+        Effect.provideService(HttpClient.HttpClient, client)
+      )
+      assert.deepStrictEqual(
+        requests.map(({ headers }) => headers["x-proxy"]),
+        ["a", "a"]
+      )
+    })
+  )
 
   it.effect("tell the engine nothing of traces", () =>
     Effect.gen(function* () {
@@ -287,6 +313,116 @@ describe("an engine that does not answer", () => {
   )
 })
 
+describe("what an engine says of itself", () => {
+  const info = (fields: Readonly<Record<string, unknown>>) => reply(JSON.stringify(fields))
+  const identify = (ping: Answer, others: Answer) =>
+    Effect.flatMap(over({ ping, events: reply(""), others }).engine, ({ identify }) => identify)
+
+  it.effect("of dockerd is its ID, which outlives restarts, and its clock to the last nanosecond", () =>
+    Effect.gen(function* () {
+      const identity = yield* identify(
+        pong("1.41"),
+        info({ ID: "A:B", Name: "host", ServerVersion: "20.10.24", SystemTime: "2026-11-23T22:00:00.123456789+01:30" })
+      )
+      assert.deepStrictEqual(identity, {
+        id: "A:B",
+        kind: "docker",
+        version: "20.10.24",
+        api: "1.41",
+        time: BigInt(Date.parse("2026-11-23T20:30:00Z")) * 1_000_000n + 123_456_789n
+      })
+    })
+  )
+
+  it.effect("of podman is its host's name: its ID is another one for each answer", () =>
+    Effect.gen(function* () {
+      const ping = reply("OK", { headers: { "Api-Version": "1.41", "Libpod-Api-Version": "4.3.1" } })
+      const identity = yield* identify(ping, info({ ID: "random", Name: "host", SystemTime: "2026-11-23T22:00:00Z" }))
+      assert.strictEqual(identity.id, "podman host")
+      assert.strictEqual(identity.kind, "podman")
+    })
+  )
+
+  it.effect("is nothing where a proxy lets only the feed through, and its clock is the answer's date", () =>
+    Effect.gen(function* () {
+      const ping = reply("OK", { headers: { "Api-Version": "1.41", Date: "Mon, 23 Nov 2026 22:00:00 GMT" } })
+      const identity = yield* identify(ping, reply("<h1>Forbidden</h1>", { status: 403 }))
+      assert.strictEqual(identity.id, "")
+      assert.strictEqual(identity.time, BigInt(Date.parse("2026-11-23T22:00:00Z")) * 1_000_000n)
+      const error = yield* Effect.flip(identify(ping, reply("broken", { status: 500 })))
+      assert.strictEqual(error.reason, "Refused")
+    })
+  )
+
+  it.effect("is not believed where it is no JSON", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(identify(pong("1.41"), reply("<html>")))
+      assert.strictEqual(error.reason, "NotAnEngine")
+      assert.match(error.message, /its answer to GET \/v1\.41\/info is not understood/)
+    })
+  )
+})
+
+describe("a container", () => {
+  const inspect = (others: Answer) =>
+    Effect.flatMap(over({ ping: pong("1.41"), events: reply(""), others }).engine, ({ inspect }) => inspect("4a5b"))
+
+  it.effect("has the attributes that the engine puts on its events, and exact times", () =>
+    Effect.gen(function* () {
+      const container = yield* inspect(
+        reply(
+          JSON.stringify({
+            Id: "4a5b",
+            Name: "/web",
+            Config: { Image: "nginx", Labels: { role: "web", name: "label", image: "label" } },
+            State: {
+              Running: false,
+              Restarting: false,
+              ExitCode: 7,
+              StartedAt: "2026-11-23T22:00:00.000000001Z",
+              FinishedAt: "0001-01-01T00:00:00Z"
+            }
+          })
+        )
+      )
+      assert.deepStrictEqual(Option.getOrThrow(container), {
+        id: "4a5b",
+        attributes: { role: "web", image: "nginx", name: "web" },
+        running: false,
+        exitCode: 7,
+        startedAt: BigInt(Date.parse("2026-11-23T22:00:00Z")) * 1_000_000n + 1n,
+        finishedAt: undefined
+      })
+    })
+  )
+
+  it.effect("that waits for its restart does not run", () =>
+    Effect.gen(function* () {
+      const state = { Running: true, Restarting: true, ExitCode: 1 }
+      const container = yield* inspect(reply(JSON.stringify({ Id: "4a5b", Config: {}, State: state })))
+      assert.isFalse(Option.getOrThrow(container).running)
+    })
+  )
+
+  it.effect("that is there no more is none, and a refusal is an error", () =>
+    Effect.gen(function* () {
+      assert.isTrue(Option.isNone(yield* inspect(reply("{}", { status: 404 }))))
+      assert.strictEqual((yield* Effect.flip(inspect(reply("{}", { status: 403 })))).status, 403)
+    })
+  )
+})
+
+describe("a time range", () => {
+  it.effect("goes to the engine as seconds with nine digits", () =>
+    Effect.gen(function* () {
+      const { engine, requests } = over({ ping: pong("1.41"), events: reply("") })
+      const { feed } = yield* engine
+      yield* Effect.asVoid(feed({ since: 0n, until: 1_795_453_740_000_000_007n }))
+      assert.match(requests.at(-1)?.url ?? "", /\/events\?since=0&until=1795453740\.000000007$/)
+    })
+  )
+})
+
 describe("the feed", () => {
   it.effect("is the bytes of the answer, and fails with Ended where they end", () =>
     Effect.gen(function* () {
@@ -325,7 +461,7 @@ describe("the feed", () => {
 
 describe("over Node's client on a real socket", () => {
   const open = (endpoint: Endpoint.Endpoint) =>
-    Effect.flatMap(Engine.Engine, ({ feed }) => feed).pipe(
+    Effect.flatMap(Engine.Engine, ({ feed }) => feed({})).pipe(
       Effect.provide(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint })))
     )
   const unused = { ping: StandInEngine.silence, events: () => StandInEngine.silence }

@@ -16,6 +16,7 @@ import * as Endpoint from "../../src/docker/Endpoint.ts"
 import * as Engine from "../../src/docker/Engine.ts"
 import * as EngineHttp from "../../src/docker/EngineHttp.ts"
 import * as EventFeed from "../../src/docker/EventFeed.ts"
+import * as FeedMemory from "../../src/docker/FeedMemory.ts"
 import { heapInUse } from "../support/Heap.ts"
 import { poll } from "../support/Poll.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
@@ -57,14 +58,16 @@ type Readings = ReturnType<typeof makeReadings>
 const feedOf = (endpoint: Endpoint.Endpoint, readings: Readings = makeReadings()) => {
   const counting = Layer.effect(
     Engine.Engine,
-    Effect.map(Engine.Engine, ({ endpoint, feed }) => ({
-      endpoint,
-      feed: Effect.map(feed, Stream.tap(readings.add))
+    Effect.map(Engine.Engine, (engine) => ({
+      ...engine,
+      feed: (range: { readonly since?: bigint; readonly until?: bigint }) =>
+        Effect.map(engine.feed(range), Stream.tap(readings.add))
     }))
   )
   return Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
     Stream.provideLayer(
-      EventFeed.layer.pipe(
+      EventFeed.layer().pipe(
+        Layer.provide(FeedMemory.layerNone),
         Layer.provide(counting),
         Layer.provide(Engine.layer({ endpoint })),
         Layer.provide(EngineHttp.layer({ endpoint }))
@@ -90,18 +93,17 @@ const eventsOf = (
     const events: Array<DockerEvent.DockerEvent> = []
     const logs = collectLogs()
     const name = Endpoint.format(engine.endpoint)
-    const settled = Effect.map(
-      engine.connections,
-      (open) => open === 1 && logs.lines.at(-1) === `INFO watching ${name} for container events`
-    )
+    const settled = Effect.map(engine.connections, (open) => open === 1)
     yield* feedOf(engine.endpoint, readings).pipe(
       Stream.runForEach((event) => Effect.sync(() => events.push(event))),
       Effect.raceFirst(Effect.zipRight(Deferred.await(back), poll(settled, 5_000))),
       Effect.tap((settled) => assert.isTrue(settled, "the feed is open again, on one connection")),
       Effect.provide(logs.layer)
     )
+    for (const event of events) assert.strictEqual(event.engine, name)
     return {
-      events,
+      events: events.filter(({ Type }) => Type !== "des").map((event) => ({ ...event, engine: "" })),
+      own: events.filter(({ Type }) => Type === "des").map(({ Action }) => Action),
       logs: logs.lines.map((line) => line.replaceAll(name, "ENDPOINT")),
       requests: yield* engine.requests
     }
@@ -117,6 +119,10 @@ const records = [
 
 const expected = records.map(decode)
 
+/** The same record at another time, as long as before. */
+const nth = (record: string, number: number): string =>
+  record.replace(/"timeNano":\d{7}/, `"timeNano":${1_000_000 + number}`)
+
 const framings: Readonly<Record<string, (record: string) => string>> = {
   "a line feed after each": (record) => `${record}\n`,
   "json-seq, a record separator before each": (record) => `\u001e${record}\n`,
@@ -127,22 +133,25 @@ describe("a feed on a real socket", () => {
   for (const [framing, frame] of Object.entries(framings)) {
     it.scopedLive(`gives the same events wherever it is split, with ${framing}`, () =>
       Effect.gen(function* () {
-        const session = new TextEncoder().encode(records.map(frame).join(""))
-        const offsets = Array.from({ length: session.length - 1 }, (_, at) => at + 1)
+        const sessionOf = (number: number) =>
+          new TextEncoder().encode(records.map((record) => frame(nth(record, number))).join(""))
+        const { length } = sessionOf(0)
+        const offsets = Array.from({ length: length - 1 }, (_, at) => at + 1)
         const { events } = yield* eventsOf((readings) => [
           StandInEngine.feed(
             offsets.flatMap((offset, before) => [
-              session.subarray(0, offset),
-              readings.reach(before * session.length + offset),
-              session.subarray(offset),
-              readings.reach((before + 1) * session.length)
+              sessionOf(before).subarray(0, offset),
+              readings.reach(before * length + offset),
+              sessionOf(before).subarray(offset),
+              readings.reach((before + 1) * length)
             ]),
             "end"
           )
         ])
         for (const [before, offset] of offsets.entries()) {
           const from = before * expected.length
-          assert.deepStrictEqual(events.slice(from, from + expected.length), expected, `split at ${offset}`)
+          const session = records.map((record) => decode(nth(record, before)))
+          assert.deepStrictEqual(events.slice(from, from + expected.length), session, `split at ${offset}`)
         }
         assert.lengthOf(events, offsets.length * expected.length)
       })
@@ -151,13 +160,17 @@ describe("a feed on a real socket", () => {
     it.scopedLive(`gives the same events byte by byte and all in one chunk, with ${framing}`, () =>
       Effect.gen(function* () {
         const session = new TextEncoder().encode(records.map(frame).join(""))
+        const again = records.map((record) => nth(record, 1))
         const { events } = yield* eventsOf((readings) => [
           StandInEngine.feed(
-            [...Array.from(session, (_, at) => [session.subarray(at, at + 1), readings.reach(at + 1)]).flat(), session],
+            [
+              ...Array.from(session, (_, at) => [session.subarray(at, at + 1), readings.reach(at + 1)]).flat(),
+              again.map(frame).join("")
+            ],
             "end"
           )
         ])
-        assert.deepStrictEqual(events, [...expected, ...expected])
+        assert.deepStrictEqual(events, [...expected, ...again.map(decode)])
       })
     )
   }
@@ -213,8 +226,14 @@ describe("a feed on a real socket", () => {
           ping: StandInEngine.pong({ "Api-Version": version })
         })
         assert.deepStrictEqual(
-          requests.slice(0, 2).map(({ path }) => path),
-          ["/_ping", `/v${version}/events`]
+          requests.slice(0, 5).map(({ path }) => path.replace(/until=.*|filters=.*/, "")),
+          [
+            "/_ping",
+            `/v${version}/info`,
+            `/v${version}/events?since=0&`,
+            `/v${version}/events?since=0`,
+            `/v${version}/containers/json?`
+          ]
         )
         assert.deepStrictEqual(events, [
           {
@@ -252,16 +271,17 @@ describe("a feed on a real socket", () => {
 
 describe("a feed that stops", () => {
   const watching = "INFO watching ENDPOINT for container events"
-  const ended = "WARN the engine at ENDPOINT ended the feed; des goes on trying"
 
   it.scopedLive("with a clean end is opened again, and a last record without its line end counts", () =>
     Effect.gen(function* () {
-      const { events, logs } = yield* eventsOf(() => [
+      const { events, logs, own } = yield* eventsOf(() => [
         StandInEngine.feed([`${records[0]}\n${records[1]}`], "end"),
         StandInEngine.feed([`${records[2]}\n`], "end")
       ])
       assert.deepStrictEqual(events, expected.slice(0, 3))
-      assert.deepStrictEqual(logs, [watching, ended, watching, ended, watching])
+      // What was mended at once, and lost nothing, is no news.
+      assert.deepStrictEqual(logs, [watching])
+      assert.deepStrictEqual(own, ["connected"])
     })
   )
 
@@ -282,9 +302,7 @@ describe("a feed that stops", () => {
           { tcp }
         )
         assert.deepStrictEqual(events, expected.slice(0, 2))
-        const changes = logs.filter((line) => !line.includes("Skipped line 2"))
-        assert.match(changes[1] ?? "", /^WARN the feed of ENDPOINT broke off: .+; des goes on trying$/)
-        assert.deepStrictEqual(changes.toSpliced(1, 1), [watching, watching, ended, watching])
+        assert.deepStrictEqual(logs, [watching])
       })
     )
   }
@@ -298,8 +316,6 @@ describe("a feed that stops", () => {
       assert.deepStrictEqual(events, [expected[0]])
       assert.deepStrictEqual(logs, [
         "WARN the engine at ENDPOINT refused: 500 the store is closed; des goes on trying",
-        watching,
-        ended,
         watching
       ])
     })
@@ -347,12 +363,33 @@ const engineError = (reason: Engine.EngineError["reason"], detail = "") =>
 
 const absent = engineError("Unreachable", "there is no such socket")
 
-/** The events of an engine whose feeds, by their number, are these. */
-const feedsOf = (feed: (number: number) => Engine.Engine["Type"]["feed"]) => {
+type Feed = Effect.Effect<Stream.Stream<Uint8Array, Engine.EngineError>, Engine.EngineError>
+
+const identity: Engine.Identity = { id: "ENGINE:A", kind: "docker", version: "20.10.24", api: "1.41", time: 1n }
+
+/** The events of an engine whose feeds, by their number, are these. It replays what it has sent. */
+const feedsOf = (feed: (number: number) => Feed) => {
+  const sent = new Map<string, Uint8Array>()
+  const keep = (bytes: Uint8Array) => Effect.sync(() => sent.set(new TextDecoder().decode(bytes), bytes))
   let feeds = 0
-  const engine = Layer.succeed(Engine.Engine, { endpoint, feed: Effect.suspend(() => feed(feeds++)) })
+  const engine = Layer.succeed(Engine.Engine, {
+    name: Endpoint.format(endpoint),
+    endpoint,
+    identify: Effect.succeed(identity),
+    running: Effect.succeed([]),
+    inspect: () => Effect.succeedNone,
+    feed: ({ until }) =>
+      until === undefined
+        ? Effect.map(
+            Effect.suspend(() => feed(feeds++)),
+            (bytes) => Stream.concat(Stream.fromIterable([...sent.values()]), Stream.tap(bytes, keep))
+          )
+        : Effect.sync(() => Stream.concat(Stream.fromIterable([...sent.values()]), Stream.fail(engineError("Ended"))))
+  })
   return Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
-    Stream.provideLayer(Layer.provide(EventFeed.layer, engine))
+    Stream.provideLayer(EventFeed.layer().pipe(Layer.provide(engine), Layer.provide(FeedMemory.layerNone))),
+    Stream.filter(({ Type }) => Type !== "des"),
+    Stream.map((event) => ({ ...event, engine: "" }))
   )
 }
 
@@ -366,7 +403,7 @@ describe("an engine that is away", () => {
   }
 
   /** The milliseconds between the tries of a feed in so much time. */
-  const delaysOf = (feed: (number: number) => Engine.Engine["Type"]["feed"], within: Duration.DurationInput) =>
+  const delaysOf = (feed: (number: number) => Feed, within: Duration.DurationInput) =>
     Effect.gen(function* () {
       const tries: Array<number> = []
       const events = feedsOf((number) =>
@@ -406,16 +443,26 @@ describe("an engine that is away", () => {
       const there = 6
       const delays = yield* delaysOf((number) => (number === there ? lasting("5 seconds") : absent), "5 minutes")
       assertSpread(delays[there - 1], 16_000)
-      assertSpread((delays[there] ?? 0) - 5_000, 500)
-      assertSpread(delays[there + 1], 1_000)
+      assert.strictEqual(delays[there], 5_000, "at once after a feed that lasted")
+      assertSpread(delays[there + 1], 500)
+      assertSpread(delays[there + 2], 1_000)
     })
   )
 
   it.effect("has not been there when it opens a feed and ends it at once, as a broken proxy does", () =>
     Effect.gen(function* () {
-      const delays = yield* delaysOf(() => lasting("4 seconds"), "5 minutes")
+      const delays = yield* delaysOf(() => lasting("0.9 seconds"), "5 minutes")
       for (const [at, middle] of [500, 1_000, 2_000, 4_000, 8_000].entries()) {
-        assertSpread((delays[at] ?? 0) - 4_000, middle)
+        assertSpread((delays[at] ?? 0) - 900, middle)
+      }
+    })
+  )
+
+  it.effect("is waited for no longer than its feed lasted, as where a proxy cuts every idle one", () =>
+    Effect.gen(function* () {
+      const delays = yield* delaysOf(() => lasting("2 seconds"), "5 minutes")
+      for (const [at, middle] of [500, 1_000, 2_000, 2_000, 2_000, 2_000].entries()) {
+        assertSpread((delays[at] ?? 0) - 2_000, middle)
       }
     })
   )
@@ -423,10 +470,13 @@ describe("an engine that is away", () => {
   it.effect("gives its events when it is back", () =>
     Effect.gen(function* () {
       const reading = yield* feedsOf((number) =>
-        number < 20 ? absent : ending(`${records[number % 2]}\n`, "Broken")
+        number < 20 ? absent : ending(`${nth(records[0], number)}\n`, "Broken")
       ).pipe(Stream.take(3), Stream.runCollect, Effect.provide(collectLogs().layer), Effect.fork)
       yield* TestClock.adjust("20 minutes")
-      assert.deepStrictEqual([...(yield* Fiber.join(reading))], [expected[0], expected[1], expected[0]])
+      assert.deepStrictEqual(
+        [...(yield* Fiber.join(reading))],
+        [20, 21, 22].map((number) => decode(nth(records[0], number)))
+      )
     })
   )
 
@@ -473,8 +523,8 @@ describe("failures in a row", () => {
   }
 
   for (const [what, failures, feed] of [
-    ["100,000 of an engine that is away", 100_000, absent],
-    ["20,000 of an engine that breaks its feeds off", 20_000, ending(`${records[0]}\n`, "Broken")]
+    ["20,000 of an engine that is away", 20_000, absent],
+    ["8,000 of an engine that breaks its feeds off", 8_000, ending(`${records[0]}\n`, "Broken")]
   ] as const) {
     it.live(
       `take no memory: ${what}`,

@@ -25,6 +25,8 @@ interface Reachable {
   readonly caAlone: string
   /** A configuration of the docker command, made by itself, with contexts and none of them current. */
   readonly config: string
+  /** The major version of the docker command. */
+  readonly client: number
 }
 
 /** A TCP port in front of a socket: dockerd speaks TLS on all its ports or on none. */
@@ -85,7 +87,8 @@ const start = Effect.gen(function* () {
     const made = yield* docker(["context", "create", name, "--docker", host], { DOCKER_CONFIG: config })
     if (made.code !== 0) return yield* Effect.dieMessage(`context ${name}: ${made.stderr}`)
   }
-  return { engine, tls, plain, ssh, mine, theirs, caAlone, config } satisfies Reachable
+  const client = Number(/version (\d+)\./.exec((yield* docker(["--version"], {})).stdout)?.[1])
+  return { engine, tls, plain, ssh, mine, theirs, caAlone, config, client } satisfies Reachable
 })
 
 /** What decides on an engine: variables for both, and options, which docker has before its command. */
@@ -96,6 +99,8 @@ interface Setting {
   readonly host?: string
   /** The current context in the configuration. */
   readonly current?: string
+  /** The docker command knows this since this version only. */
+  readonly since?: number
 }
 
 const reached: Readonly<Record<string, (at: Reachable) => Setting>> = {
@@ -108,7 +113,8 @@ const reached: Readonly<Record<string, (at: Reachable) => Setting>> = {
   "-e unix:// with TLS variables, which a socket does not need": ({ engine, mine }) => ({
     by: "--endpoint",
     host: engine.endpoint,
-    env: { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: mine }
+    env: { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: mine },
+    since: 23
   }),
   "-e tcp://": ({ plain }) => ({ by: "--endpoint", host: `tcp://127.0.0.1:${plain}` }),
   "-e HOST:PORT": ({ plain }) => ({ by: "--endpoint", host: `localhost:${plain}` }),
@@ -147,7 +153,8 @@ const reached: Readonly<Record<string, (at: Reachable) => Setting>> = {
   }),
   "DOCKER_HOST ssh:// with a socket": ({ engine }) => ({
     by: "DOCKER_HOST",
-    env: { DOCKER_HOST: `ssh://des-engine${engine.socket}` }
+    env: { DOCKER_HOST: `ssh://des-engine${engine.socket}` },
+    since: 23
   }),
   DOCKER_CONTEXT: () => ({ by: "DOCKER_CONTEXT", env: { DOCKER_CONTEXT: "tls" } }),
   "DOCKER_CONTEXT before the current context": () => ({
@@ -212,7 +219,7 @@ const notReached: Readonly<Record<string, (at: Reachable) => Omit<Setting, "by">
   }),
   "plain TCP where TLS is spoken": ({ tls }) => ({
     env: { DOCKER_HOST: tls },
-    says: /Client sent an HTTP request to an HTTPS server/
+    says: /it speaks TLS there; set DOCKER_TLS_VERIFY=1/
   }),
   "TLS where none is spoken": ({ mine, plain }) => ({
     env: { DOCKER_HOST: `tcp://127.0.0.1:${plain}`, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: mine },
@@ -280,10 +287,13 @@ describeEngine("dockerd", () => {
           const setting = settingOf(at)
           const { info, version } = prepared(at, sandbox, setting)
           const [theirs, ours] = [yield* version, yield* info]
-          assert.strictEqual(theirs.code, 0, theirs.stderr)
           assert.strictEqual(ours.code, 0, ours.stderr)
           const said = JSON.parse(ours.stdout)
-          assert.deepInclude(said, { engine: "docker", version: theirs.stdout.trim(), swarm: "inactive", feed: true })
+          if ((setting.since ?? 0) <= at.client) {
+            assert.strictEqual(theirs.code, 0, theirs.stderr)
+            assert.strictEqual(said.version, theirs.stdout.trim())
+          }
+          assert.deepInclude(said, { engine: "docker", swarm: "inactive", feed: true })
           assert.strictEqual(said.found.by, setting.by)
           yield* noSshIsLeft(at)
         })
@@ -308,4 +318,106 @@ describeEngine("dockerd", () => {
       )
     }
   })
-})
+
+  describe("scripts reach the engine of their event", () => {
+    const settings: Readonly<Record<string, (at: Reachable) => Omit<Setting, "by"> & { readonly variables: object }>> =
+      {
+        "a context with TLS files": ({ tls }) => ({
+          context: "tls",
+          variables: { DOCKER_HOST: tls, DOCKER_TLS_VERIFY: "1" }
+        }),
+        "TLS variables": ({ mine, tls }) => ({
+          env: { DOCKER_HOST: tls, DOCKER_TLS: "1", DOCKER_CERT_PATH: mine },
+          variables: { DOCKER_HOST: tls, DOCKER_TLS: "1", DOCKER_CERT_PATH: mine }
+        }),
+        "a context without TLS beside TLS variables": ({ plain, theirs }) => ({
+          context: "plain",
+          env: { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: theirs },
+          variables: { DOCKER_HOST: `tcp://127.0.0.1:${plain}` }
+        }),
+        "the current context, which is an ssh host": () => ({
+          current: "ssh",
+          env: { SSH_AUTH_SOCK: "/nonexistent/agent" },
+          variables: { DOCKER_HOST: "ssh://des-engine", SSH_AUTH_SOCK: "/nonexistent/agent" }
+        })
+      }
+    for (const [name, settingOf] of Object.entries(settings)) {
+      test(name, (sandbox) =>
+        Effect.gen(function* () {
+          const at = yield* shared
+          const setting = settingOf(at)
+          const { args, env } = prepared(at, sandbox, setting)
+          sandbox.script(
+            "volume/create",
+            `env | grep -E '^(DOCKER_|SSH_)' >variables; docker volume inspect --format '{{.Name}}' "$ACTOR_ID" >>asked 2>&1; touch done`
+          )
+          const des = yield* sandbox.start(["-d", sandbox.dir, ...args], { env })
+          yield* des.said("watching")
+          const volumes: Array<string> = []
+          yield* Effect.addFinalizer(() => Effect.ignore(at.engine.cli("volume", "rm", ...volumes)))
+          // The engine answers before it subscribes, so the first of them may be missed.
+          const created = poll(
+            Effect.map(Effect.orDie(at.engine.cli("volume", "create")), (volume) => {
+              volumes.push(volume.trim())
+              return sandbox.exists("done")
+            }),
+            20_000
+          )
+          assert.isTrue(yield* created)
+          const variables = Object.fromEntries(
+            sandbox
+              .lines("variables")
+              .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)])
+          )
+          const { DOCKER_CERT_PATH, DOCKER_CONFIG, ...others } = variables
+          assert.strictEqual(DOCKER_CONFIG, sandbox.path("config"))
+          const { DOCKER_CERT_PATH: expected, ...expectedOthers } = {
+            DOCKER_CERT_PATH: undefined,
+            ...setting.variables
+          }
+          assert.deepStrictEqual(others, expectedOthers)
+          if (setting.context === "tls") assert.match(DOCKER_CERT_PATH ?? "", /\/contexts\/tls\/[0-9a-f]{64}\/docker$/)
+          else assert.strictEqual(DOCKER_CERT_PATH, expected)
+          assert.include(volumes, sandbox.lines("asked")[0])
+          yield* des.kill("SIGTERM")
+          assert.strictEqual((yield* des.ended).code, 143)
+          yield* noSshIsLeft(at)
+        })
+      )
+    }
+  })
+
+  describe("ssh", () => {
+    test("a host whose key is not known is no engine's, and the message says what to do", (sandbox) =>
+      Effect.gen(function* () {
+        const at = yield* shared
+        yield* Effect.addFinalizer(() => Effect.sync(() => at.ssh.setKnownHosts(at.ssh.knownHosts)))
+        at.ssh.setKnownHosts("")
+        const { info } = prepared(at, sandbox, { context: "ssh" })
+        assert.match((yield* info).stderr, /Host key verification failed.*connect once with ssh as this user/)
+      }))
+
+    test("that ends is said with its reason, and des connects again", (sandbox) =>
+      Effect.gen(function* () {
+        const at = yield* shared
+        const { args, env } = prepared(at, sandbox, { context: "ssh" })
+        const des = yield* sandbox.start(["-d", sandbox.dir, ...args], { env })
+        yield* des.said("watching ssh://des-engine")
+        at.ssh.endSessions()
+        yield* des.said("ssh ended: ")
+        yield* des.said("broke off: the connection was cut")
+        yield* des.said("watching ssh://des-engine", 2)
+      }))
+
+    test("is gone when des is killed", (sandbox) =>
+      Effect.gen(function* () {
+        const at = yield* shared
+        const { args, env } = prepared(at, sandbox, { context: "ssh" })
+        const des = yield* sandbox.start(["-d", sandbox.dir, ...args], { env })
+        yield* des.said("watching ssh://des-engine")
+        assert.isNotEmpty(at.ssh.clients())
+        yield* des.kill("SIGKILL")
+        yield* noSshIsLeft(at)
+      }))
+  })
+}, ["openssl", "ssh", "ssh-keygen", "sshd"])

@@ -236,9 +236,11 @@ describe("the journal on disk", () => {
         assert.deepStrictEqual(yield* memory.recall("unix:///e"), FeedMemory.nothing)
         yield* memory.meet("unix:///e", {
           identity: "I",
+          fingerprints: ["before"],
+          last: 1n,
           running: ["old", "gone"].map((id) => ({ id, attributes: { name: id }, startedAt: 3n }))
         })
-        yield* memory.meet("unix:///other", { identity: "J", running: [] })
+        yield* memory.meet("unix:///other", { identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] })
         const events = [start("new"), die("gone"), start("brief"), die("brief"), synthetic]
         yield* journal.accept({ events, accepted: [] })
       }).pipe(life(directory))
@@ -247,10 +249,12 @@ describe("the journal on disk", () => {
         const recalled = yield* memory.recall("unix:///e")
         assert.strictEqual(recalled.identity, "I")
         assert.strictEqual(recalled.last, 6n)
-        assert.deepStrictEqual(
-          recalled.fingerprints,
-          [start("new"), die("gone"), start("brief"), die("brief")].map(({ record }) => FeedMemory.fingerprint(record))
-        )
+        assert.deepStrictEqual(recalled.fingerprints, [
+          "before",
+          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ record }) =>
+            FeedMemory.fingerprint(record)
+          )
+        ])
         assert.deepStrictEqual(
           [...recalled.running].sort((a, b) => (a.id < b.id ? -1 : 1)),
           [
@@ -259,7 +263,9 @@ describe("the journal on disk", () => {
             { id: "synthetic", attributes: { image: "nginx", name: "web" }, startedAt: 5n }
           ]
         )
-        assert.deepStrictEqual(yield* memory.recall("unix:///other"), { ...FeedMemory.nothing, identity: "J" })
+        assert.deepStrictEqual(yield* memory.recall("unix:///other"), {
+          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
+        })
       }).pipe(life(directory))
     })
   )

@@ -299,12 +299,22 @@ describe("what is written is what is read", () => {
 const runsFor = (text: string, attributes: Readonly<Record<string, string>>): boolean => {
   const options = parse(`# des: ${text}`)
   if ("line" in options) return assert.fail(options.message)
-  return ScriptOptions.matches(options, attributes)
+  return ScriptOptions.matches(options, attributes, "")
 }
 
 describe("a script runs for an event", () => {
+  it("can name the engine, by a pattern", () => {
+    const options = ScriptOptions.parse("# des: engine=web* label=a")
+    if ("message" in options) return assert.fail(options.message)
+    assert.isTrue(ScriptOptions.matches(options, { a: "" }, "web1"))
+    assert.isFalse(ScriptOptions.matches(options, { a: "" }, "db"))
+    assert.isFalse(ScriptOptions.matches(options, {}, "web1"))
+    // A label is no engine.
+    assert.isFalse(ScriptOptions.matches(options, { a: "", engine: "web1" }, ""))
+  })
+
   it("whatever it has, where the head has no condition", () => {
-    assert.isTrue(ScriptOptions.matches(ScriptOptions.none, {}))
+    assert.isTrue(ScriptOptions.matches(ScriptOptions.none, {}, ""))
     assert.isTrue(runsFor("timeout=1s", { any: "thing" }))
   })
 
@@ -370,7 +380,7 @@ const fits = (text: string, pattern: string): boolean => {
 
 describe("a * in a pattern stands for anything", () => {
   const matches = (text: string, pattern: string) =>
-    ScriptOptions.matches({ conditions: [{ key: "k", pattern }] }, { k: text })
+    ScriptOptions.matches({ conditions: [{ key: "k", pattern }] }, { k: text }, "")
 
   for (const [pattern, yes, no] of [
     ["*", ["", "a", "*", "\n", "a\u2028b"], []],

@@ -264,7 +264,7 @@ const trustTimes = (times: number) => {
 const event = Testing.makeEvent()
 
 const attempts = (retries: number) =>
-  Attempts.make({ base: {}, bounds: defaultBounds, retries, begin: () => Effect.succeed(Journal.unkept) })
+  Attempts.make({ base: {}, engines: {}, bounds: defaultBounds, retries, begin: () => Effect.succeed(Journal.unkept) })
 
 const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [script], earlier: {} })
 

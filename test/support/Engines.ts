@@ -59,13 +59,15 @@ const programs: Record<EngineName, ReadonlyArray<string>> = {
   podman: ["podman", "conmon", "runc", "busybox", "tar", "umount"]
 }
 
-const isProgram = (name: string): boolean => path.split(":").some((dir) => Fs.existsSync(Path.join(dir, name)))
+/** Whether a program is installed. */
+export const isProgram = (name: string): boolean => path.split(":").some((dir) => Fs.existsSync(Path.join(dir, name)))
 
-/** Whether an engine can be started here, and the reason when it cannot. */
+/** Whether an engine can be started here, and `also` these programs, and the reason when they cannot. */
 export const engineAvailable = (
-  name: EngineName
+  name: EngineName,
+  also: ReadonlyArray<string> = []
 ): { readonly available: true } | { readonly available: false; readonly reason: string } => {
-  const missing = programs[name].filter((program) => !isProgram(program))
+  const missing = [...programs[name], ...also].filter((program) => !isProgram(program))
   if (missing.length > 0) return { available: false, reason: `not installed: ${missing.join(", ")}` }
   if (process.getuid?.() !== 0) return { available: false, reason: "not root" }
   return { available: true }

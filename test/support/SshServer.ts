@@ -17,6 +17,8 @@ export interface SshServer {
   /** What the file of known hosts has; an empty text makes the server unknown. */
   readonly knownHosts: string
   readonly setKnownHosts: (text: string) => void
+  /** Ends the sessions that are open, as a restart of the host does. */
+  readonly endSessions: () => void
   /** The ssh commands that still run for this server, by what they were called with. */
   readonly clients: () => ReadonlyArray<string>
 }
@@ -37,16 +39,25 @@ export const freePort: Effect.Effect<number> = Effect.async((resume) => {
   })
 })
 
+const readProc = (name: string): string => {
+  try {
+    return Fs.readFileSync(`/proc/${name}`, "utf8")
+  } catch {
+    // A process that has just ended has no such file any more.
+    return ""
+  }
+}
+
+const pids = (): ReadonlyArray<string> => Fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))
+
 const commands = (): ReadonlyArray<string> =>
-  Fs.readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return Fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()
-      } catch {
-        return ""
-      }
-    })
+  pids().map((pid) => readProc(`${pid}/cmdline`).replaceAll("\0", " ").trim())
+
+/** The children of a process. */
+const childrenOf = (parent: number): ReadonlyArray<number> =>
+  pids()
+    .filter((pid) => Number(/\) \S (\d+) /.exec(readProc(`${pid}/stat`))?.[1]) === parent)
+    .map(Number)
 
 /** Starts a server for the scope, which only root can. `environment` is what its sessions get. Its alias for ssh is `des-engine`. */
 export const sshServer = (
@@ -98,7 +109,7 @@ Host *
     Fs.writeFileSync(`${bin}/ssh`, `#!/bin/sh\nexec ${ssh} -F ${file("ssh_config")} "$@"\n`, { mode: 0o755 })
     // Where sshd puts its processes that have no privileges.
     Fs.mkdirSync("/run/sshd", { recursive: true })
-    yield* Effect.acquireRelease(
+    const server = yield* Effect.acquireRelease(
       Effect.sync(() =>
         spawn("/usr/sbin/sshd", ["-D", "-e", "-f", file("sshd_config")], {
           stdio: ["ignore", "ignore", Fs.openSync(file("log"), "a")]
@@ -115,6 +126,9 @@ Host *
       bin,
       knownHosts,
       setKnownHosts: (text) => Fs.writeFileSync(file("known_hosts"), text),
+      endSessions: () => {
+        for (const pid of childrenOf(server.pid ?? -1)) process.kill(pid, "SIGKILL")
+      },
       clients: () => commands().filter((command) => command.includes(file("ssh_config")))
     }
   })

@@ -1,0 +1,48 @@
+/**
+ * The fingerprints of records that need no more attention. It forgets the oldest beyond its capacity.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface KnownRecords {
+  readonly has: (fingerprint: string) => boolean
+  /** Whether it was new. */
+  readonly add: (fingerprint: string) => boolean
+  readonly clear: () => void
+  readonly isEmpty: () => boolean
+  /** The last ones, oldest first. */
+  readonly last: (count: number) => ReadonlyArray<string>
+}
+
+/**
+ * More than the ring of an engine (256), and more than podman gives again when it halves its file of events (of 1 MB,
+ * podman `libpod/events/logfile.go`), in less than a megabyte.
+ */
+const capacity = 4096
+
+/**
+ * Begins with these, oldest first.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const make = (fingerprints: Iterable<string>): KnownRecords => {
+  const known = new Set<string>()
+  const add = (fingerprint: string): boolean => {
+    if (known.has(fingerprint)) return false
+    known.add(fingerprint)
+    if (known.size > capacity) {
+      const [oldest = ""] = known
+      known.delete(oldest)
+    }
+    return true
+  }
+  for (const fingerprint of fingerprints) add(fingerprint)
+  return {
+    has: (fingerprint) => known.has(fingerprint),
+    add,
+    clear: () => known.clear(),
+    isEmpty: () => known.size === 0,
+    last: (count) => [...known].slice(-count)
+  }
+}

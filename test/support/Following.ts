@@ -1,0 +1,112 @@
+/** The feed at work on an engine that a test controls, and what it gave and said. */
+
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { assert } from "vitest"
+import type { DockerEvent } from "../../src/docker/DockerEvent.ts"
+import type * as Endpoint from "../../src/docker/Endpoint.ts"
+import * as Engine from "../../src/docker/Engine.ts"
+import * as EngineHttp from "../../src/docker/EngineHttp.ts"
+import * as EventFeed from "../../src/docker/EventFeed.ts"
+import * as FeedMemory from "../../src/docker/FeedMemory.ts"
+import { poll } from "./Poll.ts"
+
+/** A memory that outlives the feed, as a journal's does: it remembers each event as it is taken. */
+export interface Memory {
+  readonly layer: Layer.Layer<FeedMemory.FeedMemory>
+  readonly accept: (event: DockerEvent) => void
+  readonly recollection: () => FeedMemory.Recollection
+}
+
+export const makeMemory = (): Memory => {
+  let recollection: FeedMemory.Recollection = { identity: undefined, fingerprints: [], last: 0n, running: [] }
+  return {
+    layer: Layer.succeed(FeedMemory.FeedMemory, {
+      recall: () => Effect.sync(() => recollection),
+      meet: (_engine, met) =>
+        Effect.sync(() => {
+          recollection = met
+        })
+    }),
+    accept: (event) => {
+      if (event.Type === "des" || event.synthetic) return
+      const running = recollection.running.filter(({ id }) => id !== event.Actor.ID || event.Type !== "container")
+      const isStart = event.Type === "container" && event.Action === "start"
+      const isEnd = event.Type === "container" && (event.Action === "die" || event.Action === "destroy")
+      recollection = {
+        ...recollection,
+        fingerprints: [...recollection.fingerprints, FeedMemory.fingerprint(event.record)].slice(
+          -FeedMemory.remembered
+        ),
+        last: event.timeNano,
+        running: isStart
+          ? [...running, { id: event.Actor.ID, attributes: event.Actor.Attributes, startedAt: event.timeNano }]
+          : isEnd
+            ? running
+            : recollection.running
+      }
+    },
+    recollection: () => recollection
+  }
+}
+
+export interface Following {
+  readonly events: ReadonlyArray<DockerEvent>
+  readonly logs: ReadonlyArray<string>
+  /** Each event as `TYPE/ACTION NAME`, with a `*` after what des made up for an engine. */
+  readonly told: () => ReadonlyArray<string>
+  /** Waits until an event or a line like this is there. */
+  readonly until: (what: string) => Effect.Effect<void>
+  readonly stop: Effect.Effect<void>
+}
+
+const describe = ({ Action, Actor, Type, synthetic }: DockerEvent): string =>
+  `${Type}/${Action} ${Type === "des" ? (Actor.Attributes["reason"] ?? "") : (Actor.Attributes["name"] ?? "")}${synthetic ? "*" : ""}`.trim()
+
+/** Follows the feed of an engine for the scope. */
+export const followEngine = (
+  engine: Layer.Layer<Engine.Engine>,
+  options: EventFeed.Options & { readonly memory?: Memory } = {}
+): Effect.Effect<Following, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const events: Array<DockerEvent> = []
+    const logs: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+      logs.push(`${logLevel.label} ${Array.isArray(message) ? message.join(" ") : message}`)
+    })
+    const feed = EventFeed.layer(options).pipe(
+      Layer.provide(engine),
+      Layer.provide(options.memory?.layer ?? FeedMemory.layerNone)
+    )
+    const following = yield* Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
+      Stream.runForEach((event) =>
+        Effect.sync(() => {
+          events.push(event)
+          options.memory?.accept(event)
+        })
+      ),
+      Effect.provide(feed),
+      Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+      Effect.forkScoped
+    )
+    const told = () => events.map(describe)
+    const until = (what: string) =>
+      Effect.map(
+        poll(
+          Effect.sync(() => told().includes(what) || logs.some((line) => line.includes(what))),
+          15_000
+        ),
+        (came) => assert.isTrue(came, `${what} did not come:\n${[...told(), ...logs].join("\n")}`)
+      )
+    return { events, logs, told, until, stop: Effect.asVoid(following.interruptAsFork(following.id())) }
+  })
+
+/** Follows the feed of what answers at an endpoint. */
+export const follow = (
+  endpoint: Endpoint.Endpoint,
+  options: EventFeed.Options & { readonly memory?: Memory } = {}
+): Effect.Effect<Following, never, Scope.Scope> =>
+  followEngine(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint })), options)
