@@ -102,6 +102,9 @@ const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
   NotStarted: "not started"
 }
 
+/** The client gives a text back only up to its first NUL. */
+const withoutNul = (text: string): string => text.replaceAll("\0", "\ufffd")
+
 const pieces = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / rowsAtOnce) }, (_, at) =>
     all.slice(at * rowsAtOnce, (at + 1) * rowsAtOnce)
@@ -164,8 +167,8 @@ const make = (options: Options) =>
       engine: accepted.event.engine,
       fingerprint: FeedMemory.fingerprint(accepted.event.record),
       type: accepted.event.Type,
-      action: accepted.event.Action,
-      actor: accepted.event.Actor.ID,
+      action: withoutNul(accepted.event.Action),
+      actor: withoutNul(accepted.event.Actor.ID),
       time_nano: String(accepted.event.timeNano),
       record: accepted.event.record,
       synthetic: accepted.event.synthetic ? 1 : 0,
@@ -309,7 +312,7 @@ const make = (options: Options) =>
         ended: (outcome, output, last) =>
           Effect.flatMap(Clock.currentTimeMillis, (ended) =>
             safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
-              exit = ${exitCode(outcome)}, output = ${output}, last = ${last ? 1 : 0} WHERE id = ${id}`)
+              exit = ${exitCode(outcome)}, output = ${withoutNul(output)}, last = ${last ? 1 : 0} WHERE id = ${id}`)
           )
       } satisfies KeptRun
     })
@@ -395,7 +398,7 @@ const make = (options: Options) =>
 
     const skipTooOld = Effect.gen(function* () {
       if (options.maxAge === Number.POSITIVE_INFINITY) return
-      const oldest = BigInt((yield* Clock.currentTimeMillis) - options.maxAge) * 1_000_000n
+      const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - options.maxAge)) * 1_000_000n
       const skipped = yield* sql`UPDATE event SET state = 'skipped'
         WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) < ${oldest} AND attempts = 0 RETURNING id`
       if (skipped.length > 0) yield* sayTooOld(skipped.length, options.maxAge)
