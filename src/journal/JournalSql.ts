@@ -233,14 +233,13 @@ const make = (options: Options) =>
     })
 
     const earlierOf = Effect.fnUntraced(function* (row: WaitingRow, scripts: ReadonlyArray<Script>) {
-      if (row.attempts > 0) {
-        const retried: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
-        return Object.fromEntries(scripts.map(({ path }) => [path, retried]))
-      }
-      if (row.id > lastOfEarlierLife) return {}
+      // What `des retry` queued counts on from the runs of another row.
+      const counted: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
+      const retried = row.attempts === 0 ? {} : Object.fromEntries(scripts.map(({ path }) => [path, counted]))
+      if (row.id > lastOfEarlierLife) return retried
       const runs = yield* sql<EarlierRow>`SELECT * FROM run WHERE event_id = ${row.id} ORDER BY id`
       const byScript = Object.entries(Arr.groupBy(runs, ({ script }) => script))
-      return Object.fromEntries(
+      const begun = Object.fromEntries(
         byScript.map(([script, ofScript]): [string, Earlier] => {
           const last = ofScript.find((run) => run.last === 1)
           return [
@@ -259,6 +258,7 @@ const make = (options: Options) =>
           ]
         })
       )
+      return { ...retried, ...begun }
     })
 
     const takeRow: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
