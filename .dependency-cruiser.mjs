@@ -24,7 +24,7 @@ export default {
       "(journal/|state[.]ts)",
       "journal/",
       "Journal[.]ts",
-      "docker/(DockerEvent|FeedMemory|OwnEvent)[.]ts",
+      "docker/(Belief|DockerEvent|FeedMemory|OwnEvent)[.]ts",
       "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner)[.]ts"
     ),
     {

@@ -20,6 +20,7 @@ import * as Scaffold from "./cli/Scaffold.ts"
 import * as State from "./cli/State.ts"
 import * as WatchedEngine from "./cli/WatchedEngine.ts"
 import * as Des from "./Des.ts"
+import type { DispatchOptions } from "./Dispatch.ts"
 import * as EventFeed from "./docker/EventFeed.ts"
 import type { FeedMemory } from "./docker/FeedMemory.ts"
 import * as Journal from "./Journal.ts"
@@ -151,6 +152,10 @@ const options = {
     Options.withDefault("256M"),
     Options.mapEffect(parseSize)
   ),
+  sync: Options.boolean("sync").pipe(
+    Options.withDescription("run container/start, as synthetic events, for containers that run when des starts")
+  ),
+  liveness: duration("liveness", "30s", "prove a feed that has been silent for so long to be alive; 0 never"),
   insecureScripts: Options.boolean("insecure-scripts").pipe(
     Options.withDescription("run scripts that others than root and this user could have changed")
   ),
@@ -196,25 +201,37 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
     })
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory>,
-    base: Environment.Environment,
+    variables: Pick<DispatchOptions, "base" | "engines">,
     journal: Layer.Layer<Journal.Journal | FeedMemory, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(
         Des.layer({
           ...given,
-          base,
+          ...variables,
           hurry,
           timeout: given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout
         }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(journal))
       )
     )
   if (Option.isSome(given.from)) {
-    return yield* run(yield* recorded(given.from.value), Environment.base(shared), yield* journal("wait"))
+    const base = Environment.base(shared)
+    return yield* run(yield* recorded(given.from.value), { base }, yield* journal("wait"))
   }
-  const engine = yield* WatchedEngine.find(given)
-  const base = Environment.base({ ...shared, engine: WatchedEngine.variables(engine.endpoint) })
-  yield* run(Des.layerFeed(engine), base, yield* journal("drop"))
+  const engines = yield* WatchedEngine.find(given)
+  const feeds = engines.map((engine) =>
+    Des.layerFeed({
+      ...engine,
+      sync: given.sync,
+      liveness: given.liveness === 0 ? Number.POSITIVE_INFINITY : given.liveness
+    })
+  )
+  const variables = {
+    // An engine's variables take the place of those that des itself was given.
+    base: Environment.base({ ...shared, engine: {} }),
+    engines: Object.fromEntries(engines.map((engine) => [engine.name, WatchedEngine.variables(engine)]))
+  }
+  yield* run(EventFeed.layerMerged(feeds), variables, yield* journal("drop"))
 })
 
 const watching = (hurry: Effect.Effect<void>) =>

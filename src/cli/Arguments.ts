@@ -15,8 +15,8 @@ const everywhere = {
 
 /** Options of the commands that ask an engine. */
 const ofEngine = {
-  context: { type: "string" },
-  endpoint: { type: "string", short: "e" }
+  context: { type: "string", multiple: true },
+  endpoint: { type: "string", short: "e", multiple: true }
 } as const
 
 /** Options of the commands that use a journal on disk. */

@@ -24,6 +24,7 @@ const engineNames = { docker: "dockerd", podman: "podman" } as const
 /** What is printed for people. An engine's own words can hold anything. */
 const lines = (
   report: EngineReport.EngineReport,
+  name: string,
   endpoint: Endpoint.Endpoint,
   source: EndpointSearch.Source
 ): string => {
@@ -32,6 +33,7 @@ const lines = (
   const tls = endpoint._tag === "Tcp" && endpoint.tls !== undefined ? endpoint.tls : undefined
   const encrypted = tls === undefined ? "" : tls.verify ? ", with TLS" : ", with TLS that verifies nothing"
   const rows = {
+    ...(name === Endpoint.format(endpoint) ? {} : { name }),
     endpoint: Endpoint.format(endpoint) + encrypted,
     "found by": EndpointSearch.describe(source),
     engine: engine === undefined ? "does not say" : `${engineNames[engine]} ${version}`,
@@ -44,27 +46,35 @@ const lines = (
     .join("\n")
 }
 
-const ask = Effect.fn("Info.ask")(function* (given: Command.Command.ParseConfig<typeof options>) {
-  const watched = yield* WatchedEngine.find(given)
-  const { endpoint, source } = watched
+type Watched = Effect.Effect.Success<ReturnType<typeof WatchedEngine.find>>[number]
+
+const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
+  const { endpoint, name, source } = watched
   const report = yield* Effect.zipLeft(
     Engine.report(watched),
     Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({})))
   ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
   yield* Console.log(
-    given.json
-      ? JSON.stringify({ endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true })
-      : lines(report, endpoint, source)
+    json
+      ? JSON.stringify({ name, endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true })
+      : lines(report, name, endpoint, source)
   )
+})
+
+/** Every engine is asked, also where another one cannot be. */
+const askAll = Effect.fnUntraced(function* (given: Command.Command.ParseConfig<typeof options>) {
+  const asked = yield* Effect.forEach(yield* WatchedEngine.find(given), (watched) =>
+    Effect.isSuccess(Effect.catchTag(ask(watched, given.json), "EngineError", Failed.withCode(1)))
+  )
+  if (asked.includes(false)) yield* new Failed.Failed({ code: 1 })
 })
 
 /** `des info`: says which engine would be watched, what it is, and whether its feed opens. */
 export const command = Command.make("info", options, (given) =>
-  ask(given).pipe(
+  askAll(given).pipe(
     Effect.catchTags({
       ContextError: Failed.withCode(1),
       EndpointError: Failed.withCode(2),
-      EngineError: Failed.withCode(1),
       UsageError: Failed.withCode(2)
     }),
     Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))

@@ -1,27 +1,17 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Endpoint from "../docker/Endpoint.ts"
 import * as EndpointSearch from "../docker/EndpointSearch.ts"
+import type * as CommonOptions from "./CommonOptions.ts"
 
 /** Options or variables that cannot be meant. */
 export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
 
-/** The engine that options and environment name, and the API version that they pin: what layers need to reach it. */
-export const find = Effect.fn("WatchedEngine.find")(function* (given: {
-  readonly context: Option.Option<string>
-  readonly endpoint: Option.Option<string>
-}) {
-  if (Option.isSome(given.context) && Option.isSome(given.endpoint)) {
-    return yield* new UsageError({
-      message: "conflicting options: --context and --endpoint both name an engine; give one"
-    })
-  }
-  const found = yield* EndpointSearch.find({
-    ...(Option.isSome(given.context) ? { context: given.context.value } : {}),
-    ...(Option.isSome(given.endpoint) ? { endpoint: given.endpoint.value } : {}),
-    variables: process.env
-  })
+const findOne = Effect.fn("WatchedEngine.findOne")(function* (
+  asked: { readonly context?: string; readonly endpoint?: string },
+  name: string | undefined
+) {
+  const found = yield* EndpointSearch.find({ ...asked, variables: process.env })
   const pinned = process.env["DOCKER_API_VERSION"]?.replace(/^v/, "") ?? ""
   if (pinned !== "" && !/^1\.\d+$/.test(pinned)) {
     return yield* new UsageError({
@@ -33,14 +23,52 @@ export const find = Effect.fn("WatchedEngine.find")(function* (given: {
       `${Endpoint.format(found.endpoint)} is not encrypted: anybody on the way can read and write events; use TLS or ssh://`
     )
   }
-  return { ...found, ...(pinned === "" ? {} : { apiVersion: pinned }) }
+  return { ...found, name: name ?? Endpoint.format(found.endpoint), ...(pinned === "" ? {} : { apiVersion: pinned }) }
 })
 
-/** With which a script's docker command reaches the engine, too: with ssh it needs des's agent. */
-export const variables = (endpoint: Endpoint.Endpoint): Readonly<Record<string, string>> => {
+/** The engines that options and environment name, and the API version that they pin: what layers need to reach them. */
+export const find = Effect.fn("WatchedEngine.find")(function* (given: {
+  readonly context: ReadonlyArray<CommonOptions.Named>
+  readonly endpoint: ReadonlyArray<CommonOptions.Named>
+}) {
+  if (given.context.length > 0 && given.endpoint.length > 0) {
+    return yield* new UsageError({
+      message: "conflicting options: --context and --endpoint both name an engine; give one, or several of one kind"
+    })
+  }
+  const asked = [
+    ...given.context.map(({ name, text }) => findOne({ context: text }, name)),
+    ...given.endpoint.map(({ name, text }) => findOne({ endpoint: text }, name))
+  ]
+  const found = yield* Effect.all(asked.length === 0 ? [findOne({}, undefined)] : asked)
+  for (const [at, { endpoint, name }] of found.entries()) {
+    const text = Endpoint.format(endpoint)
+    const other = found.slice(0, at).find((before) => before.name === name || Endpoint.format(before.endpoint) === text)
+    if (other !== undefined) {
+      return yield* new UsageError({
+        message:
+          other.name === name
+            ? `two engines have the name ${name}; give one of them another: -e NAME=URL`
+            : `${other.name} and ${name} are one engine, ${text}; its events would run twice`
+      })
+    }
+  }
+  return found
+})
+
+/**
+ * What a script is told of the engine of its event: its name and endpoint, and with which its docker command reaches it,
+ * too. With ssh that needs des's agent.
+ */
+export const variables = (engine: {
+  readonly name: string
+  readonly endpoint: Endpoint.Endpoint
+}): Readonly<Record<string, string>> => {
   const agent = process.env["SSH_AUTH_SOCK"]
   return {
-    ...Endpoint.dockerVariables(endpoint),
-    ...(endpoint._tag === "Ssh" && agent !== undefined ? { SSH_AUTH_SOCK: agent } : {})
+    ...Endpoint.dockerVariables(engine.endpoint),
+    ...(engine.endpoint._tag === "Ssh" && agent !== undefined ? { SSH_AUTH_SOCK: agent } : {}),
+    DES_ENGINE: engine.name,
+    DES_ENDPOINT: Endpoint.format(engine.endpoint)
   }
 }

@@ -32,6 +32,15 @@ export const turn = (event: Pick<DockerEvent, "Type" | "Action">): "started" | "
 }
 
 /**
+ * Whether an event says anything of what is believed: a container's life, or its name.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const tells = (event: DockerEvent): boolean =>
+  turn(event) !== undefined || (event.Type === "container" && event.Action === "rename")
+
+/**
  * Changes a belief to what an event says.
  *
  * @since 1.0.0

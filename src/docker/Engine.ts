@@ -165,7 +165,9 @@ const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
 const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets = [], ...options }: EngineOptions) =>
   Effect.gen(function* () {
     const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
-    const name = options.name ?? Endpoint.format(endpoint)
+    const address = Endpoint.format(endpoint)
+    const name = options.name ?? address
+    const described = name === address ? address : `${name} (${address})`
     const root = rootOf(endpoint)
     const patience = patienceWith(endpoint)
 
@@ -175,7 +177,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
         : error.message
 
     const fail = (reason: EngineError["reason"]) => (error: HttpClientError.HttpClientError) =>
-      new EngineError({ reason, endpoint: name, detail: describeCause(error), cause: error })
+      new EngineError({ reason, endpoint: described, detail: describeCause(error), cause: error })
 
     const refused = (response: HttpClientResponse.HttpClientResponse) =>
       response.text.pipe(
@@ -187,7 +189,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
           const detail = explainRefusal(said._tag === "Some" ? said.value.message : body.slice(0, 200), pinned)
           return new EngineError({
             reason: "Refused",
-            endpoint: name,
+            endpoint: described,
             detail: `${response.status} ${detail}`.trim(),
             status: response.status
           })
@@ -200,7 +202,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
         Effect.timeoutFail({
           duration: patience,
           onTimeout: () =>
-            new EngineError({ reason: "Unreachable", endpoint: name, detail: `no answer in ${patience}` })
+            new EngineError({ reason: "Unreachable", endpoint: described, detail: `no answer in ${patience}` })
         }),
         Effect.flatMap((response) => (response.status === 200 ? Effect.succeed(response) : refused(response)))
       )
@@ -215,7 +217,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
           Effect.timeoutFail({
             duration: patience,
             onTimeout: () =>
-              new EngineError({ reason: "Unreachable", endpoint: name, detail: `no whole answer in ${patience}` })
+              new EngineError({ reason: "Unreachable", endpoint: described, detail: `no whole answer in ${patience}` })
           })
         )
         const answer = yield* Effect.mapError(
@@ -223,7 +225,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
           (cause) =>
             new EngineError({
               reason: "NotAnEngine",
-              endpoint: name,
+              endpoint: described,
               detail: `its answer to GET ${path} is not understood`,
               cause
             })
@@ -239,7 +241,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
       if (offered === undefined || Number.isNaN(minor(offered))) {
         return yield* new EngineError({
           reason: "NotAnEngine",
-          endpoint: name,
+          endpoint: described,
           detail:
             offered === undefined ? "its /_ping names no API version" : `its /_ping names the API version ${offered}`
         })
@@ -280,7 +282,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
       return response.stream.pipe(
         Framing.separate,
         Stream.mapError(fail("Broken")),
-        Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: name, detail: "" })))
+        Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: described, detail: "" })))
       )
     })
 

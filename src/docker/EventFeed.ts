@@ -226,14 +226,15 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
     EventFeed,
     Effect.map(
       Effect.forEach(feeds, (feed) => Effect.map(Layer.build(feed), (context) => Context.get(context, EventFeed))),
-      (all) => ({
-        engines: all.flatMap(({ engines }) => engines),
-        missed: (engine, missed) =>
-          all.find(({ engines }) => engines.includes(engine))?.missed(engine, missed) ?? Effect.void,
-        events: Stream.mergeAll(
-          all.map(({ events }) => events),
-          { concurrency: "unbounded" }
-        )
-      })
+      (all) => {
+        const [first = Stream.empty, ...others] = all.map(({ events }) => events)
+        return {
+          engines: all.flatMap(({ engines }) => engines),
+          missed: (engine, missed) =>
+            all.find(({ engines }) => engines.includes(engine))?.missed(engine, missed) ?? Effect.void,
+          // One alone is not merged, which would cost each event a little.
+          events: others.reduce((one, other) => Stream.merge(one, other), first)
+        }
+      }
     )
   )

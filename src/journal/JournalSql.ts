@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Belief from "../docker/Belief.ts"
 import * as DockerEvent from "../docker/DockerEvent.ts"
 import * as FeedMemory from "../docker/FeedMemory.ts"
 import * as OwnEvent from "../docker/OwnEvent.ts"
@@ -83,6 +84,12 @@ interface WaitingRow {
   readonly attempts: number
 }
 
+interface RunningRow {
+  readonly id: string
+  readonly attributes: string
+  readonly started_at: string
+}
+
 interface EarlierRow {
   readonly id: number
   readonly script: string
@@ -106,17 +113,6 @@ const pieces = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / rowsAtOnce) }, (_, at) =>
     all.slice(at * rowsAtOnce, (at + 1) * rowsAtOnce)
   )
-
-/** What a batch says of the containers that run: the last word of each, nothing where it is gone. */
-const runningAfter = (events: ReadonlyArray<DockerEvent.DockerEvent>) => {
-  const last = new Map<string, DockerEvent.DockerEvent | undefined>()
-  for (const event of events) {
-    if (event.Type !== "container") continue
-    if (event.Action === "start") last.set(event.Actor.ID, event)
-    else if (["die", "destroy", "remove"].includes(event.Action)) last.set(event.Actor.ID, undefined)
-  }
-  return last
-}
 
 const make = (options: Options) =>
   Effect.gen(function* () {
@@ -193,26 +189,38 @@ const make = (options: Options) =>
       for (const piece of pieces(rows)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
     })
 
-    const keepRunning = Effect.fnUntraced(function* (engine: string, events: ReadonlyArray<DockerEvent.DockerEvent>) {
-      const last = [...runningAfter(events)]
-      const gone = last.flatMap(([id, event]) => (event === undefined ? [id] : []))
-      const rows = last.flatMap(([id, event]) =>
-        event === undefined
-          ? []
-          : [
-              {
-                engine,
-                id,
-                attributes: JSON.stringify(event.Actor.Attributes),
-                started_at: String(event.timeNano)
-              }
-            ]
+    const runningOf = (rows: ReadonlyArray<RunningRow>): Belief.Belief =>
+      new Map(
+        rows.map(({ attributes, id, started_at }) => [
+          id,
+          { id, attributes: JSON.parse(attributes), startedAt: BigInt(started_at) }
+        ])
       )
-      for (const piece of pieces(gone))
-        yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
+
+    const insertRunning = Effect.fnUntraced(function* (engine: string, containers: Iterable<FeedMemory.Running>) {
+      const rows = [...containers].map(({ attributes, id, startedAt }) => ({
+        engine,
+        id,
+        attributes: JSON.stringify(attributes),
+        started_at: String(startedAt)
+      }))
       for (const piece of pieces(rows)) {
         yield* sql`INSERT INTO running ${sql.insert(piece)}
           ON CONFLICT (engine, id) DO UPDATE SET attributes = excluded.attributes, started_at = excluded.started_at`
+      }
+    })
+
+    const keepRunning = Effect.fnUntraced(function* (engine: string, events: ReadonlyArray<DockerEvent.DockerEvent>) {
+      const telling = events.filter(Belief.tells)
+      for (const piece of pieces(telling)) {
+        const ids = [...new Set(piece.map(({ Actor }) => Actor.ID))]
+        const rows = yield* sql<RunningRow>`SELECT id, attributes, started_at FROM running
+          WHERE engine = ${engine} AND ${sql.in("id", ids)}`
+        const belief = runningOf(rows)
+        for (const event of piece) Belief.follow(belief, event)
+        yield* insertRunning(engine, belief.values())
+        const gone = ids.filter((id) => !belief.has(id))
+        if (gone.length > 0) yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", gone)}`
       }
     })
 
@@ -365,11 +373,7 @@ const make = (options: Options) =>
         identity: met?.identity,
         fingerprints: seen.map(({ fingerprint }) => fingerprint),
         last: BigInt(seen.findLast(({ time_nano }) => time_nano !== unknownTime)?.time_nano ?? met?.last ?? 0),
-        running: running.map((row) => ({
-          id: row.id,
-          attributes: JSON.parse(row.attributes),
-          startedAt: BigInt(row.started_at)
-        }))
+        running: [...runningOf(running).values()]
       }
     })
 
@@ -384,13 +388,7 @@ const make = (options: Options) =>
       const seen = met.fingerprints.map((fingerprint) => ({ engine, fingerprint, time_nano: unknownTime }))
       for (const piece of pieces(seen)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
       yield* sql`DELETE FROM running WHERE engine = ${engine}`
-      const rows = met.running.map(({ attributes, id, startedAt }) => ({
-        engine,
-        id,
-        attributes: JSON.stringify(attributes),
-        started_at: String(startedAt)
-      }))
-      for (const piece of pieces(rows)) yield* sql`INSERT INTO running ${sql.insert(piece)}`
+      yield* insertRunning(engine, met.running)
     })
 
     const skipTooOld = Effect.gen(function* () {

@@ -209,7 +209,10 @@ const make = (directory: string) =>
       const places = [own, `${directory}/${type}/all`, `${directory}/all`]
       const there = (yield* Effect.forEach(places, scriptsAt)).flatMap(Option.toArray)
       const found = there.flat()
-      if (there.length === 0) yield* say(LogLevel.Warning, `Unable to handle event! No script exists at ${own}`)
+      // Nobody has to have a script for what des says of itself.
+      if (there.length === 0 && type !== "des") {
+        yield* say(LogLevel.Warning, `Unable to handle event! No script exists at ${own}`)
+      }
       return found.filter(({ path }, at) => found.findIndex((other) => other.path === path) === at)
     })
 

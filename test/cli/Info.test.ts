@@ -66,6 +66,7 @@ describe("des info", () => {
       const { code, stdout } = yield* sandbox.des(["-e", url, "info", "--json"])
       assert.strictEqual(code, 0)
       assert.deepStrictEqual(JSON.parse(stdout), {
+        name: url,
         endpoint: url,
         found: { by: "--endpoint" },
         engine: "docker",
@@ -76,6 +77,33 @@ describe("des info", () => {
         swarm: "manager",
         feed: true
       })
+    }))
+
+  test("asks each of several engines, and ends with 1 where one of them cannot be watched", (sandbox) =>
+    Effect.gen(function* () {
+      const url = yield* engineOf(sandbox, { "/_ping": ping, "/version": version, "/info": json({}) })
+      const absent = `unix://${sandbox.path("absent.sock")}`
+      const { code, stderr, stdout } = yield* sandbox.des([
+        "info",
+        "-e",
+        `gone=${absent}`,
+        "-e",
+        `here=${url}`,
+        "--json"
+      ])
+      assert.strictEqual(code, 1)
+      assert.include(stderr, `no engine can be reached at gone (${absent}): there is no such socket`)
+      assert.deepInclude(JSON.parse(stdout), { name: "here", endpoint: url })
+    }))
+
+  test("refuses two engines of one name, and one engine under two", (sandbox) =>
+    Effect.gen(function* () {
+      const same = yield* sandbox.des(["info", "-e", "a=unix:///1", "-e", "a=unix:///2"])
+      assert.strictEqual(same.code, 2)
+      assert.include(same.stderr, "two engines have the name a; give one of them another: -e NAME=URL")
+      const twice = yield* sandbox.des(["info", "-e", "a=unix:///1", "-e", "b=unix:///1"])
+      assert.strictEqual(twice.code, 2)
+      assert.include(twice.stderr, "a and b are one engine, unix:///1; its events would run twice")
     }))
 
   test("says what a proxy does not let it ask, and that the feed opens nevertheless", (sandbox) =>

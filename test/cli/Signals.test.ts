@@ -263,7 +263,7 @@ describe("a stop, and a script that", () => {
   test("has children and grandchildren: all are ended, and nothing waits for the grace", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* running(sandbox, family, ["--drain", "0", ...longGrace])
-      assert.isAtLeast(sandbox.processes().length, 8)
+      yield* des.until("the whole family", () => sandbox.processes().length >= 8)
       yield* des.kill("SIGTERM")
       yield* assertEnded(sandbox, des, 143)
     }))
