@@ -51,22 +51,28 @@ describeEngine("dockerd", () => {
     (sandbox) =>
       Effect.gen(function* () {
         const engines = yield* shared
-        sandbox.script(
-          "container/create",
-          `docker inspect --format '{{.Id}}' "$ACTOR_ID" 2>&1 | grep -qx "$ACTOR_ID" && echo "$DES_ENGINE" >>reached`
-        )
+        const inspect = `docker inspect --format '{{.Id}} {{.Name}}' "$ACTOR_ID"`
+        sandbox.script("container/start", `${inspect} >"asked-$DES_ENGINE" 2>&1; echo "$?" >>"asked-$DES_ENGINE"`)
         const watches = yield* beginAll(sandbox, engines, "--jobs", "4")
         yield* connectAll(watches)
-        const created: Record<Name, ReadonlyArray<string>> = { east: [], west: [], pod: [] }
+        for (const name of names) {
+          const run = ["run", "-d", "--name", `of-${name}`, "--network", "none", image, "sleep", "100000"]
+          const id = (yield* cli(engines[name], ...run)).trim()
+          const asked = `asked-${name}`
+          yield* watches[name].des.until(asked, () => sandbox.lines(asked).length > 1)
+          // Only that engine knows it.
+          assert.deepStrictEqual(sandbox.lines(asked), [`${id} /of-${name}`, "0"])
+          yield* cli(engines[name], "rm", "--force", `of-${name}`)
+        }
+        const same = [0, 1, 2, 3].map((at) => `same-${at}`)
         yield* Effect.forEach(
           names,
           (name) =>
             Effect.gen(function* () {
-              for (let at = 0; at < 4; at++) {
+              for (const container of same) {
                 // The same volume on each: what has one name is not one thing.
                 yield* cli(engines[name], "volume", "create", "data")
-                created[name] = [...created[name], `same-${at}`]
-                yield* live(engines[name], `same-${at}`)
+                yield* live(engines[name], container)
                 yield* cli(engines[name], "volume", "rm", "data")
               }
             }),
@@ -74,7 +80,7 @@ describeEngine("dockerd", () => {
         )
         for (const name of names) {
           const runs = yield* watches[name].settled
-          assert.sameMembers(made(runs), [...created[name]])
+          assert.deepStrictEqual([...made(runs)].sort(), [`of-${name}`, ...same])
           const ids = new Set(runs.map(({ environment }) => environment["ACTOR_ID"]))
           for (const id of ids) {
             const times = runs.flatMap(({ environment }) =>
@@ -85,12 +91,6 @@ describeEngine("dockerd", () => {
           assertEnvironments(runs, { ...expectedBase(sandbox), DOCKER_HOST: engines[name].endpoint })
           for (const { environment } of runs) assert.strictEqual(environment["DES_ENDPOINT"], engines[name].endpoint)
         }
-        const reached = sandbox.lines("reached")
-        for (const name of names)
-          assert.lengthOf(
-            reached.filter((line) => line === name),
-            4
-          )
       }),
     60_000
   )
