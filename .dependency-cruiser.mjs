@@ -60,7 +60,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|docker/EventCatalogue|docker/Belief|docker/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|docker/EventCatalogue|docker/Belief|docker/KnownRecords|docker/PodmanEvents|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: {
     // The programs of the docs name the package as its users do.
     alias: {
+      "docker-event-scripts/state": source("src/state.ts"),
       "docker-event-scripts/testing": source("src/testing.ts"),
       "docker-event-scripts": source("src/index.ts")
     }

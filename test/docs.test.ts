@@ -49,6 +49,7 @@ describe("the programs in the docs", () => {
         ...config,
         paths: {
           "docker-event-scripts": [join(root, "src/index.ts")],
+          "docker-event-scripts/state": [join(root, "src/state.ts")],
           "docker-event-scripts/testing": [join(root, "src/testing.ts")]
         }
       }

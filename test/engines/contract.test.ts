@@ -4,6 +4,7 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { describeEngine } from "../support/DescribeEngine.ts"
 import { dockerd, type Engine, podman } from "../support/Engines.ts"
+import { record } from "../support/Record.ts"
 import { test } from "../support/Sandbox.ts"
 import { shareEngine } from "../support/SharedEngine.ts"
 import { type Watch, watch } from "../support/Watch.ts"
@@ -66,6 +67,23 @@ const kinds: ReadonlyArray<Kind> = [
 ]
 
 describe("a set of scripts that was written for Docker", () => {
+  test("is looked up, and its conditions are asked, in Docker's words", (sandbox) =>
+    Effect.gen(function* () {
+      const says = 'echo "$TYPE/$ACTION $ACTOR_ID" >>got'
+      sandbox.script("network/connect", `# des: name=inner\n${says}`)
+      sandbox.script("container/destroy", says)
+      sandbox.script("container/remove", says)
+      const podmanRecord = (Type: string, Action: string, attributes: Readonly<Record<string, string>>) =>
+        record({ Type, Action, id: "c0ffee", attributes: { image: "", name: "web", podId: "", ...attributes } })
+      const { code, stderr } = yield* sandbox.feed([
+        podmanRecord("network", "connect", { network: "inner" }),
+        podmanRecord("network", "connect", { network: "outer" }),
+        podmanRecord("container", "remove", {})
+      ])
+      assert.strictEqual(code, 0, stderr)
+      assert.deepStrictEqual(sandbox.lines("got"), ["network/connect inner", "container/destroy c0ffee"])
+    }))
+
   for (const kind of kinds) {
     describeEngine(kind.name, () => {
       const shared = shareEngine(Effect.tap(kind.start, (engine) => engine.importImage(image)))
