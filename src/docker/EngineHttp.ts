@@ -1,6 +1,7 @@
 import type * as Https from "node:https"
+import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from "node:net"
 import type { Duplex } from "node:stream"
-import { type ConnectionOptions, connect as connectTls } from "node:tls"
+import { connect as connectTls } from "node:tls"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -18,7 +19,7 @@ type Connected = (error: Error | null, connection?: Duplex) => void
 
 /** What Node's agents call for every connection, which their types do not say. */
 interface Connecting {
-  createConnection: (options: ConnectionOptions, connected: Connected) => void
+  createConnection: (options: TcpNetConnectOpts, connected: Connected) => void
 }
 
 const closed = (connection: Duplex): Effect.Effect<void> =>
@@ -29,11 +30,20 @@ const closed = (connection: Duplex): Effect.Effect<void> =>
 
 /** Makes one connection and hands it over, or fails; it goes on as long as the connection needs something from it. */
 type Connect = (
-  options: ConnectionOptions,
+  options: TcpNetConnectOpts,
   connected: Connected
 ) => Effect.Effect<void, Ssh.SshError | TlsFiles.TlsFilesError, CommandExecutor.CommandExecutor | FileSystem.FileSystem>
 
-/** What makes an endpoint's connections where node:net cannot make them alone. */
+/**
+ * A connection on which nothing came for so many milliseconds is asked whether its other end is there, as often as the
+ * docker command asks (docker/cli, `client/hijack.go`). Proxies and address translations forget an idle one otherwise.
+ */
+const idle = 30_000
+
+/** Not by the agent's own `keepAlive`, which means that connections are shared. Before it is connected there is nothing to set it on. */
+const keptAlive = <S extends Socket>(socket: S): S => socket.once("connect", () => socket.setKeepAlive(true, idle))
+
+/** What makes an endpoint's connections where Node's agent does not make them as they should be. */
 const connecting = (endpoint: Endpoint): Connect | undefined => {
   if (endpoint._tag === "Ssh") {
     return (_options, connected) =>
@@ -43,14 +53,15 @@ const connecting = (endpoint: Endpoint): Connect | undefined => {
         Effect.scoped
       )
   }
-  if (endpoint._tag === "Tcp" && endpoint.tls !== undefined) {
-    const { tls } = endpoint
-    return (options, connected) =>
-      Effect.map(TlsFiles.read(tls), (files) =>
-        connected(null, connectTls({ ...options, ...files, rejectUnauthorized: tls.verify }))
-      )
+  if (endpoint._tag === "Unix") return undefined
+  const { tls } = endpoint
+  if (tls === undefined) {
+    return (options, connected) => Effect.sync(() => connected(null, keptAlive(connectTcp(options))))
   }
-  return undefined
+  return (options, connected) =>
+    Effect.map(TlsFiles.read(tls), (files) =>
+      connected(null, keptAlive(connectTls({ ...options, ...files, rejectUnauthorized: tls.verify })))
+    )
 }
 
 const makeAgent = (endpoint: Endpoint) =>

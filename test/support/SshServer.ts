@@ -23,10 +23,15 @@ export interface SshServer {
   readonly clients: () => ReadonlyArray<string>
 }
 
-const connects = (port: number): Effect.Effect<boolean> =>
+/** Whether something listens on a port of 127.0.0.1. */
+export const connects = (port: number): Effect.Effect<boolean> =>
   Effect.async((resume) => {
     const socket = Net.connect(port, "127.0.0.1")
-    socket.once("connect", () => resume(Effect.succeed(true))).once("error", () => resume(Effect.succeed(false)))
+    const answer = (holds: boolean) => {
+      socket.destroy()
+      resume(Effect.succeed(holds))
+    }
+    socket.once("connect", () => answer(true)).once("error", () => answer(false))
     return Effect.sync(() => socket.destroy())
   })
 

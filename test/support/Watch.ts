@@ -6,6 +6,7 @@
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Effect from "effect/Effect"
+import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import { assert } from "vitest"
 import { asDocker } from "../../src/docker/PodmanEvents.ts"
@@ -81,74 +82,98 @@ const recordsOf = (engine: Engine, since: bigint): Effect.Effect<ReadonlyArray<s
 
 const mostRecords = 256
 
+/** Starts des in a sandbox with the recording script. */
+const start = (sandbox: Sandbox, args: ReadonlyArray<string>): Effect.Effect<Program.Program, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    Fs.mkdirSync(sandbox.path("runs"))
+    if (!sandbox.exists("events.d/all")) sandbox.script("all", recorder)
+    return sandbox.start(["-d", sandbox.dir, ...args])
+  })
+
+/** What des does with the events of one engine; `all` gives the runs for it. */
+const over = (sandbox: Sandbox, des: Program.Program, engine: Engine, all: () => ReadonlyArray<Run>): Watch => {
+  const name = sandbox.top.slice(-6)
+
+  // An engine may answer before it has subscribed its client, so what happens at once can be missed.
+  let pokes = 0
+  const poke = Effect.gen(function* () {
+    const volume = `des-${name}-${pokes++}`
+    yield* engine.cli("volume", "create", volume)
+    yield* engine.cli("volume", "rm", volume)
+    const isEnd = ({ input }: Run) => input.includes(`"${volume}"`) && /"Action":"(?:destroy|remove)"/.test(input)
+    return yield* poll(
+      Effect.sync(() => all().some(isEnd)),
+      1000
+    )
+  })
+  let since = 0n
+  const connected = Effect.gen(function* () {
+    if (!(yield* poll(Effect.orDie(poke), 20_000))) {
+      yield* Effect.dieMessage(`no script saw a volume; des said:\n${yield* des.stderr}`)
+    }
+    since = BigInt(Date.now()) * 1_000_000n
+  })
+
+  const runs = () =>
+    all().filter(({ environment }) => environment["TYPE"] !== "des" && BigInt(environment["TIMENANO"] ?? 0) >= since)
+
+  const seen = (event: string, count = 1) => {
+    const found = () => runs().filter((run) => eventOf(run).startsWith(event))
+    return Effect.map(
+      des.until(`${count} ${event}`, () => found().length >= count),
+      found
+    )
+  }
+
+  const settled = Effect.gen(function* () {
+    let records: ReadonlyArray<string> = []
+    const inputs = () =>
+      runs()
+        .map(({ input }) => input)
+        .sort()
+    const agrees = Effect.map(recordsOf(engine, since), (said) => {
+      records = said.map((record) => `${record}\n`).sort()
+      return JSON.stringify(records) === JSON.stringify(inputs())
+    })
+    if (!(yield* poll(agrees, 20_000))) {
+      // The difference is easier to read than all of it.
+      const [missing, more] = [
+        records.filter((record) => !inputs().includes(record)),
+        inputs().filter((input) => !records.includes(input))
+      ]
+      assert.deepStrictEqual({ missing, more }, { missing: [], more: [] }, yield* des.stderr)
+      assert.strictEqual(inputs().length, records.length, "a record was run twice")
+    }
+    if (engine.name === "dockerd") assert.isBelow(records.length, mostRecords, "the engine remembers no more")
+    return runs()
+  })
+
+  return { des, runs, seen, connected, settled }
+}
+
 /** Starts des in a sandbox on an engine that may be away. */
 export const begin = (
   sandbox: Sandbox,
   engine: Engine,
   ...args: ReadonlyArray<string>
 ): Effect.Effect<Watch, never, Scope.Scope> =>
+  Effect.map(start(sandbox, ["-e", engine.endpoint, ...args]), (des) => over(sandbox, des, engine, makeRuns(sandbox)))
+
+/** Starts des in a sandbox on several engines that may be away, each under its name. */
+export const beginAll = <Name extends string>(
+  sandbox: Sandbox,
+  engines: Readonly<Record<Name, Engine>>,
+  ...args: ReadonlyArray<string>
+): Effect.Effect<Readonly<Record<Name, Watch>>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const name = sandbox.top.slice(-6)
-    Fs.mkdirSync(sandbox.path("runs"))
-    if (!sandbox.exists("events.d/all")) sandbox.script("all", recorder)
+    const named = Record.toEntries(engines)
+    const des = yield* start(sandbox, [
+      ...named.flatMap(([name, { endpoint }]) => ["-e", `${name}=${endpoint}`]),
+      ...args
+    ])
     const all = makeRuns(sandbox)
-    const des = yield* sandbox.start(["-d", sandbox.dir, "-e", engine.endpoint, ...args])
-
-    // An engine may answer before it has subscribed its client, so what happens at once can be missed.
-    let pokes = 0
-    const poke = Effect.gen(function* () {
-      const volume = `des-${name}-${pokes++}`
-      yield* engine.cli("volume", "create", volume)
-      yield* engine.cli("volume", "rm", volume)
-      const isEnd = ({ input }: Run) => input.includes(`"${volume}"`) && /"Action":"(?:destroy|remove)"/.test(input)
-      return yield* poll(
-        Effect.sync(() => all().some(isEnd)),
-        1000
-      )
-    })
-    let since = 0n
-    const connected = Effect.gen(function* () {
-      if (!(yield* poll(Effect.orDie(poke), 20_000))) {
-        yield* Effect.dieMessage(`no script saw a volume; des said:\n${yield* des.stderr}`)
-      }
-      since = BigInt(Date.now()) * 1_000_000n
-    })
-
-    const runs = () =>
-      all().filter(({ environment }) => environment["TYPE"] !== "des" && BigInt(environment["TIMENANO"] ?? 0) >= since)
-
-    const seen = (event: string, count = 1) => {
-      const found = () => runs().filter((run) => eventOf(run).startsWith(event))
-      return Effect.map(
-        des.until(`${count} ${event}`, () => found().length >= count),
-        found
-      )
-    }
-
-    const settled = Effect.gen(function* () {
-      let records: ReadonlyArray<string> = []
-      const inputs = () =>
-        runs()
-          .map(({ input }) => input)
-          .sort()
-      const agrees = Effect.map(recordsOf(engine, since), (said) => {
-        records = said.map((record) => `${record}\n`).sort()
-        return JSON.stringify(records) === JSON.stringify(inputs())
-      })
-      if (!(yield* poll(agrees, 20_000))) {
-        // The difference is easier to read than all of it.
-        const [missing, more] = [
-          records.filter((record) => !inputs().includes(record)),
-          inputs().filter((input) => !records.includes(input))
-        ]
-        assert.deepStrictEqual({ missing, more }, { missing: [], more: [] }, yield* des.stderr)
-        assert.strictEqual(inputs().length, records.length, "a record was run twice")
-      }
-      if (engine.name === "dockerd") assert.isBelow(records.length, mostRecords, "the engine remembers no more")
-      return runs()
-    })
-
-    return { des, runs, seen, connected, settled }
+    const isOf = (name: string) => (run: Run) => run.environment["DES_ENGINE"] === name
+    return Record.map(engines, (engine, name) => over(sandbox, des, engine, () => all().filter(isOf(name))))
   })
 
 /** Starts des in a sandbox on an engine that runs, and waits until its scripts see what happens there. */
