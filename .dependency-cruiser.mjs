@@ -25,7 +25,7 @@ export default {
       "journal/",
       "Journal[.]ts",
       "docker/(Belief|DockerEvent|FeedMemory|OwnEvent)[.]ts",
-      "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner)[.]ts"
+      "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts"
     ),
     {
       name: "only-the-journal-on-disk-knows-sql",

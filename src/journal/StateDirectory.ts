@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, existsSync, lstatSync, openSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -11,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { JournalError } from "../Journal.ts"
+import * as Trust from "../scripts/Trust.ts"
 import * as Failure from "./Failure.ts"
 import * as Migrations from "./Migrations.ts"
 
@@ -21,6 +23,29 @@ import * as Migrations from "./Migrations.ts"
  * @category constructors
  */
 export const journalFile = (directory: string): string => join(directory, "journal.sqlite")
+
+const lockFile = (directory: string): string => join(directory, "lock.sqlite")
+
+const pidFile = (directory: string): string => join(directory, "des.pid")
+
+/** What des has in the directory, and what SQLite puts beside a database. */
+const ownFiles = (directory: string): ReadonlyArray<string> => {
+  const databases = [journalFile(directory), lockFile(directory)]
+  const all = readdirSync(directory).map((name) => join(directory, name))
+  return all.filter((file) => file === pidFile(directory) || databases.some((database) => file.startsWith(database)))
+}
+
+/**
+ * Lets nobody else open the databases: who can read one can lock it, and des would wait for him. SQLite gives what it puts
+ * beside a database the mode of that.
+ */
+const close = (directory: string): void => {
+  for (const file of [journalFile(directory), lockFile(directory)]) {
+    // Not one that is there: a process that closes a file loses its locks on it (fcntl(2)).
+    if (!existsSync(file)) closeSync(openSync(file, "wx", 0o600))
+  }
+  for (const file of ownFiles(directory)) if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600)
+}
 
 const unusable = (detail: string) => new JournalError({ reason: "Unusable", detail })
 
@@ -48,6 +73,21 @@ const prepare = Effect.fnUntraced(function* (directory: string) {
       `the state directory ${directory} can be written by others, who could change what des runs: chmod go-w ${directory}`
     )
   }
+  const attempt = <A>(look: () => A) =>
+    Effect.try({ try: look, catch: (cause) => refuse(cause instanceof Error ? cause : new Error(String(cause))) })
+  const trust = yield* Effect.provide(Trust.Trust, Trust.layer({ directory }))
+  // What is there may be from a time when others could write to it; each look passes every directory above.
+  for (const file of [directory, ...(yield* attempt(() => ownFiles(directory)))]) {
+    if (file !== directory && !(yield* attempt(() => lstatSync(file).isFile()))) {
+      return yield* unusable(
+        `the state directory ${directory} is not safe: ${file} is no plain file; rm ${file} mends it`
+      )
+    }
+    yield* Effect.mapError(trust.check(file), ({ message }) =>
+      unusable(`the state directory ${directory} is not safe: ${message}`)
+    )
+  }
+  yield* attempt(() => close(directory))
 })
 
 /** A database in a file. The client throws where it cannot open it. */
@@ -63,8 +103,7 @@ const open = (file: string): Effect.Effect<LibsqlClient.LibsqlClient, JournalErr
  */
 const lock = Effect.fnUntraced(function* (directory: string) {
   const fileSystem = yield* FileSystem.FileSystem
-  const file = join(directory, "lock.sqlite")
-  const pidFile = join(directory, "des.pid")
+  const file = lockFile(directory)
   const client = yield* open(file)
   const held = yield* Deferred.make<void, SqlError.SqlError>()
   yield* client.withTransaction(Effect.zipRight(Deferred.succeed(held, undefined), Effect.never)).pipe(
@@ -74,7 +113,7 @@ const lock = Effect.fnUntraced(function* (directory: string) {
   yield* Effect.catchAll(Deferred.await(held), (error) =>
     Effect.gen(function* () {
       if (!Failure.isBusy(error)) return yield* Failure.explain(file)(error)
-      const pid = yield* Effect.orElseSucceed(fileSystem.readFileString(pidFile), () => "")
+      const pid = yield* Effect.orElseSucceed(fileSystem.readFileString(pidFile(directory)), () => "")
       const who = /^\d+\s*$/.test(pid) ? `, process ${pid.trim()}` : ""
       return yield* new JournalError({
         reason: "InUse",
@@ -82,8 +121,8 @@ const lock = Effect.fnUntraced(function* (directory: string) {
       })
     })
   )
-  yield* Effect.mapError(fileSystem.writeFileString(pidFile, `${process.pid}\n`), (error) =>
-    unusable(`${pidFile} cannot be written: ${reasonOf(error)}`)
+  yield* Effect.mapError(fileSystem.writeFileString(pidFile(directory), `${process.pid}\n`), (error) =>
+    unusable(`${pidFile(directory)} cannot be written: ${reasonOf(error)}`)
   )
 })
 

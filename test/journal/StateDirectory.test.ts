@@ -156,6 +156,70 @@ describe("a state directory", () => {
 })
 
 describeRoot("a state directory as root", () => {
+  it.scoped("lets nobody else open what it has", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      Fs.chmodSync(directory, 0o755)
+      const databases = () =>
+        Fs.readdirSync(directory)
+          .filter((name) => name.includes("sqlite"))
+          .map((name) => Path.join(directory, name))
+      const closed = Effect.sync(() => {
+        assert.includeMembers(
+          databases().map((file) => Path.basename(file)),
+          ["journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock.sqlite"]
+        )
+        for (const file of databases()) assert.strictEqual(Fs.statSync(file).mode & 0o777, 0o600, file)
+      })
+      yield* use(directory, Effect.zipRight(accept("1"), closed))
+      for (const file of databases()) Fs.chmodSync(file, 0o644)
+      yield* use(directory, Effect.zipRight(accept("2"), closed))
+    })
+  )
+
+  const plants = {
+    "a journal of another user": (directory: string) => {
+      Fs.writeFileSync(`${directory}/journal.sqlite`, "")
+      Fs.chownSync(`${directory}/journal.sqlite`, 7, 7)
+    },
+    "a log of the journal of another user": (directory: string) => {
+      Fs.writeFileSync(`${directory}/journal.sqlite-wal`, "")
+      Fs.chownSync(`${directory}/journal.sqlite-wal`, 7, 7)
+    },
+    "a link to a file of root": (directory: string) => Fs.symlinkSync(`${directory}/../victim`, `${directory}/des.pid`)
+  }
+  for (const [what, plant] of Object.entries(plants)) {
+    it.scoped(`where there is ${what} is refused, and changes nothing`, () =>
+      Effect.gen(function* () {
+        const top = yield* folder
+        const directory = Path.join(top, "state")
+        Fs.mkdirSync(directory)
+        Fs.writeFileSync(`${top}/victim`, "precious")
+        plant(directory)
+        const error = yield* refused(directory)
+        assert.strictEqual(error.reason, "Unusable")
+        assert.match(
+          error.message,
+          /is not safe: \S+ (belongs to user 7, who could change it; chown root|is no plain file; rm) \S+ mends it/
+        )
+        assert.strictEqual(Fs.readFileSync(`${top}/victim`, "utf8"), "precious")
+        assert.lengthOf(Fs.readdirSync(directory), 1)
+      })
+    )
+  }
+
+  it.scoped("below a directory of another user is refused: who can rename it can put another in its place", () =>
+    Effect.gen(function* () {
+      const top = yield* folder
+      Fs.mkdirSync(`${top}/state`)
+      Fs.chownSync(top, 7, 7)
+      const error = yield* refused(`${top}/state`)
+      assert.strictEqual(error.reason, "Unusable")
+      assert.include(error.message, `${top} belongs to user 7, who could change it; chown root ${top} mends it`)
+      assert.deepStrictEqual(Fs.readdirSync(`${top}/state`), [])
+    })
+  )
+
   it.scoped("of another user is refused with what mends it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
