@@ -85,7 +85,7 @@ export const history = Command.make("history", historyOptions, (given) =>
       failed: given.failed,
       since: Option.getOrElse(given.since, () => 0)
     }).pipe(
-      Effect.mapError(Failure.explain(StateDirectory.journalFile(directory))),
+      Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
     if (given.json)
@@ -108,7 +108,7 @@ export const retry = Command.make("retry", { ...StateOptions.ofState, ...CommonO
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
     const unknown = yield* History.retry(given.ids).pipe(
-      Effect.mapError(Failure.explain(StateDirectory.journalFile(directory))),
+      Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
     if (unknown.length > 0) {

@@ -1,7 +1,6 @@
 import { basename, dirname } from "node:path"
 import type * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { JournalError } from "../Journal.ts"
 
 /** The code of SQLite (https://www.sqlite.org/rescode.html), wherever in the causes it is. */
@@ -41,6 +40,9 @@ export const explain =
         `the journal ${file} cannot be written: there is no room on its disk. Free some and start des again; what was accepted is in the journal, and nothing is marked done that was not`
       )
     }
+    if (isBusy(cause)) {
+      return fail("Failed", `the journal ${file} is kept locked by another program: end that one (fuser ${file})`)
+    }
     if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
       return damaged(file, lastMessage(cause), cause)
     }
@@ -53,11 +55,8 @@ export const explain =
     return fail("Failed", `the journal ${file} failed: ${lastMessage(cause)}`)
   }
 
-/** `des retry` and others that read and write for a moment. */
-const whileBusy = Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(500))
-
-/** Says of an effect on the journal's file what went wrong, and waits for who has it locked for a moment. */
+/** Says of an effect on the journal's file what went wrong. */
 export const explained =
   (file: string) =>
   <A, E extends SqlError.SqlError, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, JournalError, R> =>
-    effect.pipe(Effect.retry({ schedule: whileBusy, while: isBusy }), Effect.mapError(explain(file)))
+    Effect.mapError(effect, explain(file))

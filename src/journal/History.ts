@@ -69,18 +69,14 @@ export const retry = (
     const known = new Set(found.map(({ id }) => id))
     const unknown = ids.filter((id) => !known.has(id))
     if (unknown.length > 0) return unknown
-    for (const id of known) {
-      const [row] = yield* sql<{ script: string; scripts: string }>`SELECT script, scripts
-        FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
-      const scripts: ReadonlyArray<{ readonly path: string }> = JSON.parse(row?.scripts ?? "[]")
-      const chosen = JSON.stringify(scripts.filter(({ path }) => path === row?.script))
-      // The fingerprint of a record is base64, so that this is none.
-      yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
-          attempts, accepted_at, state)
-        SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic, ${chosen},
-          (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
-          ${now}, 'waiting'
-        FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
-    }
+    // One statement, so that all are queued or none. The fingerprint of a record is base64, so that this is none.
+    yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
+        attempts, accepted_at, state)
+      SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
+        (SELECT json_group_array(json(value)) FROM json_each(scripts) WHERE json_extract(value, '$.path') = run.script),
+        (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
+        ${now}, 'waiting'
+      FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id
+      ON CONFLICT (engine, fingerprint) DO NOTHING`
     return []
   })

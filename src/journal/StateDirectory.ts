@@ -98,6 +98,13 @@ const open = (file: string): Effect.Effect<LibsqlClient.LibsqlClient, JournalErr
   )
 
 /**
+ * Lets SQLite wait, for 10 seconds, for who writes at this moment. Trying again does not do: the client leaves a statement
+ * that was told to wait as it is, and SQLite commits nothing of the connection while there is one.
+ */
+const beginPatience = (client: LibsqlClient.LibsqlClient, file: string) =>
+  Failure.explained(file)(client`PRAGMA busy_timeout = 10000`)
+
+/**
  * Keeps the directory for this process: a lock of the kernel's, which ends with the process however that ends. The lock
  * has a file of its own, so that `des history` and `des retry` can use the journal meanwhile.
  */
@@ -161,10 +168,13 @@ export const layer = (options: {
       yield* lock(directory)
       const client = yield* open(file)
       const sql = Effect.provideService(SqlClient.SqlClient, client)
+      yield* beginPatience(client, file)
       yield* sql(check(file))
       // Readers do not stand in the way of the writer; SQLite's default for it (synchronous = FULL) waits for the disk.
       yield* Failure.explained(file)(client`PRAGMA journal_mode = WAL`)
       yield* sql(Migrations.run).pipe(Effect.mapError(Failure.explain(file)))
+      // The client goes on with another connection after a transaction.
+      yield* beginPatience(client, file)
       return client
     })
   )
@@ -187,6 +197,7 @@ export const layerShared = (options: {
         return yield* unusable(`there is no journal at ${file}; --state names the directory that des runs with`)
       }
       const client = yield* open(file)
+      yield* beginPatience(client, file)
       yield* Effect.provideService(check(file), SqlClient.SqlClient, client)
       return client
     })

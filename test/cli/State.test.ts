@@ -5,7 +5,9 @@ import * as Fs from "node:fs"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { assert } from "vitest"
@@ -86,6 +88,14 @@ const marked = (sandbox: Sandbox, count: number) =>
     ),
     (came) => assert.isTrue(came, `${count} events are marked`)
   )
+
+/** Keeps others from writing to the journal for a second, from before an effect. */
+const whileLocked = <A>(sandbox: Sandbox, effect: Effect.Effect<A, never, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const layer = StateDirectory.layerShared({ directory: sandbox.path("state") })
+    const client = Context.get(yield* Layer.build(Layer.provide(layer, NodeFileSystem.layer)), SqlClient.SqlClient)
+    return yield* client.withTransaction(Effect.zipLeft(effect, Effect.sleep("1 second")))
+  }).pipe(Effect.orDie)
 
 /** Everything below the folder, by name. */
 const filesOf = ({ top }: Sandbox) => Fs.readdirSync(top, { recursive: true }).map(String).sort()
@@ -362,6 +372,21 @@ describe("options of the journal", () => {
     }))
 })
 
+test("what des has said to have accepted and run is on the disk, also where another program wrote meanwhile", (sandbox) =>
+  Effect.gen(function* () {
+    sandbox.script("container/start", "echo $ACTOR_ID >>ran")
+    const des = yield* start(sandbox, recordsOf("a"))
+    yield* marked(sandbox, 1)
+    yield* whileLocked(sandbox, des.write(recordsOf("b")))
+    yield* des.write(recordsOf("c"))
+    yield* marked(sandbox, 3)
+    assertRuns(yield* retry(sandbox, "1"))
+    yield* des.until("the retry", () => sandbox.lines("ran").length === 4)
+    yield* killed(des)
+    assert.deepStrictEqual(sandbox.lines("ran"), ["a", "b", "c", "a"])
+    assert.lengthOf(yield* historyOf(sandbox), 4)
+  }))
+
 describe("des history", () => {
   const table = (ended: Program.Ended) => {
     assertRuns(ended)
@@ -525,6 +550,17 @@ describe("des retry", () => {
           [5, 0]
         ]
       )
+    }))
+
+  test("waits for a des that writes", (sandbox) =>
+    Effect.gen(function* () {
+      sandbox.script("container/start", "test -e good || exit 1; echo $ACTOR_ID >>ran")
+      assertRuns(yield* life(sandbox, recordsOf("a", "b", "c")))
+      sandbox.write("good", "")
+      const queued = yield* whileLocked(sandbox, Effect.fork(retry(sandbox, "1", "2", "3")))
+      assertRuns(yield* Fiber.join(queued))
+      assertRuns(yield* life(sandbox))
+      assert.deepStrictEqual(sandbox.lines("ran"), ["a", "b", "c"])
     }))
 
   test("queues nothing where one of the numbers is none of a run", (sandbox) =>
