@@ -7,6 +7,7 @@ import { cpus, tmpdir } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { now } from "./clock.mjs"
+import { openJournal } from "./journal.mjs"
 import { residentMemory, startOwn, startSilent, stopAll } from "./processes.mjs"
 import { figure, quantile, table } from "./report.mjs"
 import { makeScripts } from "./scripts.mjs"
@@ -25,7 +26,9 @@ const counts = smoke
       growth: { rounds: 1, settle: 500, before: 2000, after: 8000 },
       events: { rounds: 1, warmUp: 1000, count: 10_000 },
       runs: { rounds: 1, warmUp: 5, count: 20 },
-      latency: { rounds: 1, warmUp: 5, count: 20, interval: 20 }
+      latency: { rounds: 1, warmUp: 5, count: 20, interval: 20 },
+      accepted: { rounds: 1, warmUp: 100, count: 1000 },
+      latencyOnDisk: { rounds: 1, warmUp: 5, count: 20, interval: 20 }
     }
   : {
       coldStart: { rounds: 41 },
@@ -33,7 +36,9 @@ const counts = smoke
       growth: { rounds: 3, settle: 5000, before: 100_000, after: 900_000 },
       events: { rounds: 9, warmUp: 50_000, count: 200_000 },
       runs: { rounds: 9, warmUp: 50, count: 400 },
-      latency: { rounds: 5, warmUp: 50, count: 500, interval: 20 }
+      latency: { rounds: 5, warmUp: 50, count: 500, interval: 20 },
+      accepted: { rounds: 5, warmUp: 2000, count: 20_000 },
+      latencyOnDisk: { rounds: 5, warmUp: 50, count: 500, interval: 20 }
     }
 
 const root = mkdtempSync(`${tmpdir()}/des-bench-`)
@@ -44,34 +49,43 @@ const engine = startOwn([file("engine.mjs"), socketPath])
 /** What has no script here, in the mix that a container's life gives. */
 const unheard = ["create", "attach", "start", "die", "destroy"]
 
-/** @typedef {"raw" | "des"} Side */
-
 /**
- * Rounds of both sides in turn, so that what else the machine does meets both.
+ * Rounds of two sides in turn, so that what else the machine does meets both.
  *
+ * @template {string} Side
  * @template A
+ * @param {readonly [Side, Side]} sides
  * @param {number} rounds
  * @param {(side: Side) => A | Promise<A>} measure
  */
-const inTurn = async (rounds, measure) => {
-  /** @type {Record<Side, A[]>} */
-  const measured = { raw: [], des: [] }
+const inTurn = async (sides, rounds, measure) => {
+  const measured = /** @type {Record<Side, A[]>} */ (Object.fromEntries(sides.map((side) => [side, []])))
   for (let round = 0; round < rounds; round++) {
-    measured.raw.push(await measure("raw"))
-    measured.des.push(await measure("des"))
+    for (const side of sides) measured[side].push(await measure(side))
   }
   return measured
 }
 
+/** @type {readonly ["raw", "des"]} */
+const beside = ["raw", "des"]
+
+/** What raw Node needed, for a figure. */
+const raw = (/** @type {number[]} */ values) => ({ what: "raw Node", values })
+
+const args = {
+  des: [des, "-e", `unix://${socketPath}`, "-d", scripts.directory],
+  raw: [file("raw.mjs"), "feed", socketPath, scripts.container]
+}
+
 /** Starts a reader of the feed, and waits until it has opened it. */
-const startReader = async (/** @type {Side} */ side) => {
-  const reader =
-    side === "des"
-      ? startSilent([des, "-e", `unix://${socketPath}`, "-d", scripts.directory])
-      : startSilent([file("raw.mjs"), "feed", socketPath, scripts.container])
+const startReader = async (/** @type {"raw" | "des"} */ side, /** @type {string[]} */ ...options) => {
+  const reader = startSilent([...args[side], ...options])
   await reader.whileRunning(engine.expect("open"))
   return reader
 }
+
+/** A state directory for one start of des. */
+const newState = () => mkdtempSync(`${root}/state-`)
 
 /**
  * Sends records and then one with a script. Gives the seconds from the first byte to that script's run.
@@ -89,30 +103,41 @@ const burst = async (reader, actions, count) => {
 
 const coldStart = async () => {
   const { rounds } = counts.coldStart
-  const time = (/** @type {Side} */ side) => {
+  const time = (/** @type {"raw" | "des"} */ side) => {
     const start = now()
     const { status } = spawnSync(process.execPath, side === "des" ? [des, "--version"] : ["-e", "0"])
     if (status !== 0) throw new Error(`${side} ended with ${status}`)
     return (now() - start) / 1e6
   }
   // The first reads the files from the disk.
-  await inTurn(1, time)
-  const measured = await inTurn(rounds, time)
-  return [figure({ name: "cold start", unit: "ms", ...measured, atMost: 2.2 })]
+  await inTurn(beside, 1, time)
+  const measured = await inTurn(beside, rounds, time)
+  return [
+    figure({ name: "cold start", unit: "ms", des: measured.des, against: raw(measured.raw), of: "ratio", atMost: 2.2 })
+  ]
 }
 
 const bare = () => startSilent(["-e", "setInterval(() => {}, 1e6)"])
 
 const idle = async () => {
   const { rounds, settle } = counts.idle
-  const measured = await inTurn(rounds, async (side) => {
+  const measured = await inTurn(beside, rounds, async (side) => {
     const process = side === "des" ? await startReader("des") : bare()
     await sleep(settle)
     const memory = residentMemory(process.pid)
     await process.stop()
     return memory
   })
-  return [figure({ name: "resident memory, idle", unit: "MB", ...measured, atMost: 1.6 })]
+  return [
+    figure({
+      name: "resident memory, idle",
+      unit: "MB",
+      des: measured.des,
+      against: raw(measured.raw),
+      of: "ratio",
+      atMost: 1.6
+    })
+  ]
 }
 
 const growth = async () => {
@@ -140,15 +165,17 @@ const growth = async () => {
     figure({
       name: `resident memory after ${total} events`,
       unit: "MB",
-      raw: memory.raw,
       des: memory.after,
+      against: raw(memory.raw),
+      of: "ratio",
       atMost: 1.6
     }),
     figure({
-      name: `the same, against after ${before.toLocaleString("en")}`,
+      name: "the same, against fewer",
       unit: "MB",
-      raw: memory.before,
       des: memory.after,
+      against: { what: `after ${before.toLocaleString("en")}`, values: memory.before },
+      of: "ratio",
       // Two samples of a heap that does not grow differ by this much.
       atMost: 1.05
     })
@@ -157,19 +184,28 @@ const growth = async () => {
 
 const events = async () => {
   const { count, rounds, warmUp } = counts.events
-  const measured = await inTurn(rounds, async (side) => {
+  const measured = await inTurn(beside, rounds, async (side) => {
     const reader = await startReader(side)
     await burst(reader, unheard, warmUp)
     const seconds = await burst(reader, unheard, count)
     await reader.stop()
     return count / seconds
   })
-  return [figure({ name: "events without a script", unit: "1/s", ...measured, atLeast: 0.4 })]
+  return [
+    figure({
+      name: "events without a script",
+      unit: "1/s",
+      des: measured.des,
+      against: raw(measured.raw),
+      of: "ratio",
+      atLeast: 0.4
+    })
+  ]
 }
 
 const runs = async () => {
   const { count, rounds, warmUp } = counts.runs
-  const measured = await inTurn(rounds, async (side) => {
+  const measured = await inTurn(beside, rounds, async (side) => {
     if (side === "des") {
       const reader = await startReader("des")
       await burst(reader, ["true"], warmUp)
@@ -190,35 +226,97 @@ const runs = async () => {
     await raw.stop()
     return (count + 1) / seconds
   })
-  return [figure({ name: "runs of a tiny program", unit: "1/s", ...measured, atLeast: 0.9 })]
+  return [
+    figure({
+      name: "runs of a tiny program",
+      unit: "1/s",
+      des: measured.des,
+      against: raw(measured.raw),
+      of: "ratio",
+      atLeast: 0.9
+    })
+  ]
 }
 
-const latency = async () => {
-  const { count, interval, rounds, warmUp } = counts.latency
-  const paced = async (/** @type {import("./processes.mjs").Started} */ reader, /** @type {number} */ number) => {
+/**
+ * Records that come one by one, each to the script's run: in milliseconds.
+ *
+ * @param {import("./processes.mjs").Started} reader
+ * @param {{ warmUp: number, count: number, interval: number }} counts
+ */
+const paced = async (reader, { count, interval, warmUp }) => {
+  const take = async (/** @type {number} */ number) => {
     engine.send({ kind: "paced", actions: ["mark"], count: number, interval })
     const sent = await reader.whileRunning(engine.expect("sent"))
     const seen = await reader.whileRunning(scripts.marks.take(number))
     return seen.map((time, index) => (time - (sent[index] ?? 0)) / 1e6)
   }
-  const measured = await inTurn(rounds, async (side) => {
+  await take(warmUp)
+  const times = await take(count)
+  return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
+}
+
+const latency = async () => {
+  const measured = await inTurn(beside, counts.latency.rounds, async (side) => {
     const reader = await startReader(side)
-    await paced(reader, warmUp)
-    const times = await paced(reader, count)
+    const times = await paced(reader, counts.latency)
     await reader.stop()
-    return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
+    return times
   })
-  const of = (/** @type {"p50" | "p99"} */ which) => ({
-    raw: measured.raw.map((round) => round[which]),
-    des: measured.des.map((round) => round[which])
+  const of = (/** @type {"p50" | "p99"} */ which) =>
+    figure({
+      name: `record to running script, ${which}`,
+      unit: "ms",
+      des: measured.des.map((round) => round[which]),
+      against: raw(measured.raw.map((round) => round[which])),
+      of: "ratio",
+      atMost: 1.3
+    })
+  return [of("p50"), of("p99")]
+}
+
+const accepted = async () => {
+  const { count, rounds, warmUp } = counts.accepted
+  const rates = []
+  for (let round = 0; round < rounds; round++) {
+    const state = newState()
+    // The first event's script keeps all others waiting.
+    const reader = await startReader("des", "--state", state, "--drain", "0")
+    const journal = openJournal(state)
+    const take = async (/** @type {number} */ total, /** @type {number} */ number) => {
+      engine.send({ kind: "burst", actions: ["block"], count: number - 1, last: "block" })
+      const [start = 0] = await reader.whileRunning(engine.expect("sent"))
+      const end = await reader.whileRunning(journal.reaches(total))
+      return (end - start) / 1e9
+    }
+    await take(warmUp, warmUp)
+    rates.push(count / (await take(warmUp + count, count)))
+    journal.close()
+    await reader.stop()
+  }
+  return [figure({ name: "events accepted on disk", unit: "1/s", des: rates, of: "value", atLeast: 10_000 })]
+}
+
+const latencyOnDisk = async () => {
+  const measured = await inTurn(["memory", "disk"], counts.latencyOnDisk.rounds, async (journal) => {
+    const reader = await startReader("des", ...(journal === "disk" ? ["--state", newState()] : []))
+    const times = await paced(reader, counts.latencyOnDisk)
+    await reader.stop()
+    return times.p50
   })
   return [
-    figure({ name: "record to running script, p50", unit: "ms", ...of("p50"), atMost: 1.3 }),
-    figure({ name: "record to running script, p99", unit: "ms", ...of("p99"), atMost: 1.3 })
+    figure({
+      name: "record to running script with --state, p50",
+      unit: "ms",
+      des: measured.disk,
+      against: { what: "in memory", values: measured.memory },
+      of: "difference",
+      atMost: 1
+    })
   ]
 }
 
-const all = { coldStart, idle, growth, events, runs, latency }
+const all = { coldStart, idle, growth, events, runs, latency, accepted, latencyOnDisk }
 
 const main = async () => {
   await engine.expect("listening")

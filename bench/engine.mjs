@@ -1,5 +1,6 @@
 // @ts-check
-// A stand-in for an engine: `node engine.mjs SOCKET`. Its parent says by IPC what it is to send on the feed.
+// A stand-in for an engine that keeps no records and has no containers: `node engine.mjs SOCKET`. Its parent says by IPC
+// what it is to send on the feed.
 import { createServer } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { now } from "./clock.mjs"
@@ -23,17 +24,22 @@ let sent = 0
 const tell = (/** @type {import("./processes.mjs").Report} */ report) => process.send?.(report)
 
 const server = createServer((request, response) => {
-  if (request.url === "/_ping") {
-    response.writeHead(200, { "Api-Version": "1.41" }).end("OK")
-  } else if (/^\/v1\.\d+\/events(\?|$)/.test(request.url ?? "")) {
+  const { pathname, searchParams } = new URL(request.url ?? "", "http://docker")
+  const path = pathname.replace(/^\/v1\.\d+/, "")
+  const answer = (/** @type {number} */ status, /** @type {unknown} */ body) =>
+    response.writeHead(status, { "Api-Version": "1.41", "Content-Type": "application/json" }).end(JSON.stringify(body))
+  if (path === "/_ping") answer(200, "OK")
+  else if (path === "/info")
+    answer(200, { ID: "bench", ServerVersion: "20.10.24", SystemTime: new Date().toISOString() })
+  else if (path === "/containers/json") answer(200, [])
+  else if (path === "/events" && searchParams.has("until")) response.end()
+  else if (path === "/events") {
     response.writeHead(200, { "Content-Type": "application/json" }).flushHeaders()
     feed = request.socket
     // A reader that is ended may leave what it did not read.
     feed.on("error", () => {})
     tell({ kind: "open" })
-  } else {
-    response.writeHead(404, { "Content-Type": "application/json" }).end('{"message":"page not found"}')
-  }
+  } else answer(404, { message: `${path} is not here` })
 })
 
 /** @type {(bytes: Buffer) => Promise<void>} */

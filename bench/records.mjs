@@ -1,7 +1,5 @@
 // @ts-check
 
-const time = 1_700_000_000
-
 const labels = {
   "com.docker.compose.container-number": "1",
   "com.docker.compose.oneoff": "False",
@@ -16,22 +14,24 @@ const labels = {
 /** @type {(ordinal: number) => string} */
 const idStart = (ordinal) => ordinal.toString(16).padStart(12, "0")
 
-/** @type {(ordinal: number) => string} */
-const timeNano = (ordinal) => `${time + Math.floor(ordinal / 1e9)}${String(ordinal % 1e9).padStart(9, "0")}`
+/** The present millisecond; the ordinal tells its records apart. @type {(ordinal: number) => string} */
+const timeNano = (ordinal) => `${Date.now()}${String(ordinal % 1e6).padStart(6, "0")}`
 
 /**
  * One record as dockerd writes it for a container with eight labels: about 650 bytes. Every ordinal gives another one.
  *
  * @param {string} action
  * @param {number} ordinal
+ * @param {number} container
  */
-export const record = (action, ordinal) => {
-  const id = idStart(ordinal) + "9d4c5a0b7e21".repeat(5).slice(0, 52)
+export const record = (action, ordinal, container = ordinal) => {
+  const nanoseconds = timeNano(ordinal)
+  const id = idStart(container) + "9d4c5a0b7e21".repeat(5).slice(0, 52)
   const attributes = { ...labels, image: "registry.example.com/shop/web:1.24.3", name: "shop-web-1" }
   return (
     `{"status":"${action}","id":"${id}","from":"${attributes.image}","Type":"container","Action":"${action}",` +
     `"Actor":{"ID":"${id}","Attributes":${JSON.stringify(attributes)}},` +
-    `"scope":"local","time":${time},"timeNano":${timeNano(ordinal)}}`
+    `"scope":"local","time":${nanoseconds.slice(0, 10)},"timeNano":${nanoseconds}}`
   )
 }
 
@@ -41,13 +41,14 @@ const frame = (/** @type {string} */ text) => `${(text.length + 1).toString(16)}
 /**
  * @typedef {object} Batch
  * @property {Buffer} bytes
- * @property {ReadonlyArray<{ id: number, actorId: number, timeNano: number }>} places where each record has what is its own
+ * @property {ReadonlyArray<{ container: number, id: number, actorId: number, timeNano: number }>} places where each record
+ *   has what is its own; `container` is the offset of its container's number
  */
 
 /**
  * Records behind each other, framed as they go over the wire.
  *
- * @param {ReadonlyArray<string>} actions taken in turn
+ * @param {ReadonlyArray<string>} actions taken in turn: all of them are the life of one container
  * @param {number} count
  * @param {number} first the ordinal of the first one
  * @returns {Batch}
@@ -56,9 +57,11 @@ export const batch = (actions, count, first) => {
   const places = []
   let text = ""
   for (let index = 0; index < count; index++) {
-    const framed = frame(record(actions[index % actions.length] ?? "", first + index))
+    const turn = index % actions.length
+    const container = index - turn
+    const framed = frame(record(actions[turn] ?? "", first + index, first + container))
     const place = (/** @type {string} */ key) => text.length + framed.indexOf(key) + key.length
-    places.push({ id: place('"id":"'), actorId: place('"ID":"'), timeNano: place('"timeNano":') })
+    places.push({ container, id: place('"id":"'), actorId: place('"ID":"'), timeNano: place('"timeNano":') })
     text += framed
   }
   return { bytes: Buffer.from(text, "latin1"), places }
@@ -72,7 +75,7 @@ export const batch = (actions, count, first) => {
  */
 export const renew = ({ bytes, places }, first) => {
   for (const [index, place] of places.entries()) {
-    const id = idStart(first + index)
+    const id = idStart(first + place.container)
     bytes.write(id, place.id, "latin1")
     bytes.write(id, place.actorId, "latin1")
     bytes.write(timeNano(first + index), place.timeNano, "latin1")

@@ -7,59 +7,82 @@ export const quantile = (values, share) => {
 }
 
 /**
- * One line of the result. `ratio` is des over raw Node (growth: after over before), of medians; `spread` is the smallest
- * and the largest of all rounds.
+ * A median, and the smallest and the largest of all rounds.
+ *
+ * @typedef {{ median: number, spread: [number, number], rounds: number }} Side
+ */
+
+/**
+ * One line of the result. `against` is what des is compared with, which is named by `what`; a figure with a target of its
+ * own has none. `result` is what the target is about, of medians: des over the other one (`ratio`), des less the other one
+ * (`difference`), or des alone (`value`).
  *
  * @typedef {object} Figure
  * @property {string} name
  * @property {string} unit
- * @property {{ median: number, spread: [number, number], rounds: number }} raw
- * @property {{ median: number, spread: [number, number], rounds: number }} des
- * @property {number} ratio
+ * @property {Side} des
+ * @property {(Side & { what: string }) | undefined} against
+ * @property {{ of: "ratio" | "difference" | "value", value: number }} result
  * @property {string} target
  * @property {boolean} met
  */
 
-/** @type {(values: ReadonlyArray<number>) => Figure["raw"]} */
+/** @type {(values: ReadonlyArray<number>) => Side} */
 const summarise = (values) => ({
   median: quantile(values, 0.5),
   spread: [Math.min(...values), Math.max(...values)],
   rounds: values.length
 })
 
+/** @type {Record<Figure["result"]["of"], (des: number, other: number) => number>} */
+const results = {
+  ratio: (des, other) => des / other,
+  difference: (des, other) => des - other,
+  value: (des) => des
+}
+
 /**
- * @param {{ name: string, unit: string, raw: ReadonlyArray<number>, des: ReadonlyArray<number>, atMost?: number, atLeast?: number }} measured
+ * Holds what was measured against its target.
+ *
+ * @param {{ name: string, unit: string, des: ReadonlyArray<number>, against?: { what: string, values: ReadonlyArray<number> },
+ *   of: Figure["result"]["of"], atMost?: number, atLeast?: number }} measured
  * @returns {Figure}
  */
-export const figure = ({ atLeast, atMost, des, name, raw, unit }) => {
-  const sides = { raw: summarise(raw), des: summarise(des) }
-  const ratio = sides.des.median / sides.raw.median
+export const figure = ({ against, atLeast, atMost, des, name, of, unit }) => {
+  const side = summarise(des)
+  const other = against && { what: against.what, ...summarise(against.values) }
+  const value = results[of](side.median, other?.median ?? Number.NaN)
+  const bound = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`
   return {
     name,
     unit,
-    ...sides,
-    ratio,
-    target: atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`,
-    met: ratio <= (atMost ?? Number.POSITIVE_INFINITY) && ratio >= (atLeast ?? 0)
+    des: side,
+    against: other,
+    result: { of, value },
+    target: of === "difference" ? `${bound} more` : bound,
+    met: value <= (atMost ?? Number.POSITIVE_INFINITY) && value >= (atLeast ?? Number.NEGATIVE_INFINITY)
   }
 }
 
 const digits = (/** @type {number} */ value) =>
   value >= 1000 ? String(Math.round(value)) : value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2)
 
-const show = (/** @type {Figure["raw"]} */ { median, spread: [least, most] }) =>
-  `${digits(median)} (${digits(least)}-${digits(most)})`
+const show = (/** @type {Side} */ { median, spread: [least, most] }) =>
+  `${digits(median)} (${digits(least)}–${digits(most)})`
+
+const showResult = (/** @type {Figure["result"]} */ { of, value }) =>
+  of === "value" ? digits(value) : of === "difference" && value > 0 ? `+${value.toFixed(2)}` : value.toFixed(2)
 
 /** @type {(figures: ReadonlyArray<Figure>) => string} */
 export const table = (figures) => {
   const rows = [
-    ["figure", "unit", "raw Node", "des", "ratio", "target", ""],
-    ...figures.map(({ des, met, name, ratio, raw, target, unit }) => [
+    ["figure", "unit", "des", "against", "result", "target", ""],
+    ...figures.map(({ against, des, met, name, result, target, unit }) => [
       name,
       unit,
-      show(raw),
       show(des),
-      ratio.toFixed(2),
+      against === undefined ? "" : `${against.what}: ${show(against)}`,
+      `${result.of} ${showResult(result)}`,
       target,
       met ? "met" : "missed"
     ])

@@ -75,6 +75,11 @@ interface Work extends Attempts.Due {
 /** Milliseconds since 1970, when the engine saw the event. */
 const timeOf = (event: DockerEvent): number => Number(event.timeNano / 1_000_000n)
 
+const sayDetected = (event: DockerEvent) =>
+  Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
+
+const sayFinished = (event: DockerEvent) => Effect.logDebug(`Finished handling ${describeEvent(event)}`)
+
 const make = (options: DispatchOptions) =>
   Effect.gen(function* () {
     const journal = yield* Journal
@@ -179,9 +184,9 @@ const make = (options: DispatchOptions) =>
             if (--open > 0) return
             unfinished--
             yield* journal.finish(entry, state)
-            yield* Effect.logDebug(`Finished handling ${describeEvent(event)}`)
+            yield* sayFinished(event)
           })
-        yield* Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
+        yield* sayDetected(event)
         for (const script of scripts) {
           if (yield* Deferred.isDone(stopping)) return
           const work: Work = { script, entry, coalesced: 0, settle }
@@ -224,9 +229,11 @@ const make = (options: DispatchOptions) =>
     const runLast = (accepted: Accepted) =>
       Effect.gen(function* () {
         const stopping = yield* Deferred.make<void>()
+        yield* sayDetected(accepted.event)
         for (const script of accepted.scripts) {
           yield* runUnkept({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping)
         }
+        yield* sayFinished(accepted.event)
       }).pipe(
         Effect.raceFirst(hurry),
         Effect.interruptible,

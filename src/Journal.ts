@@ -132,7 +132,7 @@ export const weigh = ({ event }: Accepted): number => 1024 + 4 * event.record.le
 export const splitByAge = (accepted: ReadonlyArray<Accepted>, maxAge: number) =>
   Effect.gen(function* () {
     if (maxAge === Number.POSITIVE_INFINITY) return { fresh: accepted, tooOld: [] }
-    const oldest = BigInt((yield* Clock.currentTimeMillis) - maxAge) * 1_000_000n
+    const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - maxAge)) * 1_000_000n
     const [tooOld, fresh] = Arr.partition(accepted, ({ event }) => event.timeNano >= oldest)
     if (tooOld.length > 0) yield* sayTooOld(tooOld.length, maxAge)
     return { fresh, tooOld }

@@ -109,6 +109,9 @@ const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
   NotStarted: "not started"
 }
 
+/** The client gives a text back only up to its first NUL. */
+const withoutNul = (text: string): string => text.replaceAll("\0", "\ufffd")
+
 const pieces = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / rowsAtOnce) }, (_, at) =>
     all.slice(at * rowsAtOnce, (at + 1) * rowsAtOnce)
@@ -160,8 +163,8 @@ const make = (options: Options) =>
       engine: accepted.event.engine,
       fingerprint: FeedMemory.fingerprint(accepted.event.record),
       type: accepted.event.Type,
-      action: accepted.event.Action,
-      actor: accepted.event.Actor.ID,
+      action: withoutNul(accepted.event.Action),
+      actor: withoutNul(accepted.event.Actor.ID),
       time_nano: String(accepted.event.timeNano),
       record: accepted.event.record,
       synthetic: accepted.event.synthetic ? 1 : 0,
@@ -238,14 +241,13 @@ const make = (options: Options) =>
     })
 
     const earlierOf = Effect.fnUntraced(function* (row: WaitingRow, scripts: ReadonlyArray<Script>) {
-      if (row.attempts > 0) {
-        const retried: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
-        return Object.fromEntries(scripts.map(({ path }) => [path, retried]))
-      }
-      if (row.id > lastOfEarlierLife) return {}
+      // What `des retry` queued counts on from the runs of another row.
+      const counted: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
+      const retried = row.attempts === 0 ? {} : Object.fromEntries(scripts.map(({ path }) => [path, counted]))
+      if (row.id > lastOfEarlierLife) return retried
       const runs = yield* sql<EarlierRow>`SELECT * FROM run WHERE event_id = ${row.id} ORDER BY id`
       const byScript = Object.entries(Arr.groupBy(runs, ({ script }) => script))
-      return Object.fromEntries(
+      const begun = Object.fromEntries(
         byScript.map(([script, ofScript]): [string, Earlier] => {
           const last = ofScript.find((run) => run.last === 1)
           return [
@@ -264,6 +266,7 @@ const make = (options: Options) =>
           ]
         })
       )
+      return { ...retried, ...begun }
     })
 
     const takeRow: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
@@ -317,7 +320,7 @@ const make = (options: Options) =>
         ended: (outcome, output, last) =>
           Effect.flatMap(Clock.currentTimeMillis, (ended) =>
             safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
-              exit = ${exitCode(outcome)}, output = ${output}, last = ${last ? 1 : 0} WHERE id = ${id}`)
+              exit = ${exitCode(outcome)}, output = ${withoutNul(output)}, last = ${last ? 1 : 0} WHERE id = ${id}`)
           )
       } satisfies KeptRun
     })
@@ -393,7 +396,7 @@ const make = (options: Options) =>
 
     const skipTooOld = Effect.gen(function* () {
       if (options.maxAge === Number.POSITIVE_INFINITY) return
-      const oldest = BigInt((yield* Clock.currentTimeMillis) - options.maxAge) * 1_000_000n
+      const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - options.maxAge)) * 1_000_000n
       const skipped = yield* sql`UPDATE event SET state = 'skipped'
         WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) < ${oldest} AND attempts = 0 RETURNING id`
       if (skipped.length > 0) yield* sayTooOld(skipped.length, options.maxAge)

@@ -7,6 +7,7 @@ import { describeEngine } from "../support/DescribeEngine.ts"
 import { post } from "../support/EngineApi.ts"
 import { dockerd, type Engine } from "../support/Engines.ts"
 import { parseLogfmt } from "../support/Logfmt.ts"
+import { poll } from "../support/Poll.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 import { shareEngine } from "../support/SharedEngine.ts"
 import { eventOf, expectedBase, type Run, recorder, watch } from "../support/Watch.ts"
@@ -82,7 +83,8 @@ const eventVariable =
 
 /** Checks what a stranger would change: the names, the base, and what the engine says of itself. */
 const assertClosed = (runs: ReadonlyArray<Run>, sandbox: Sandbox, engine: Engine): void => {
-  const base = { ...expectedBase(sandbox), DOCKER_HOST: engine.endpoint }
+  const ofEngine = { DOCKER_HOST: engine.endpoint, DES_ENGINE: engine.endpoint, DES_ENDPOINT: engine.endpoint }
+  const base = { ...expectedBase(sandbox), ...ofEngine }
   for (const { environment, input } of runs) {
     const event = JSON.parse(input)
     assert.deepInclude(environment, base)
@@ -395,7 +397,14 @@ describeEngine("dockerd", () => {
       const { seen, settled } = yield* watch(sandbox, engine)
       const container = yield* create(engine, "busy", { Cmd: ["sleep", "100000"] })
       yield* Effect.orDie(post(engine, `/containers/${container.id}/start`))
-      // Process 1 of a container ignores it.
+      const { pid } = yield* Effect.orDie(
+        Effect.map(engine.get(`/containers/${container.id}/json`), (body) => ({
+          pid: Number(/"Pid":(\d+)/.exec(body)?.[1])
+        }))
+      )
+      const isSleep = Effect.sync(() => Fs.readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "sleep")
+      assert.isTrue(yield* poll(isSleep, 10_000))
+      // Process 1 of a container ignores it, once it is more than the runtime's own.
       const hangUp = Effect.orDie(post(engine, `/containers/${container.id}/kill?signal=HUP`))
       // First each comes while the script runs for the one before, then they come a little faster than it runs.
       for (let count = 1; count <= 12; count++) yield* Effect.zipRight(hangUp, seen("container/kill", count))

@@ -332,4 +332,27 @@ describe("the history", () => {
       }).pipe(life(directory))
     })
   )
+
+  it.scoped("knows in the next life what became of a run that was queued again", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const failed = Outcome.Exited({ code: 1, message: "" })
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(accepted("1"))
+        yield* run(yield* take, failed)
+        yield* History.retry([1])
+        yield* TestClock.adjust("1 milli")
+        yield* History.retry([1])
+        const begun = yield* take
+        yield* journal.begin(begun, script, 2)
+        const kept = yield* journal.begin(yield* take, script, 2)
+        yield* kept.ended(failed, "", true)
+      }).pipe(life(directory))
+      const [begun, ended] = yield* life(directory)(takeAll)
+      assert.strictEqual(begun?.earlier[script.path]?.attempts, 2)
+      assert.lengthOf(begun?.earlier[script.path]?.outlived ?? [], 1)
+      assert.strictEqual(ended?.earlier[script.path]?.settled, "failed")
+    })
+  )
 })
