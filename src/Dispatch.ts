@@ -22,7 +22,7 @@ import type { Trust } from "./scripts/Trust.ts"
  * Runs what the journal accepted. The events of one actor stay in order; with one job all events do. `run` ends when the
  * journal is closed and its last script has ended. Interrupting it begins nothing more, and gives what runs the drain time
  * before it is ended; so does a journal that fails, which is then its error. `runLast` runs the scripts of one more event
- * that no journal keeps, for the drain time at most.
+ * that no journal keeps, for what is left of the drain time.
  *
  * @since 1.0.0
  * @category services
@@ -93,7 +93,8 @@ const make = (options: DispatchOptions) =>
     const runAttempts = yield* Attempts.make(kept)
     const runUnkept = yield* Attempts.make({ ...kept, retries: 0, begin: () => Effect.succeed(unkept) })
     const hurry = options.hurry ?? Effect.never
-    const drain = options.drain ?? "30 seconds"
+    const drain = Duration.toMillis(options.drain ?? "30 seconds")
+    let stopBegan: number | undefined
 
     const run = Effect.gen(function* () {
       const scope = yield* Scope.make()
@@ -207,6 +208,7 @@ const make = (options: DispatchOptions) =>
       )
 
       const stop = Effect.gen(function* () {
+        stopBegan = yield* Clock.currentTimeMillis
         yield* Deferred.succeed(stopping, undefined)
         yield* Effect.raceFirst(order.awaitIdle, hurry).pipe(Effect.interruptible, Effect.timeoutOption(drain))
         yield* Scope.close(scope, Exit.void)
@@ -228,16 +230,23 @@ const make = (options: DispatchOptions) =>
 
     const runLast = (accepted: Accepted) =>
       Effect.gen(function* () {
-        const stopping = yield* Deferred.make<void>()
-        yield* sayDetected(accepted.event)
-        for (const script of accepted.scripts) {
-          yield* runUnkept({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping)
+        const now = yield* Clock.currentTimeMillis
+        const left = drain - (now - (stopBegan ?? now))
+        if (left <= 0) {
+          return yield* Effect.logWarning(
+            `The scripts of ${describeEvent(accepted.event)} are not run: those that ran before used up the time of --drain`
+          )
         }
+        const stopping = yield* Deferred.make<void>()
+        const runs = Effect.forEach(
+          accepted.scripts,
+          (script) => runUnkept({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping),
+          { discard: true }
+        )
+        yield* sayDetected(accepted.event)
+        yield* Effect.raceFirst(runs, hurry).pipe(Effect.interruptible, Effect.timeoutOption(left))
         yield* sayFinished(accepted.event)
       }).pipe(
-        Effect.raceFirst(hurry),
-        Effect.interruptible,
-        Effect.timeoutOption(drain),
         // No journal that could fail has a part in it.
         Effect.ignore
       )

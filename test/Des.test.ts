@@ -279,6 +279,33 @@ describe("des's own events", () => {
     })
   )
 
+  it.effect("get no time in a stop that has used up its own", () =>
+    Effect.gen(function* () {
+      const logs = collectLogs()
+      const started = yield* Deferred.make<void>()
+      const runner = Layer.succeed(ScriptRunner, {
+        run: ({ script }: ScriptRun) =>
+          script === "/d/container/start"
+            ? Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
+            : Effect.succeed(Outcome.Exited({ code: 0, message: "" }))
+      })
+      const { layer } = watched(Stream.concat(Stream.make(Testing.makeEvent({ id: "1" })), Stream.never))
+      const fiber = yield* Des.run.pipe(
+        Effect.provide(Layer.mergeAll(layer, ownScripts, Layer.provide(dispatch, runner))),
+        Effect.provide(logs.layer),
+        Effect.fork
+      )
+      yield* Deferred.await(started)
+      const stopping = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.join(stopping)
+      assert.match(
+        logs.lines.at(-1) ?? "",
+        /^WARN The scripts of des\/stop are not run: .* used up the time of --drain$/
+      )
+    })
+  )
+
   it.effect("end a stop after the drain time, whatever des/stop does", () =>
     Effect.gen(function* () {
       const stopped = yield* Deferred.make<void>()
