@@ -29,7 +29,7 @@ export interface Named {
 
 /** No scheme, no host and port and no context can be taken for the name before `=`. */
 const parseNamed = (text: string): Named => {
-  const [, name, rest] = /^([A-Za-z0-9][A-Za-z0-9_.-]*)=(.+)$/s.exec(text) ?? []
+  const [, name, rest] = /^([A-Za-z0-9][A-Za-z0-9_.-]*)=(.*)$/s.exec(text) ?? []
   return name === undefined || rest === undefined ? { text } : { name, text: rest }
 }
 
