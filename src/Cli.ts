@@ -194,10 +194,10 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
     )
   }
   const bounds = { maxAge: given.maxAge, keep: given.keep, capacity: given.queue }
-  const journal = (whenFull: "drop" | "wait") =>
+  const journal = (whenFull: "drop" | "wait", engines: ReadonlyArray<string>) =>
     Option.match(given.state, {
       onNone: () => Effect.succeed(Journal.layerMemory({ ...bounds, whenFull })),
-      onSome: (directory) => State.layer({ ...bounds, directory })
+      onSome: (directory) => State.layer({ ...bounds, directory, engines })
     })
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory>,
@@ -216,7 +216,7 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
     )
   if (Option.isSome(given.from)) {
     const base = Environment.base(shared)
-    return yield* run(yield* recorded(given.from.value), { base }, yield* journal("wait"))
+    return yield* run(yield* recorded(given.from.value), { base }, yield* journal("wait", []))
   }
   const engines = yield* WatchedEngine.find(given)
   const feeds = engines.map((engine) =>
@@ -231,7 +231,7 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
     base: Environment.base({ ...shared, engine: {} }),
     engines: Object.fromEntries(engines.map((engine) => [engine.name, WatchedEngine.variables(engine)]))
   }
-  yield* run(EventFeed.layerMerged(feeds), variables, yield* journal("drop"))
+  yield* run(EventFeed.layerMerged(feeds), variables, yield* journal("drop", Object.keys(variables.engines)))
 })
 
 const watching = (hurry: Effect.Effect<void>) =>

@@ -18,7 +18,8 @@ export * as StateDirectory from "./journal/StateDirectory.ts"
 
 /**
  * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days and
- * 100,000 events); what happened more than `maxAge` milliseconds ago does not run any more (default: however old).
+ * 100,000 events); what happened more than `maxAge` milliseconds ago does not run any more (default: however old). What waits for an engine that is not
+ * among `engines`, by name, goes on waiting (default: nothing does).
  *
  * @since 1.0.0
  * @category layers
@@ -27,9 +28,11 @@ export const layer = (options: {
   readonly directory: string
   readonly keep?: JournalSql.Keep
   readonly maxAge?: number
+  readonly engines?: ReadonlyArray<string>
 }): Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem> =>
   JournalSql.layer({
     file: StateDirectory.journalFile(options.directory),
     keep: options.keep ?? JournalSql.defaultKeep,
-    maxAge: options.maxAge ?? Number.POSITIVE_INFINITY
+    maxAge: options.maxAge ?? Number.POSITIVE_INFINITY,
+    ...(options.engines === undefined ? {} : { engines: options.engines })
   }).pipe(Layer.provide(StateDirectory.layer(options)))

@@ -71,6 +71,7 @@ export const layer = (options: {
   readonly directory: string
   readonly keep: State.JournalSql.Keep
   readonly maxAge: number
+  readonly engines: ReadonlyArray<string>
 }): Effect.Effect<Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem>, JournalError> =>
   Effect.map(load, (state) => state.layer(options))
 

@@ -49,7 +49,8 @@ export const defaultKeep: Keep = { age: 30 * 86_400_000, count: 100_000 }
 
 /**
  * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
- * milliseconds ago is marked skipped.
+ * milliseconds ago is marked skipped. With `engines` only events of these, and those of none, are given: what waits for
+ * another goes on waiting, since its scripts would ask the wrong engine (default: all).
  *
  * @since 1.0.0
  * @category models
@@ -58,6 +59,7 @@ export interface Options {
   readonly file: string
   readonly keep: Keep
   readonly maxAge: number
+  readonly engines?: ReadonlyArray<string>
 }
 
 /** What was taken and is not finished is in memory: at most so many bytes of it. */
@@ -133,6 +135,18 @@ const make = (options: Options) =>
     let cursor = 0
     let weight = 0
     let written = 0
+
+    const isWatched = options.engines === undefined ? sql`1 = 1` : sql.in("engine", ["", ...options.engines])
+
+    const sayUnwatched = Effect.gen(function* () {
+      const waiting = yield* sql<{ engine: string; n: number }>`SELECT engine, count(*) AS n FROM event
+        WHERE state = 'waiting' AND NOT (${isWatched}) GROUP BY engine`
+      for (const { engine, n } of waiting) {
+        yield* Effect.logWarning(
+          `${n} ${n === 1 ? "event" : "events"} of ${engine} waited and ${n === 1 ? "goes" : "go"} on waiting, as that engine is not watched now`
+        )
+      }
+    })
 
     const variableOf = (run: number) => `${named?.name ?? ""}-${run}`
 
@@ -272,7 +286,7 @@ const make = (options: Options) =>
     const takeRow: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
       wake.unsafeClose()
       const [row] = yield* safely(sql<WaitingRow>`SELECT id, engine, record, synthetic, scripts, attempts FROM event
-        WHERE state = 'waiting' AND id > ${cursor} ORDER BY id LIMIT 1`)
+        WHERE state = 'waiting' AND id > ${cursor} AND ${isWatched} ORDER BY id LIMIT 1`)
       if (row === undefined) return Option.none()
       cursor = row.id
       const decoded = DockerEvent.decode(row.record, row.engine)
@@ -334,7 +348,9 @@ const make = (options: Options) =>
 
     const waiting = Effect.gen(function* () {
       const [row] = yield* safely(
-        sql<{ waiting: number }>`SELECT count(*) AS waiting FROM event WHERE state = 'waiting' AND id > ${cursor}`
+        sql<{
+          waiting: number
+        }>`SELECT count(*) AS waiting FROM event WHERE state = 'waiting' AND id > ${cursor} AND ${isWatched}`
       )
       return row?.waiting ?? 0
     })
@@ -403,6 +419,7 @@ const make = (options: Options) =>
     })
 
     yield* safely(skipTooOld)
+    yield* safely(sayUnwatched)
     yield* safely(retain)
     const memory = FeedMemory.FeedMemory.of({
       recall: (engine) => remembering(FeedMemory.nothing, recall(engine)),

@@ -188,6 +188,23 @@ describe("the journal on disk", () => {
     })
   )
 
+  it.scoped("keeps what waits for an engine until that is watched again, and says so", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const logs = collectLogs()
+      const all = ["west", "local", ""].map((engine) => accepted(`of ${engine}`, { engine }))
+      yield* life(directory)(accept(...all))
+      const local = life(directory, { engines: ["local"] })(takeAll)
+      assert.deepStrictEqual((yield* Effect.provide(local, logs.layer)).map(idOf), ["of local", "of "])
+      assert.deepStrictEqual(
+        logs.lines.filter((line) => line.startsWith("WARN")),
+        ["WARN 1 event of west waited and goes on waiting, as that engine is not watched now"]
+      )
+      const west = yield* life(directory, { engines: ["west"] })(takeAll)
+      assert.deepStrictEqual(west.map(idOf), ["of west", "of "])
+    })
+  )
+
   it.scoped("lets go of what has run, by age and by count, and never of what waits", () =>
     Effect.gen(function* () {
       const directory = yield* folder
