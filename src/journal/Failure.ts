@@ -46,7 +46,10 @@ export const explain =
     if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
       return damaged(file, lastMessage(cause), cause)
     }
-    if (/^SQLITE_(READONLY|CANTOPEN|PERM|IOERR|AUTH)/.test(code)) {
+    if (code.startsWith("SQLITE_IOERR")) {
+      return fail("Unusable", `the journal ${file} cannot be used (${lastMessage(cause)}): its disk is full, or fails`)
+    }
+    if (/^SQLITE_(READONLY|CANTOPEN|PERM|AUTH)/.test(code)) {
       return fail(
         "Unusable",
         `the journal ${file} cannot be used (${lastMessage(cause)}). des's user must be able to write it and its directory`

@@ -396,18 +396,21 @@ const make = (options: Options) =>
       }
     })
 
+    // des may be killed after each statement: the new comes before the old goes, and a first meeting counts with its last one.
     const meet = Effect.fnUntraced(function* (
       engine: string,
       met: FeedMemory.Recollection & { readonly identity: string }
     ) {
       const { identity, last } = met
-      yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last) })}
-        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last`
-      yield* sql`DELETE FROM seen WHERE engine = ${engine}`
+      const [old] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM seen WHERE engine = ${engine}`
       const seen = met.fingerprints.map((fingerprint) => ({ engine, fingerprint, time_nano: unknownTime }))
       for (const piece of pieces(seen)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
-      yield* sql`DELETE FROM running WHERE engine = ${engine}`
+      yield* sql`DELETE FROM seen WHERE engine = ${engine} AND id <= ${old?.id ?? 0}`
       yield* insertRunning(engine, met.running)
+      yield* sql`DELETE FROM running WHERE engine = ${engine}
+        AND id NOT IN (SELECT value FROM json_each(${JSON.stringify(met.running.map(({ id }) => id))}))`
+      yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last) })}
+        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last`
     })
 
     const skipTooOld = Effect.gen(function* () {

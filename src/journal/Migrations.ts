@@ -31,6 +31,8 @@ const first = Effect.gen(function* () {
   )`
   yield* sql`CREATE UNIQUE INDEX event_once ON event (engine, fingerprint)`
   yield* sql`CREATE INDEX event_waiting ON event (id) WHERE state = 'waiting'`
+  // What is too old is looked for again and again: in a few pages, not in all records.
+  yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
   yield* sql`CREATE TABLE run (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id INTEGER NOT NULL REFERENCES event (id),

@@ -288,6 +288,45 @@ describe("the journal on disk", () => {
   )
 })
 
+describe("a meeting with an engine that is cut in between", () => {
+  const met = (fingerprint: string) => ({
+    identity: "I",
+    fingerprints: [fingerprint],
+    last: 1n,
+    running: [{ id: fingerprint, attributes: {}, startedAt: 3n }]
+  })
+
+  /** Meets an engine, and gives what is recalled when a statement of that met its end. */
+  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Recollection & { readonly identity: string }>) =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const memory = yield* FeedMemory.FeedMemory
+        const sql = yield* SqlClient.SqlClient
+        for (const each of before) yield* memory.meet("unix:///e", each)
+        yield* sql.unsafe(`CREATE TRIGGER cut BEFORE ${statement} BEGIN SELECT RAISE(ABORT, 'cut'); END`)
+        yield* memory.meet("unix:///e", met("new"))
+      }).pipe(life(directory))
+      return yield* Effect.flatMap(FeedMemory.FeedMemory, (memory) => memory.recall("unix:///e")).pipe(life(directory))
+    })
+
+  for (const statement of ["INSERT ON seen", "INSERT ON running", "INSERT ON engine"]) {
+    it.scoped(`(${statement}) was none, where it was the first`, () =>
+      Effect.map(cut(statement), ({ identity }) => assert.isUndefined(identity))
+    )
+  }
+
+  for (const statement of ["INSERT ON seen", "DELETE ON seen", "INSERT ON running", "DELETE ON running"]) {
+    it.scoped(`(${statement}) forgets nothing that was known`, () =>
+      Effect.map(cut(statement, met("old")), ({ fingerprints, identity, running }) => {
+        assert.strictEqual(identity, "I")
+        assert.isAbove(fingerprints.length, 0)
+        assert.isAbove(running.length, 0)
+      })
+    )
+  }
+})
+
 describe("the history", () => {
   it.scoped("lists runs, those that failed, and those since a time", () =>
     Effect.gen(function* () {
