@@ -34,5 +34,6 @@ export const layer = (options: {
     file: StateDirectory.journalFile(options.directory),
     keep: options.keep ?? JournalSql.defaultKeep,
     maxAge: options.maxAge ?? Number.POSITIVE_INFINITY,
-    ...(options.engines === undefined ? {} : { engines: options.engines })
+    ...(options.engines === undefined ? {} : { engines: options.engines }),
+    durably: StateDirectory.durably
   }).pipe(Layer.provide(StateDirectory.layer(options)))

@@ -87,7 +87,8 @@ export const make = (defaults: {
         earlierOf(due).outlived,
         Effect.fnUntraced(function* (outlived) {
           const { grace, timeout } = boundsOf(due.script.options)
-          const age = (yield* Clock.currentTimeMillis) - outlived.began
+          // A clock that was set back makes nothing older.
+          const age = Math.max(0, (yield* Clock.currentTimeMillis) - outlived.began)
           yield* Outlived.awaitEnd(outlived, {
             patience: Math.max(0, Duration.toMillis(timeout) - age),
             grace: Duration.toMillis(grace)

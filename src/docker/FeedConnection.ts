@@ -86,7 +86,7 @@ const patience = "20 seconds"
 const glance = "500 millis"
 
 /** So many events are read ahead while the engine is asked for its containers; a feed that is not read slows the engine. */
-const ahead = 8192
+const ahead = 2048
 
 const second = 1_000_000_000n
 

@@ -50,7 +50,8 @@ export const defaultKeep: Keep = { age: 30 * 86_400_000, count: 100_000 }
 /**
  * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
  * milliseconds ago is marked skipped. With `engines` only events of these, and those of none, are given: what waits for
- * another goes on waiting, since its scripts would ask the wrong engine (default: all).
+ * another goes on waiting, since its scripts would ask the wrong engine (default: all). `durably` makes a write wait
+ * until it is on the disk.
  *
  * @since 1.0.0
  * @category models
@@ -60,6 +61,9 @@ export interface Options {
   readonly keep: Keep
   readonly maxAge: number
   readonly engines?: ReadonlyArray<string>
+  readonly durably: (
+    sql: SqlClient.SqlClient
+  ) => <A>(write: Effect.Effect<A, SqlError.SqlError>) => Effect.Effect<A, SqlError.SqlError>
 }
 
 /** What was taken and is not finished is in memory: at most so many bytes of it. */
@@ -244,13 +248,14 @@ const make = (options: Options) =>
     // First the events: what is seen but not accepted would be lost, what is accepted but not seen is recognised.
     const accept = Effect.fn("Journal.accept")(function* (batch: Batch) {
       if (broken !== undefined) return yield* broken
-      yield* safely(keepEvents(batch))
+      yield* safely(options.durably(sql)(keepEvents(batch)))
+      // What is accepted need not wait for what is only noted.
+      yield* wake.open
       const fromEngines = batch.events.filter(({ engine, Type }) => engine !== "" && Type !== OwnEvent.type)
       yield* safely(keepSeen(fromEngines.filter(({ synthetic }) => !synthetic)))
       for (const [engine, events] of Object.entries(Arr.groupBy(fromEngines, (event) => event.engine)))
         yield* safely(keepRunning(engine, events))
       yield* safely(count(batch.events.length))
-      yield* wake.open
       return []
     })
 

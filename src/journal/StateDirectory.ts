@@ -170,14 +170,27 @@ export const layer = (options: {
       const sql = Effect.provideService(SqlClient.SqlClient, client)
       yield* beginPatience(client, file)
       yield* sql(check(file))
-      // Readers do not stand in the way of the writer; SQLite's default for it (synchronous = FULL) waits for the disk.
+      // Readers do not stand in the way of the writer.
       yield* Failure.explained(file)(client`PRAGMA journal_mode = WAL`)
       yield* sql(Migrations.run).pipe(Effect.mapError(Failure.explain(file)))
       // The client goes on with another connection after a transaction.
       yield* beginPatience(client, file)
+      yield* Failure.explained(file)(client`PRAGMA synchronous = NORMAL`)
       return client
     })
   )
+
+/**
+ * Makes a write wait until it is on the disk, as SQLite does not otherwise: what is lost with the power then is what became
+ * of runs, which are repeated. In between others may wait for it, too.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const durably =
+  (sql: SqlClient.SqlClient) =>
+  <A>(write: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
+    sql`PRAGMA synchronous = FULL`.pipe(Effect.zipRight(write), Effect.zipLeft(sql`PRAGMA synchronous = NORMAL`))
 
 /**
  * The database of a state directory that another des may use at this moment, for a look or a word.

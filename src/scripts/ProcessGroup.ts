@@ -37,6 +37,9 @@ export const isGone = (group: number): boolean => {
   return members.length > 0 && members.every(({ state }) => state === "Z")
 }
 
+/** Ticks count from the start of the machine, so it is told which start that was. */
+const bootId = (): string => attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()) ?? ""
+
 /** A process that cannot be taken for a later one with the same id. */
 export interface Identity {
   readonly pid: number
@@ -46,7 +49,7 @@ export interface Identity {
 /** The identity of a process that runs. */
 export const identify = (pid: number): Identity | undefined => {
   const { startedAt } = describe(String(pid))
-  return startedAt === "" ? undefined : { pid, startedAt }
+  return startedAt === "" ? undefined : { pid, startedAt: `${bootId()} ${startedAt}` }
 }
 
 const hasVariable = (pid: number, variable: string): boolean =>
@@ -66,5 +69,7 @@ export const find = (sought: {
     if (state === "Z") return false
     if (sought.process === undefined) return group === pid && hasVariable(pid, sought.variable)
     if (group !== sought.process.pid) return false
-    return pid === sought.process.pid ? startedAt === sought.process.startedAt : hasVariable(pid, sought.variable)
+    return pid === sought.process.pid
+      ? `${bootId()} ${startedAt}` === sought.process.startedAt
+      : hasVariable(pid, sought.variable)
   })

@@ -23,7 +23,11 @@ const folder = Effect.acquireRelease(
   (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
 )
 
-const noBounds = { keep: JournalSql.defaultKeep, maxAge: Number.POSITIVE_INFINITY }
+const noBounds = {
+  keep: JournalSql.defaultKeep,
+  maxAge: Number.POSITIVE_INFINITY,
+  durably: StateDirectory.durably
+}
 
 /** One life of des with the journal of a directory. */
 const life =
