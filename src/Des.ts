@@ -92,7 +92,9 @@ export const run: Effect.Effect<
   const accept = yield* makeAccept
 
   const reading = Stream.runForEachChunk(feed.events, (chunk) => accept(Chunk.toReadonlyArray(chunk))).pipe(
-    Effect.exit,
+    Effect.as(Effect.void),
+    // What was accepted before has still to run; with a journal that fails nothing has.
+    Effect.catchTag("EventFeedError", (error) => Effect.succeed(Effect.fail(error))),
     Effect.ensuring(journal.close)
   )
   const work = Effect.gen(function* () {

@@ -232,6 +232,21 @@ describeRoot("a state directory whose disk is full", () => {
       assert.isAtMost(sandbox.lines("ran").length, kept.length + 1)
     }))
 
+  test("while events are accepted and a script runs: des does not wait for what it has accepted", (sandbox) =>
+    Effect.gen(function* () {
+      yield* mount(sandbox, "2m")
+      sandbox.script("container/start", "test -e go || sleep 60; echo $ACTOR_ID >>ran")
+      const kept = yield* fill(sandbox)
+      assert.deepStrictEqual(new Set(kept.map(([, state]) => state)), new Set(["waiting"]))
+      assert.isFalse(sandbox.exists("ran"))
+      sandbox.write("go", "")
+      assertRuns(yield* life(sandbox))
+      assert.deepStrictEqual(
+        sandbox.lines("ran"),
+        kept.map((_, at) => String(at))
+      )
+    }))
+
   test("while a run is to be recorded: it is not marked, nothing more runs, and the next start runs it again", (sandbox) =>
     Effect.gen(function* () {
       yield* mount(sandbox, "2m")
