@@ -30,8 +30,8 @@ describeEngine("podman", () => {
             yield* engine.cli("create", "--name", "last", image, "true")
             yield* des.until("container/create last")
             assert.deepStrictEqual(
-              des.told().filter((event) => /^container\/(start|die|remove) |^des\/gap/.test(event)),
-              ["container/start first", "container/start away", "container/die first", "container/remove first"]
+              des.told().filter((event) => /^container\/(start|die|destroy) |^des\/gap/.test(event)),
+              ["container/start first", "container/start away", "container/die first", "container/destroy first"]
             )
             const records = des.events.filter(({ Type }) => Type !== "des").map(({ record }) => record)
             assert.strictEqual(new Set(records).size, records.length)
