@@ -1,4 +1,5 @@
 import { userInfo } from "node:os"
+import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
@@ -153,7 +154,9 @@ const options = {
     Options.mapEffect(parseSize)
   ),
   sync: Options.boolean("sync").pipe(
-    Options.withDescription("run container/start, as synthetic events, for containers that run when des starts")
+    Options.withDescription(
+      "run container/start, as synthetic events, for containers that run when an engine is met for the first time"
+    )
   ),
   liveness: duration("liveness", "30s", "prove a feed that has been silent for so long to be alive; 0 never"),
   insecureScripts: Options.boolean("insecure-scripts").pipe(
@@ -208,6 +211,8 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
       Effect.provide(
         Des.layer({
           ...given,
+          // The journal outlives the working directory.
+          directory: Option.isSome(given.state) ? resolve(given.directory) : given.directory,
           ...variables,
           hurry,
           timeout: given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout
@@ -229,7 +234,9 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
   const variables = {
     // An engine's variables take the place of those that des itself was given.
     base: Environment.base({ ...shared, engine: {} }),
-    engines: Object.fromEntries(engines.map((engine) => [engine.name, WatchedEngine.variables(engine)]))
+    engines: Object.fromEntries(
+      engines.map((engine) => [engine.name, { ...WatchedEngine.variables(engine), ...shared.extra }])
+    )
   }
   yield* run(EventFeed.layerMerged(feeds), variables, yield* journal("drop", Object.keys(variables.engines)))
 })
@@ -249,6 +256,7 @@ const watching = (hurry: Effect.Effect<void>) =>
         ScaffoldError: Failed.withCode(1),
         ScriptDirectoryError: Failed.withCode(1)
       }),
+      Effect.catchAllDefect(Failed.onDefect),
       Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
     )
   ).pipe(Command.withDescription("Runs scripts in response to Docker and podman events."))

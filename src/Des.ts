@@ -138,8 +138,7 @@ export const layer = (
   )
 
 /**
- * The feed of an engine, reached with Node's HTTP client. What it remembers is the journal's. `memory` is what it remembers from an earlier
- * start of des (default: nothing).
+ * The feed of an engine, reached with Node's HTTP client. What it remembers is the journal's.
  *
  * @since 1.0.0
  * @category layers

@@ -110,7 +110,11 @@ const make = (options: DispatchOptions) =>
       /** Where the journal fails nothing more may begin: nobody would know of it. */
       const orBreak = (work: Effect.Effect<void, JournalError>): Effect.Effect<void> =>
         Effect.catchAll(work, (error) =>
-          Effect.zipRight(Deferred.succeed(stopping, undefined), Deferred.fail(broken, error))
+          // Who stops already waits for no error any more.
+          Effect.whenEffect(Effect.logError(error.message), Deferred.isDone(stopping)).pipe(
+            Effect.zipRight(Deferred.succeed(stopping, undefined)),
+            Effect.zipRight(Deferred.fail(broken, error))
+          )
         )
 
       const sleepUnlessStopping = (milliseconds: number) =>
@@ -162,7 +166,8 @@ const make = (options: DispatchOptions) =>
           yield* order.fork(
             Effect.whenEffect(
               Effect.suspend(() => order.submit(actor, orBreak(runHeld(key)))),
-              sleepUnlessStopping(wait)
+              // Longer sleeps than 24 days are none to the runtime; what wakes too early sleeps again.
+              sleepUnlessStopping(Math.min(wait, 2 ** 31 - 1))
             )
           )
         })

@@ -125,7 +125,8 @@ export class Journal extends Context.Tag("des/Journal")<
 export const weigh = ({ event }: Accepted): number => 1024 + 4 * event.record.length
 
 /**
- * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so.
+ * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so. What has no time is
+ * not old.
  *
  * @internal
  */
@@ -133,7 +134,7 @@ export const splitByAge = (accepted: ReadonlyArray<Accepted>, maxAge: number) =>
   Effect.gen(function* () {
     if (maxAge === Number.POSITIVE_INFINITY) return { fresh: accepted, tooOld: [] }
     const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - maxAge)) * 1_000_000n
-    const [tooOld, fresh] = Arr.partition(accepted, ({ event }) => event.timeNano >= oldest)
+    const [tooOld, fresh] = Arr.partition(accepted, ({ event }) => event.timeNano >= oldest || event.timeNano === 0n)
     if (tooOld.length > 0) yield* sayTooOld(tooOld.length, maxAge)
     return { fresh, tooOld }
   })

@@ -93,6 +93,7 @@ export const history = Command.make("history", historyOptions, (given) =>
     else yield* Console.log(formatTable(runs))
   }).pipe(
     Effect.catchTag("JournalError", Failed.withCode(1)),
+    Effect.catchAllDefect(Failed.onDefect),
     Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
   )
 ).pipe(Command.withDescription("Prints the runs that the journal has: time, event, script, exit, duration."))
@@ -116,9 +117,11 @@ export const retry = Command.make("retry", { ...StateOptions.ofState, ...CommonO
         message: `no run ${unknown.join(", ")} is in the journal, so nothing is queued; des history lists them`
       })
     }
-    yield* Effect.logInfo(`queued ${given.ids.length} ${given.ids.length === 1 ? "run" : "runs"} again`)
+    const { size } = new Set(given.ids)
+    yield* Effect.logInfo(`queued ${size} ${size === 1 ? "run" : "runs"} again`)
   }).pipe(
     Effect.catchTag("JournalError", Failed.withCode(1)),
+    Effect.catchAllDefect(Failed.onDefect),
     Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
   )
 ).pipe(

@@ -56,7 +56,7 @@ const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
   ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
   yield* Console.log(
     json
-      ? JSON.stringify({ name, endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true })
+      ? Log.escape(JSON.stringify({ name, endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true }))
       : lines(report, name, endpoint, source)
   )
 })
@@ -77,6 +77,7 @@ export const command = Command.make("info", options, (given) =>
       EndpointError: Failed.withCode(2),
       UsageError: Failed.withCode(2)
     }),
+    Effect.catchAllDefect(Failed.onDefect),
     Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
   )
 ).pipe(Command.withDescription("Says which engine des finds and how, what it is, and whether its feed opens."))

@@ -136,7 +136,8 @@ export const make = (defaults: {
 
     return (due: Due, stopping: Deferred.Deferred<void>): Effect.Effect<End, JournalError> =>
       Effect.gen(function* () {
-        yield* awaitOutlived(due)
+        yield* Effect.raceFirst(awaitOutlived(due), Deferred.await(stopping))
+        if (yield* Deferred.isDone(stopping)) return "left"
         const before = earlierOf(due).attempts
         const attempts = 1 + (due.script.options.retries ?? defaults.retries)
         for (let number = 1; !(yield* attempt(due, before + number, number === attempts)); number++) {

@@ -235,7 +235,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
     }
 
     const ping = Effect.gen(function* () {
-      const { headers } = yield* Effect.scoped(get("/_ping"))
+      const { headers } = yield* Effect.tap(get("/_ping"), ({ text }) => Effect.ignore(Effect.timeout(text, patience)))
       if (pinned !== undefined) return { api: pinned, headers }
       const offered = headers["api-version"]
       if (offered === undefined || Number.isNaN(minor(offered))) {
@@ -281,7 +281,11 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
       const response = yield* get(path, { accept: feedTypes })
       return response.stream.pipe(
         Framing.separate,
-        Stream.mapError(fail("Broken")),
+        Stream.mapError((error) =>
+          error._tag === "EndlessRecord"
+            ? new EngineError({ reason: "Broken", endpoint: described, detail: error.message })
+            : fail("Broken")(error)
+        ),
         Stream.concat(Stream.fail(new EngineError({ reason: "Ended", endpoint: described, detail: "" })))
       )
     })
@@ -300,7 +304,7 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
     }).pipe(Effect.withSpan("Engine.running"))
 
     const inspect = Effect.fn("Engine.inspect")(function* (id: string) {
-      const path = `/v${yield* version}/containers/${encodeURIComponent(id)}/json`
+      const path = `/v${yield* version}/containers/${encodeURIComponent(Buffer.from(id).toString())}/json`
       const asked = yield* Effect.asSome(ask(path, Answers.Inspection)).pipe(
         Effect.catchIf(
           ({ status }) => status === 404,

@@ -1,15 +1,17 @@
 import type { PlatformError } from "@effect/platform/Error"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as DockerEvent from "./DockerEvent.ts"
-import { Engine, type EngineError, type Identity } from "./Engine.ts"
+import { Engine, EngineError, type Identity } from "./Engine.ts"
 import * as FeedConnection from "./FeedConnection.ts"
 import { FeedMemory } from "./FeedMemory.ts"
 import { decodeRecords } from "./FeedRecords.ts"
@@ -162,6 +164,14 @@ const watch = (engine: Engine["Type"], memory: FeedMemory["Type"], options: Opti
         })
 
       return connection.pipe(
+        // What an engine says that nobody thought of is its own outage, and not that of des.
+        Stream.catchSomeCause((cause) =>
+          Option.map(Cause.dieOption(cause), (defect) =>
+            Stream.fail(
+              new EngineError({ reason: "NotAnEngine", endpoint: name, detail: String(defect), cause: defect })
+            )
+          )
+        ),
         Stream.catchAll((error) => Stream.unwrap(lost(error))),
         Stream.forever
       )

@@ -85,6 +85,9 @@ const patience = "20 seconds"
 /** How long podman's store is read to see what it has: its answer cannot be bounded. */
 const glance = "500 millis"
 
+/** What replays without end is no ring; podman's store of a second and what des was away can hold this much. */
+const mostReplayed = 100_000
+
 /** So many events are read ahead while the engine is asked for its containers; a feed that is not read slows the engine. */
 const ahead = 2048
 
@@ -111,6 +114,7 @@ const replay = (
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.empty : Stream.fail(error))),
       // What is no event is said when the feed brings it.
       decodeRecords({ source: name, engine: name, report: note }),
+      Stream.take(mostReplayed),
       Stream.timeout(pause),
       Stream.interruptAfter(within),
       Stream.runForEach((event) => {

@@ -1,3 +1,5 @@
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
 const newline = 0x0a
@@ -5,6 +7,21 @@ const quote = 0x22
 const backslash = 0x5c
 const carriageReturn = 0x0d
 const lineEnd = Uint8Array.of(newline)
+
+/** No record of an engine comes near it: a label of 5 MB was the largest that was seen. */
+const longestRecord = 67_108_864
+
+/**
+ * A record that does not end: the feed is of no engine.
+ *
+ * @since 1.0.0
+ * @category errors
+ */
+export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessRecord", {}) {
+  override get message(): string {
+    return `a record is longer than ${longestRecord} bytes`
+  }
+}
 
 /** Follows the JSON of a line, and knows where a value at its top ends. */
 const makeScanner = () => {
@@ -52,10 +69,18 @@ const insertLineEnds = (bytes: Uint8Array, ends: ReadonlyArray<number>): Uint8Ar
  * @since 1.0.0
  * @category combinators
  */
-export const separate = <E, R>(feed: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E, R> =>
+export const separate = <E, R>(
+  feed: Stream.Stream<Uint8Array, E, R>
+): Stream.Stream<Uint8Array, E | EndlessRecord, R> =>
   Stream.suspend(() => {
     const scanner = makeScanner()
-    return Stream.map(feed, (bytes) => {
+    let open = 0
+    const bounded = Stream.tap(feed, (bytes) => {
+      const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).lastIndexOf(newline)
+      open = end === -1 ? open + bytes.length : bytes.length - end - 1
+      return open > longestRecord ? new EndlessRecord() : Effect.void
+    })
+    return Stream.map(bounded, (bytes) => {
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       const touching = buffer.includes("}{")
       if (bytes.at(-1) === newline && !touching) {

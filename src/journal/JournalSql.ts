@@ -252,9 +252,10 @@ const make = (options: Options) =>
       // What is accepted need not wait for what is only noted.
       yield* wake.open
       const fromEngines = batch.events.filter(({ engine, Type }) => engine !== "" && Type !== OwnEvent.type)
-      yield* safely(keepSeen(fromEngines.filter(({ synthetic }) => !synthetic)))
       for (const [engine, events] of Object.entries(Arr.groupBy(fromEngines, (event) => event.engine)))
         yield* safely(keepRunning(engine, events))
+      // Last: what is seen does not come again.
+      yield* safely(keepSeen(fromEngines.filter(({ synthetic }) => !synthetic)))
       yield* safely(count(batch.events.length))
       return []
     })
@@ -422,7 +423,7 @@ const make = (options: Options) =>
       if (options.maxAge === Number.POSITIVE_INFINITY) return
       const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - options.maxAge)) * 1_000_000n
       const skipped = yield* sql`UPDATE event SET state = 'skipped'
-        WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) < ${oldest} AND attempts = 0 RETURNING id`
+        WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) BETWEEN 1 AND ${oldest} AND attempts = 0 RETURNING id`
       if (skipped.length > 0) yield* sayTooOld(skipped.length, options.maxAge)
     })
 

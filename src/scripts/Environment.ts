@@ -93,17 +93,23 @@ interface Leaf {
 /** No engine nests deeper than three. What a hostile one nests deeper stays in the record. */
 const maximumDepth = 16
 
+/** Engines send one number that does not fit a double. */
+const mostExact = 16
+
 /** Every leaf of a record's JSON, with a stack of its own: the depth is a stranger's choice. */
 const leaves = (record: string, json: unknown): Array<Leaf> => {
   const found: Array<Leaf> = []
   const open: Array<readonly [Path, unknown]> = [[[], json]]
+  let exact = 0
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const [path, value] = next
     if (typeof value === "object" && value !== null) {
       if (path.length < maximumDepth)
         for (const [key, inner] of Object.entries(value)) open.push([[...path, key], inner])
     } else if (typeof value === "number") {
-      found.push({ path, value: numberText(record, path.at(-1) ?? "", value) })
+      // Each is looked for in the whole record: a stranger's many would take too long.
+      const isExact = Number.isSafeInteger(value) || exact++ < mostExact
+      found.push({ path, value: isExact ? numberText(record, path.at(-1) ?? "", value) : String(value) })
     } else {
       found.push({ path, value: value === null ? "" : String(value) })
     }

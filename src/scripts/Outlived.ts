@@ -38,13 +38,13 @@ const untilOver = (outlived: Outlived) =>
 
 /**
  * Waits for a run that outlived des, for `patience` milliseconds at most, and then ends it: asks, waits for the grace (in
- * milliseconds), and kills what is left. Says whether it had to wait at all.
+ * milliseconds), and kills what is left.
  */
 export const awaitEnd = Effect.fn("Outlived.awaitEnd")(function* (
   outlived: Outlived,
   bounds: { readonly patience: number; readonly grace: number }
 ) {
-  if (yield* isOver(outlived)) return false
+  if (yield* isOver(outlived)) return
   yield* Effect.logWarning(
     `A run outlived des (process ${ProcessGroup.find(outlived)[0]?.pid ?? "unknown"}): it is waited for before its event runs again`
   )
@@ -54,5 +54,4 @@ export const awaitEnd = Effect.fn("Outlived.awaitEnd")(function* (
     const asked = yield* Effect.timeoutOption(untilOver(outlived), bounds.grace)
     if (asked._tag === "None") yield* Effect.zipRight(signal(outlived, "SIGKILL"), untilOver(outlived))
   }
-  return true
 })

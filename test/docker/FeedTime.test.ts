@@ -157,3 +157,23 @@ describe("the time of a feed", () => {
     })
   )
 })
+
+describe("an engine that says what nobody thought of", () => {
+  it.scoped("is waited for as one that is away", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const engine = engineOf({
+        ring: () => [],
+        live: () => Stream.never,
+        identify: Effect.suspend(() => (asked++ === 0 ? Effect.die(new URIError("URI malformed")) : Effect.void))
+      })
+      const des = yield* followEngine(engine)
+      yield* TestClock.adjust("2 seconds")
+      assert.match(des.logs[0] ?? "", /what answers at .* is no engine: URIError: URI malformed; des goes on trying$/)
+      assert.deepStrictEqual(
+        des.events.map(({ Action }) => Action),
+        ["connected"]
+      )
+    })
+  )
+})
