@@ -72,13 +72,18 @@ interface Work extends Attempts.Due {
   readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
 }
 
+/** Work that waits for a cooldown: the journal keeps its event meanwhile. */
+interface Held extends Pick<Work, "script" | "settle"> {
+  readonly entry: Effect.Effect<Entry, JournalError>
+}
+
 /** Milliseconds since 1970, when the engine saw the event. */
 const timeOf = (event: DockerEvent): number => Number(event.timeNano / 1_000_000n)
 
 const sayDetected = (event: DockerEvent) =>
   Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
 
-const sayFinished = (event: DockerEvent) => Effect.logDebug(`Finished handling ${describeEvent(event)}`)
+const sayFinished = (described: string) => Effect.logDebug(`Finished handling ${described}`)
 
 const make = (options: DispatchOptions) =>
   Effect.gen(function* () {
@@ -101,7 +106,7 @@ const make = (options: DispatchOptions) =>
       const order = yield* Scope.extend(Order.make(options.jobs ?? 1), scope)
       const stopping = yield* Deferred.make<void>()
       const broken = yield* Deferred.make<never, JournalError>()
-      const cooldowns = Cooldown.make<Work>()
+      const cooldowns = Cooldown.make<Held>()
       const guard = LoopGuard.make()
       const jobs = options.jobs ?? 1
       // What was taken from the journal and is not finished.
@@ -161,7 +166,12 @@ const make = (options: DispatchOptions) =>
             if (held !== undefined) yield* held.newest.settle(end)
             return yield* work.settle(end)
           }
-          const replaced = cooldowns.hold(key, work, work.coalesced)
+          const { script, settle } = work
+          const replaced = cooldowns.hold(
+            key,
+            { script, settle, entry: yield* journal.rest(work.entry) },
+            work.coalesced
+          )
           if (replaced !== undefined) return yield* replaced.settle("succeeded")
           yield* order.fork(
             Effect.whenEffect(
@@ -176,22 +186,27 @@ const make = (options: DispatchOptions) =>
         Effect.gen(function* () {
           if (yield* Deferred.isDone(stopping)) return
           const held = cooldowns.release(key)
-          if (held !== undefined) yield* runCooled({ ...held.newest, coalesced: held.coalesced })
+          if (held === undefined) return
+          yield* runCooled({ ...held.newest, entry: yield* held.newest.entry, coalesced: held.coalesced })
         })
+
+      /** Apart from its event, which need not be in memory as long as this. */
+      const makeSettle = (id: number, scripts: number, described: string): Work["settle"] => {
+        let open = scripts
+        let state: "done" | "failed" = "done"
+        return Effect.fnUntraced(function* (end) {
+          if (end === "left") return
+          if (end === "failed") state = "failed"
+          if (--open > 0) return
+          unfinished--
+          yield* journal.finish(id, state)
+          yield* sayFinished(described)
+        })
+      }
 
       const runEvent = Effect.fnUntraced(function* (entry: Entry) {
         const { event, scripts } = entry
-        let open = scripts.length
-        let state: "done" | "failed" = "done"
-        const settle = (end: Attempts.End) =>
-          Effect.gen(function* () {
-            if (end === "left") return
-            if (end === "failed") state = "failed"
-            if (--open > 0) return
-            unfinished--
-            yield* journal.finish(entry, state)
-            yield* sayFinished(event)
-          })
+        const settle = makeSettle(entry.id, scripts.length, describeEvent(event))
         yield* sayDetected(event)
         for (const script of scripts) {
           if (yield* Deferred.isDone(stopping)) return
@@ -250,7 +265,7 @@ const make = (options: DispatchOptions) =>
         )
         yield* sayDetected(accepted.event)
         yield* Effect.raceFirst(runs, hurry).pipe(Effect.interruptible, Effect.timeoutOption(left))
-        yield* sayFinished(accepted.event)
+        yield* sayFinished(describeEvent(accepted.event))
       }).pipe(
         // No journal that could fail has a part in it.
         Effect.ignore

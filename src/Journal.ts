@@ -96,8 +96,9 @@ export interface KeptRun {
  *
  * `accept` gives back what it could not keep, and once it has answered the rest is kept; `room` answers when it can keep
  * more again. `take` gives the next one, waits
- * while there is none, and gives nothing once the journal is closed and empty. `begin` is said before each run, `finish` of
- * what was taken when its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
+ * while there is none, and gives nothing once the journal is closed and empty. `rest` says of what was taken that it is not
+ * needed for a while, and gives what brings it back. `begin` is said before each run, `finish` of an entry, by its id, when
+ * its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
  * not finished again when des starts the next time.
  *
  * @since 1.0.0
@@ -112,7 +113,8 @@ export class Journal extends Context.Tag("des/Journal")<
     readonly close: Effect.Effect<void>
     readonly take: Effect.Effect<Option.Option<Entry>, JournalError>
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
-    readonly finish: (entry: Entry, state: "done" | "failed") => Effect.Effect<void, JournalError>
+    readonly rest: (entry: Entry) => Effect.Effect<Effect.Effect<Entry, JournalError>>
+    readonly finish: (id: number, state: "done" | "failed") => Effect.Effect<void, JournalError>
     readonly waiting: Effect.Effect<number, JournalError>
   }
 >() {}
@@ -182,6 +184,7 @@ export const layerMemory = (
       const mailbox = yield* Mailbox.make<Entry>()
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
+      const weights = new Map<number, number>()
       let weight = 0
       let waiting = 0
       let id = 0
@@ -190,6 +193,7 @@ export const layerMemory = (
 
       const put = (accepted: Accepted) => {
         weight += weigh(accepted)
+        weights.set(id, weigh(accepted))
         waiting++
         mailbox.unsafeOffer({ ...accepted, id: id++, earlier: {} })
       }
@@ -214,9 +218,10 @@ export const layerMemory = (
         return lost
       })
 
-      const finish = (entry: Entry) =>
+      const finish = (finished: number) =>
         Effect.suspend(() => {
-          weight -= weigh(entry)
+          weight -= weights.get(finished) ?? 0
+          weights.delete(finished)
           if (weight <= capacity / 2) muchRoom.unsafeOpen()
           return Effect.asVoid(room.open)
         })
@@ -227,6 +232,8 @@ export const layerMemory = (
         room: muchRoom.await,
         close: Effect.asVoid(mailbox.end),
         take: Effect.option(Effect.tap(mailbox.take, () => Effect.sync(() => waiting--))),
+        // It is nowhere else.
+        rest: (entry) => Effect.succeed(Effect.succeed(entry)),
         begin: () => Effect.succeed(unkept),
         finish,
         waiting: Effect.sync(() => waiting)

@@ -21,7 +21,7 @@ const batch = (...ids: ReadonlyArray<string>): Journal.Batch => {
 const takeId = Effect.gen(function* () {
   const journal = yield* Journal.Journal
   const taken = yield* journal.take
-  if (Option.isSome(taken)) yield* journal.finish(taken.value, "done")
+  if (Option.isSome(taken)) yield* journal.finish(taken.value.id, "done")
   return Option.map(taken, ({ event }) => event.Actor.ID)
 })
 
@@ -94,7 +94,7 @@ describe("the journal in memory", () => {
       const first = yield* Effect.flatten(journal.take)
       yield* journal.take
       assert.lengthOf(yield* journal.accept(batch("3")), 1)
-      yield* journal.finish(first, "done")
+      yield* journal.finish(first.id, "done")
       assert.lengthOf(yield* journal.accept(batch("4")), 0)
       assert.deepStrictEqual(yield* takeId, Option.some("4"))
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))

@@ -63,3 +63,10 @@ export const explained =
   (file: string) =>
   <A, E extends SqlError.SqlError, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, JournalError, R> =>
     Effect.mapError(effect, explain(file))
+
+/** An event that waited was taken out by another hand. */
+export const gone = (file: string, id: number): JournalError =>
+  new JournalError({
+    reason: "Failed",
+    detail: `the journal ${file} has lost event ${id}, which waited: leave it to des`
+  })

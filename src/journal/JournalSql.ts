@@ -26,7 +26,7 @@ import {
 import * as ProcessGroup from "../scripts/ProcessGroup.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import { exitCode, type Outcome } from "../scripts/ScriptRunner.ts"
-import { explained } from "./Failure.ts"
+import * as Failure from "./Failure.ts"
 
 /**
  * How long what has run is kept: at most `age` milliseconds, and at most `count` events.
@@ -126,7 +126,7 @@ const pieces = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
 const make = (options: Options) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const safely = explained(options.file)
+    const safely = Failure.explained(options.file)
     const [named] = yield* safely(sql<{ name: string }>`SELECT name FROM journal`)
     const [newest] = yield* safely(sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM event`)
     /** What is newer was never taken before. */
@@ -137,6 +137,8 @@ const make = (options: Options) =>
     let broken: JournalError | undefined
     let closed = false
     let cursor = 0
+    /** What was taken and is not finished, with what it takes of memory: nothing while it rests. */
+    const taken = new Map<number, number>()
     let weight = 0
     let written = 0
 
@@ -289,25 +291,50 @@ const make = (options: Options) =>
       return { ...retried, ...begun }
     })
 
+    const weighAs = (id: number, now: number) =>
+      Effect.suspend(() => {
+        weight += now - (taken.get(id) ?? 0)
+        taken.set(id, now)
+        if (weight > mostTaken) room.unsafeClose()
+        return weight > mostTaken ? Effect.void : room.open
+      })
+
+    /** The entry of a row, or nothing where it cannot be read: then it is failed. */
+    const read = Effect.fnUntraced(function* (row: WaitingRow) {
+      const decoded = DockerEvent.decode(row.record, row.engine)
+      if (Either.isLeft(decoded)) {
+        yield* Effect.logError(`Event ${row.id} of the journal cannot be read and is not run`)
+        yield* safely(sql`UPDATE event SET state = 'failed' WHERE id = ${row.id}`)
+        return undefined
+      }
+      const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
+      const event = { ...decoded.right, synthetic: row.synthetic === 1 }
+      const entry: Entry = { id: row.id, event, scripts, earlier: yield* safely(earlierOf(row, scripts)) }
+      yield* weighAs(row.id, weigh(entry))
+      return entry
+    })
+
     const takeRow: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
       wake.unsafeClose()
       const [row] = yield* safely(sql<WaitingRow>`SELECT id, engine, record, synthetic, scripts, attempts FROM event
         WHERE state = 'waiting' AND id > ${cursor} AND ${isWatched} ORDER BY id LIMIT 1`)
       if (row === undefined) return Option.none()
       cursor = row.id
-      const decoded = DockerEvent.decode(row.record, row.engine)
-      if (Either.isLeft(decoded)) {
-        yield* Effect.logError(`Event ${row.id} of the journal cannot be read and is not run`)
-        yield* safely(sql`UPDATE event SET state = 'failed' WHERE id = ${row.id}`)
-        return yield* takeRow
-      }
-      const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
-      const event = { ...decoded.right, synthetic: row.synthetic === 1 }
-      const entry = { id: row.id, event, scripts, earlier: yield* safely(earlierOf(row, scripts)) }
-      weight += weigh(entry)
-      if (weight > mostTaken) room.unsafeClose()
-      return Option.some(entry)
+      const entry = yield* read(row)
+      return entry === undefined ? yield* takeRow : Option.some(entry)
     })
+
+    /** What rests is on the disk, where it takes no memory. */
+    const rest = (entry: Entry) => {
+      const { id } = entry
+      const again = Effect.gen(function* () {
+        const rows = yield* safely(sql<WaitingRow>`SELECT id, engine, record, synthetic, scripts, attempts FROM event
+          WHERE id = ${id}`)
+        const back = rows[0] === undefined ? undefined : yield* read(rows[0])
+        return back ?? (yield* Failure.gone(options.file, id))
+      })
+      return Effect.as(weighAs(id, 0), again)
+    }
 
     const take: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
       while (true) {
@@ -345,10 +372,10 @@ const make = (options: Options) =>
       } satisfies KeptRun
     })
 
-    const finish = Effect.fn("Journal.finish")(function* (entry: Entry, state: "done" | "failed") {
-      yield* safely(sql`UPDATE event SET state = ${state} WHERE id = ${entry.id}`)
-      weight -= weigh(entry)
-      if (weight <= mostTaken) yield* room.open
+    const finish = Effect.fn("Journal.finish")(function* (id: number, state: "done" | "failed") {
+      yield* safely(sql`UPDATE event SET state = ${state} WHERE id = ${id}`)
+      yield* weighAs(id, 0)
+      taken.delete(id)
       yield* safely(count(1))
     })
 
@@ -370,6 +397,7 @@ const make = (options: Options) =>
         return Effect.asVoid(wake.open)
       }),
       take,
+      rest,
       begin,
       finish,
       waiting

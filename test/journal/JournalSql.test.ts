@@ -78,7 +78,7 @@ const run = (entry: Journal.Entry, outcome: Outcome, last = true) =>
     const kept = yield* journal.begin(entry, script, (entry.earlier[script.path]?.attempts ?? 0) + 1)
     yield* kept.started(process.pid)
     yield* kept.ended(outcome, "the last\nof its output", last)
-    if (last) yield* journal.finish(entry, outcome === succeeded ? "done" : "failed")
+    if (last) yield* journal.finish(entry.id, outcome === succeeded ? "done" : "failed")
   })
 
 describe("the journal on disk", () => {
@@ -110,6 +110,32 @@ describe("the journal on disk", () => {
         const more = yield* Effect.fork(journal.take)
         yield* journal.close
         assert.deepStrictEqual(yield* Fiber.join(more), Option.none())
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("takes no more than memory shall have, but what rests takes none, and comes back whole", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const large = (id: string) => {
+        const event = makeEvent({ id, attributes: { label: "x".repeat(5_000_000) } })
+        return { event: { ...event, engine: "unix:///e" }, scripts: [script] }
+      }
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(...["1", "2", "3", "4", "5"].map(large), accepted("innocent"))
+        const first = yield* take
+        for (let at = 2; at <= 4; at++) yield* take
+        const more = yield* Effect.fork(take)
+        yield* TestClock.adjust("1 minute")
+        assert.isNull(more.unsafePoll())
+        const again = yield* journal.rest(first)
+        assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
+        const back = yield* again
+        assert.isTrue(back.event.record === first.event.record)
+        yield* journal.finish(first.id, "done")
+        yield* journal.finish(first.id + 1, "done")
+        assert.strictEqual(idOf(yield* take), "innocent")
       }).pipe(life(directory))
     })
   )
