@@ -63,7 +63,8 @@ const worth = 1000
 const backoff = (failures: number, lasted: number) =>
   Effect.map(Random.nextRange(0.75, 1.25), (spread) => {
     const delay = Duration.min(Duration.times(firstDelay, 2 ** Math.min(failures, 16)), longestDelay)
-    return Duration.times(lasted < worth ? delay : Duration.min(delay, Duration.millis(lasted)), spread)
+    const bounded = lasted < worth ? delay : Duration.min(delay, Duration.millis(lasted))
+    return Duration.millis(Math.round(Duration.toMillis(bounded) * spread))
   })
 
 /**
