@@ -301,8 +301,8 @@ describe("order", () => {
       const before = yield* heap
       yield* through(10_000, 210_000)
       const grown = (yield* heap) - before
-      // A map with an entry a key would be 20 MB.
-      assert.isBelow(grown, 2_000_000)
+      // A map with an entry a key would be 20 MB; what the runtime compiles meanwhile is some MB.
+      assert.isBelow(grown, 6_000_000)
     })
   )
 })
