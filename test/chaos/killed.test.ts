@@ -64,10 +64,13 @@ const killedAtRandom = (events: number, jobs: number) =>
           const des = yield* sandbox.start([...args, "--jobs", String(jobs)])
           const more = () => sandbox.lines("begun").length >= Math.min(before + step, events)
           yield* des.until("some more runs", more)
-          // Half of the time one of the long runs is killed.
-          if (kills % 2 === 0 && sandbox.lines("begun").length < events * 0.8) {
-            yield* des.until("a long run", () => sandbox.lines("begun").at(-1)?.includes("13 ") === true)
+          // Half of the time one of the long runs is killed, as long as there are any to come.
+          const isLong = () => {
+            const ended = new Set(sandbox.lines("ended"))
+            const begun = sandbox.lines("begun").map((line) => line.split(" ")[0] ?? "")
+            return begun.length > events * 0.85 || begun.some((actor) => actor.endsWith("13") && !ended.has(actor))
           }
+          if (kills % 2 === 0) yield* des.until("a long run", isLong)
           yield* des.kill("SIGKILL")
           yield* des.ended
           kills++
