@@ -286,7 +286,7 @@ describeEngine("dockerd", () => {
       yield* docker("service", "update", "--detach", "--replicas", "3", "web")
       const network = yield* docker("network", "create", "--driver", "overlay", "over")
       const node = yield* docker("node", "ls", "--quiet")
-      yield* docker("node", "update", "--label-add", "a=b", node)
+      yield* docker("node", "update", "--availability", "pause", node)
       yield* docker("service", "rm", "web")
       yield* docker("secret", "rm", "key")
       yield* docker("config", "rm", "settings")
@@ -305,9 +305,10 @@ describeEngine("dockerd", () => {
         { name: "web", "replicas.new": "3", "replicas.old": "1" },
         { name: "web" }
       ])
-      const [joined] = all.filter((run) => eventOf(run) === "node/update")
-      assert.strictEqual(joined?.environment["SCOPE"], "swarm")
-      assert.strictEqual(joined?.environment["ACTOR_ATTRIBUTES_STATE_NEW"], "ready")
+      const ofNodes = all.filter((run) => eventOf(run) === "node/update").map((run) => run.environment)
+      const paused = ofNodes.find((environment) => environment["ACTOR_ATTRIBUTES_AVAILABILITY_NEW"] === "pause")
+      assert.strictEqual(paused?.["SCOPE"], "swarm")
+      assert.strictEqual(paused?.["ACTOR_ATTRIBUTES_AVAILABILITY_OLD"], "active")
     })
   )
 
