@@ -4,7 +4,8 @@
  * Its next event is always there before a run has ended. So is that of a script which is slower than its events, and only a
  * trial tells the two apart: when `suspicious` runs in a row were for an event that was sent before the last one ended, the
  * script is left at rest a few times, three runs long. Others send their events in such a rest too, which clears the
- * script. Where no event comes in any rest, and some from each run after one, they are the script's own.
+ * script. Where no event comes in any rest, and some from each run after one, they are the script's own. What was sent before
+ * the first of those runs is no sign of either: none of them can have caused it.
  */
 export const suspicious = 50
 
@@ -25,6 +26,8 @@ interface Trial {
 }
 
 interface State {
+  /** When the first run began that the next event can come from. */
+  readonly firstBegin: number
   readonly lastEnd: number
   readonly longestRun: number
   readonly inARow: number
@@ -42,7 +45,14 @@ export interface LoopGuard {
 /** A loop is busy: it stays among the keys that ran last. */
 const rememberedKeys = 1024
 
-const atRest: State = { lastEnd: Number.NEGATIVE_INFINITY, longestRun: 0, inARow: 0, trials: [], looping: false }
+const atRest: State = {
+  firstBegin: Number.POSITIVE_INFINITY,
+  lastEnd: Number.NEGATIVE_INFINITY,
+  longestRun: 0,
+  inARow: 0,
+  trials: [],
+  looping: false
+}
 
 export const make = (): LoopGuard => {
   const states = new Map<string, State>()
@@ -54,6 +64,7 @@ export const make = (): LoopGuard => {
       states.set(key, { ...atRest, inARow: Math.min(state.inARow, 0) })
       return 0
     }
+    if (time < state.firstBegin) return 0
     if (state.looping) return "loop"
     // The first third is left out: what a script leaves in the background may act a moment after its end.
     const foreign = state.trials.some(({ from, rested }) => from - (rested * 2) / 3 < time && time < from)
@@ -75,6 +86,7 @@ export const make = (): LoopGuard => {
       states.delete(key)
       states.set(key, {
         ...state,
+        firstBegin: Math.min(state.firstBegin, from),
         lastEnd: Math.max(state.lastEnd, to),
         longestRun: Math.max(state.longestRun, to - from),
         trials: rest === 0 ? state.trials : [...state.trials, { rested: rest, from, to, answered: false }]

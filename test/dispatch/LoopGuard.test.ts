@@ -104,6 +104,16 @@ describe("a script that does not feed itself is never stopped", () => {
     })
   }
 
+  it("nor left at rest where all events of a burst were sent before its first run began", () => {
+    const guard = LoopGuard.make()
+    const rests = Array.from({ length: 1000 }, (_, at) => {
+      const rest = guard.judge("script actor", 9)
+      guard.ran("script actor", { rest, from: 10 + 5 * at, to: 15 + 5 * at })
+      return rest
+    })
+    assert.deepStrictEqual([...new Set(rests)], [0])
+  })
+
   it("where 30 events come nearly as fast as it runs, and no more", () => {
     assert.strictEqual(play({ sent: periodic(() => 95, 30), takes: () => 100 }).stopped, 0)
   })
