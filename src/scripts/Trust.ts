@@ -88,21 +88,27 @@ const unreadable = (path: string, cause: unknown) =>
     mend: "nothing unknown is run"
   })
 
+/** Where a path leads: the real one, all that it passes, how many links, and what is not to be trusted there. */
+interface Place {
+  readonly real: string
+  readonly passed: ReadonlySet<string>
+  readonly links: number
+  readonly problem: UntrustedError | undefined
+}
+
+const top: Place = { real: "/", passed: new Set(), links: 0, problem: undefined }
+
 /**
- * Follows a path as the kernel does, and judges everything that it passes. `stickyAllowed` says of a directory's real path
- * whether it may be one that everybody writes to and nobody can replace a file in.
+ * Follows a path from a place as the kernel does, and judges everything that it passes, the place included.
+ * `stickyAllowed` says of a directory's real path whether it may be one that everybody writes to and nobody can replace a
+ * file in.
  */
-const walk = (
-  path: string,
-  self: Self,
-  stickyAllowed: (real: string) => boolean
-): { readonly real: string; readonly passed: ReadonlySet<string>; readonly problem: UntrustedError | undefined } => {
-  let real = "/"
-  let problem = judge("/", lstatSync("/"), self, stickyAllowed("/"))
-  const passed = new Set(["/"])
-  let links = 0
+const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: string) => boolean): Place => {
+  let { links, real } = start
+  let problem = judge(real, lstatSync(real), self, stickyAllowed(real))
+  const passed = new Set(start.passed).add(real)
   // Not resolve(), which takes a name and its `..` away where the name is a link.
-  const rest = (path.startsWith("/") ? path : `${process.cwd()}/${path}`).split("/").reverse()
+  const rest = path.split("/").reverse()
   for (let name = rest.pop(); name !== undefined && problem === undefined; name = rest.pop()) {
     if (name === "" || name === ".") continue
     if (name === "..") {
@@ -131,15 +137,21 @@ const walk = (
     real = next
     passed.add(real)
   }
-  return { real, passed, problem }
+  return { real, passed, links, problem }
 }
 
+const absolute = (path: string): string => (path.startsWith("/") ? path : `${process.cwd()}/${path}`)
+
 const check = (path: string, directory: string, self: Self): UntrustedError | undefined => {
-  const root = walk(directory, self, () => true)
+  const root = walk(top, absolute(directory), self, () => true)
   if (root.problem !== undefined) return root.problem
   // Above the script directory a sticky one such as /tmp is usual; elsewhere it would be a place for everybody's scripts.
-  const { problem, real } = walk(path, self, (passed) => passed !== root.real && root.passed.has(passed))
-  if (problem !== undefined) return problem
+  const stickyAllowed = (passed: string) => passed !== root.real && root.passed.has(passed)
+  // What leads to the script directory was judged this moment.
+  const { links, problem, real } = path.startsWith(`${directory}/`)
+    ? walk(root, path.slice(directory.length), self, stickyAllowed)
+    : walk(top, absolute(path), self, stickyAllowed)
+  if (problem !== undefined || links === 0) return problem
   // The links of /proc lead elsewhere than their text says.
   const [judged, opened] = [lstatSync(real), statSync(path)]
   return judged.dev === opened.dev && judged.ino === opened.ino
