@@ -28,12 +28,17 @@ const capacity = 4096
  */
 export const make = (fingerprints: Iterable<string>): KnownRecords => {
   const known = new Set<string>()
+  // Which is the oldest, too: to ask the set takes longer the more it has let go.
+  let ring: Array<string> = []
+  let oldest = 0
   const add = (fingerprint: string): boolean => {
     if (known.has(fingerprint)) return false
     known.add(fingerprint)
-    if (known.size > capacity) {
-      const [oldest = ""] = known
-      known.delete(oldest)
+    if (ring.length < capacity) ring.push(fingerprint)
+    else {
+      known.delete(ring[oldest] ?? "")
+      ring[oldest] = fingerprint
+      oldest = (oldest + 1) % capacity
     }
     return true
   }
@@ -41,7 +46,11 @@ export const make = (fingerprints: Iterable<string>): KnownRecords => {
   return {
     has: (fingerprint) => known.has(fingerprint),
     add,
-    clear: () => known.clear(),
+    clear: () => {
+      known.clear()
+      ring = []
+      oldest = 0
+    },
     isEmpty: () => known.size === 0,
     last: (count) => [...known].slice(-count)
   }
