@@ -95,8 +95,8 @@ const make = (options: DispatchOptions) =>
       retries: options.retries ?? 0,
       begin: journal.begin
     }
-    const runAttempts = yield* Attempts.make(kept)
-    const runUnkept = yield* Attempts.make({ ...kept, retries: 0, begin: () => Effect.succeed(unkept) })
+    const attempts = yield* Attempts.make(kept)
+    const unkeptAttempts = yield* Attempts.make({ ...kept, retries: 0, begin: () => Effect.succeed(unkept) })
     const hurry = options.hurry ?? Effect.never
     const drain = Duration.toMillis(options.drain ?? "30 seconds")
     let stopBegan: number | undefined
@@ -138,14 +138,15 @@ const make = (options: DispatchOptions) =>
           const { event } = work.entry
           const rest = guard.judge(key, timeOf(event))
           if (rest === "loop") {
-            yield* Effect.logError(
+            yield* attempts.refuse(
+              work,
               `Script ${work.script.path} is not run for ${describeEvent(event)} of ${event.Actor.ID}: such events came from each of its last runs and none while it was at rest, so it brings them about itself and would run for ever. Let it act on another event, or give it a cooldown`
             )
             return yield* work.settle("failed")
           }
           if (rest > 0 && !(yield* sleepUnlessStopping(rest))) return
           const from = yield* Clock.currentTimeMillis
-          const end = yield* runAttempts(work, stopping)
+          const end = yield* attempts.run(work, stopping)
           guard.ran(key, { rest, from, to: yield* Clock.currentTimeMillis })
           yield* work.settle(end)
         })
@@ -162,7 +163,7 @@ const make = (options: DispatchOptions) =>
             // What was held is older: its turn came, but this event stood before it in the actor's order.
             const held = cooldowns.release(key)
             const coalesced = work.coalesced + (held === undefined ? 0 : held.coalesced + 1)
-            const end = yield* runAttempts({ ...work, coalesced }, stopping)
+            const end = yield* attempts.run({ ...work, coalesced }, stopping)
             if (held !== undefined) yield* held.newest.settle(end)
             return yield* work.settle(end)
           }
@@ -260,7 +261,8 @@ const make = (options: DispatchOptions) =>
         const stopping = yield* Deferred.make<void>()
         const runs = Effect.forEach(
           accepted.scripts,
-          (script) => runUnkept({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping),
+          (script) =>
+            unkeptAttempts.run({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping),
           { discard: true }
         )
         yield* sayDetected(accepted.event)

@@ -1,6 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -49,11 +50,21 @@ const failed = Outcome.Exited({ code: 1, message: "no" })
 
 const seconds = Effect.map(Clock.currentTimeMillis, (now) => now / 1000)
 
+/** A journal that also keeps what became of its runs. */
+const keepingIn =
+  (kept: Array<Outcome>) =>
+  <R>(context: Context.Context<R | Journal.Journal>) =>
+    Context.add(context, Journal.Journal, {
+      ...Context.get(context, Journal.Journal),
+      begin: () => Effect.succeed({ ...Journal.unkept, ended: (outcome) => Effect.sync(() => void kept.push(outcome)) })
+    })
+
 /** A dispatch that runs, with a journal to accept into and a runner that only keeps the time. */
 const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }: Situation = {}) =>
   Effect.gen(function* () {
     const logs = collectLogs()
     const runs: Array<Seen> = []
+    const kept: Array<Outcome> = []
     // At the end of a test nobody moves the clock, which a drain would wait for.
     const over = yield* Deferred.make<void>()
     yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
@@ -82,7 +93,7 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     })
     const context = yield* Layer.build(
       Dispatch.layer({ base: { PATH: "/bin" }, hurry: Deferred.await(over), ...options }).pipe(
-        Layer.provideMerge(Journal.layerMemory()),
+        Layer.provideMerge(Layer.map(Journal.layerMemory(), keepingIn(kept))),
         Layer.provide([runner, trust, NodeFileSystem.layer])
       )
     )
@@ -110,6 +121,8 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
       accept,
       close: journal.close,
       runs,
+      /** What became of each run, as the journal was told. */
+      kept,
       logs,
       fiber,
       /** Waits until everything waits for time. */
@@ -511,7 +524,7 @@ describe("a script that feeds itself", () => {
   it.scoped("is stopped with an error that names it and the reason", () =>
     Effect.gen(function* () {
       const feedback = yield* Deferred.make<Effect.Effect<void>>()
-      const { accept, runs, said } = yield* begin({
+      const { accept, kept, runs, said } = yield* begin({
         scripts: ({ event, script }) => ({
           takes: "1 second",
           does:
@@ -525,6 +538,9 @@ describe("a script that feeds itself", () => {
       const errors = said("ERROR")
       assert.strictEqual(errors.length, 1)
       for (const text of ["/d/container/start", "container/start", "loop"]) assert.include(errors[0], text)
+      const last = kept.at(-1)
+      assert.strictEqual(last?._tag, "NotStarted")
+      assert.include(last?.message, "brings them about itself")
       // Its fault is no reason to leave what comes later.
       yield* accept("loop", "/d/other")
       yield* TestClock.adjust("1 minute")

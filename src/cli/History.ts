@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as Log from "../Log.ts"
 import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
@@ -63,8 +64,8 @@ const formatRun = (run: State.History.Run): ReadonlyArray<string> => [
 
 const heads = ["RUN", "BEGAN", "EVENT", "ACTOR", "SCRIPT", "ATTEMPT", "EXIT", "DURATION"]
 
-const formatTable = (runs: ReadonlyArray<State.History.Run>): string => {
-  const rows = [heads, ...runs.map((run) => formatRun(run).map(Log.escape))]
+const formatTable = (runs: Iterable<ReadonlyArray<string>>): string => {
+  const rows = [heads, ...runs]
   const widths = heads.map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0))
   return rows
     .map((row) =>
@@ -81,16 +82,17 @@ export const history = Command.make("history", historyOptions, (given) =>
   Effect.gen(function* () {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const runs = yield* History.list({
-      failed: given.failed,
-      since: Option.getOrElse(given.since, () => 0)
-    }).pipe(
+    const runs = History.list({ failed: given.failed, since: Option.getOrElse(given.since, () => 0) })
+    const printed = given.json
+      ? Stream.runForEach(runs, (run) => Console.log(Log.escape(JSON.stringify(run))))
+      : Stream.map(runs, (run) => formatRun(run).map(Log.escape)).pipe(
+          Stream.runCollect,
+          Effect.flatMap((rows) => Console.log(formatTable(rows)))
+        )
+    yield* printed.pipe(
       Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
-    if (given.json)
-      yield* Effect.forEach(runs, (run) => Console.log(Log.escape(JSON.stringify(run))), { discard: true })
-    else yield* Console.log(formatTable(runs))
   }).pipe(
     Effect.catchTag("JournalError", Failed.withCode(1)),
     Effect.catchAllDefect(Failed.onDefect),

@@ -61,8 +61,8 @@ const noneEarlier: Earlier = { attempts: 0, settled: undefined, outlived: [] }
 export const earlierOf = ({ entry, script }: Due): Earlier => entry.earlier[script.path] ?? noneEarlier
 
 /**
- * Runs a script for an event until it succeeds or its retries are used up; `begin` keeps each run. When `stopping` is done
- * no further attempt begins, and the answer is that it was left.
+ * `run` runs a script for an event until it succeeds or its retries are used up. When `stopping` is done no further attempt
+ * begins, and the answer is that it was left. `refuse` does not run it, for a reason. `begin` keeps each.
  */
 export const make = (defaults: {
   readonly base: Environment.Environment
@@ -134,7 +134,13 @@ export const make = (defaults: {
       return Option.isNone(failure)
     })
 
-    return (due: Due, stopping: Deferred.Deferred<void>): Effect.Effect<End, JournalError> =>
+    const refuse = Effect.fnUntraced(function* (due: Due, message: string) {
+      yield* Effect.logError(message)
+      const kept = yield* defaults.begin(due.entry, due.script, earlierOf(due).attempts + 1)
+      yield* kept.ended(Outcome.NotStarted({ message }), "", true)
+    })
+
+    const run = (due: Due, stopping: Deferred.Deferred<void>): Effect.Effect<End, JournalError> =>
       Effect.gen(function* () {
         yield* Effect.raceFirst(awaitOutlived(due), Deferred.await(stopping))
         if (yield* Deferred.isDone(stopping)) return "left"
@@ -152,4 +158,6 @@ export const make = (defaults: {
         }
         return "succeeded"
       })
+
+    return { run, refuse }
   })

@@ -1,13 +1,16 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 
 /**
  * One execution of a script for an event, as the journal has it. Times are milliseconds since 1970; `timeNano` is the
  * engine's, in nanoseconds. `outcome` is nothing while it runs, or where des was gone before it ended; `exit` is the exit
  * code, the negative number of a signal, 124 after a timeout, 127 where it could not be started. `output` is the last of
- * what it wrote, as it came.
+ * what it wrote, as it came, or why it was not started.
  *
  * @since 1.0.0
  * @category models
@@ -34,23 +37,30 @@ export interface Filter {
   readonly since?: number
 }
 
+/** So many runs are read at once: each has up to 4 KiB of output. */
+const page = 1000
+
 /**
- * The runs of the journal, oldest first.
+ * The runs of the journal, oldest first, read as they are asked for.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const list = (filter: Filter): Effect.Effect<ReadonlyArray<Run>, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(
-    SqlClient.SqlClient,
-    (
-      sql
-    ) => sql<Run>`SELECT run.id AS id, engine, type, action, actor, time_nano AS ${sql("timeNano")}, script, attempt,
-        began_at AS began, ended_at - began_at AS duration, outcome, exit, output
-      FROM run JOIN event ON event.id = run.event_id
-      WHERE began_at >= ${filter.since ?? 0}
-        AND ${filter.failed === true ? sql`(exit <> 0 OR outcome = 'cut off')` : sql`1 = 1`}
-      ORDER BY run.id`
+export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.SqlClient> =>
+  Stream.paginateChunkEffect(
+    0,
+    Effect.fnUntraced(function* (after: number) {
+      const sql = yield* SqlClient.SqlClient
+      const runs =
+        yield* sql<Run>`SELECT run.id AS id, engine, type, action, actor, time_nano AS ${sql("timeNano")}, script,
+          attempt, began_at AS began, ended_at - began_at AS duration, outcome, exit, output
+        FROM run JOIN event ON event.id = run.event_id
+        WHERE run.id > ${after} AND began_at >= ${filter.since ?? 0}
+          AND ${filter.failed === true ? sql`(exit <> 0 OR outcome = 'cut off')` : sql`1 = 1`}
+        ORDER BY run.id LIMIT ${page}`
+      const last = runs.length < page ? undefined : runs.at(-1)
+      return [Chunk.unsafeFromArray(runs), Option.map(Option.fromNullable(last), ({ id }) => id)]
+    })
   )
 
 /**

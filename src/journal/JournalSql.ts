@@ -115,6 +115,9 @@ const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
   NotStarted: "not started"
 }
 
+/** What there is to read of a run afterwards. */
+const textOf = (outcome: Outcome, output: string): string => (outcome._tag === "NotStarted" ? outcome.message : output)
+
 /** The client gives a text back only up to its first NUL. */
 const withoutNul = (text: string): string => text.replaceAll("\0", "\ufffd")
 
@@ -367,7 +370,7 @@ const make = (options: Options) =>
         ended: (outcome, output, last) =>
           Effect.flatMap(Clock.currentTimeMillis, (ended) =>
             safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
-              exit = ${exitCode(outcome)}, output = ${withoutNul(output)}, last = ${last ? 1 : 0} WHERE id = ${id}`)
+              exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0} WHERE id = ${id}`)
           )
       } satisfies KeptRun
     })

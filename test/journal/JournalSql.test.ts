@@ -4,10 +4,12 @@ import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as FeedMemory from "../../src/docker/FeedMemory.ts"
 import * as Journal from "../../src/Journal.ts"
@@ -357,7 +359,39 @@ describe("a meeting with an engine that is cut in between", () => {
   }
 })
 
+/** All of them. */
+const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
+
 describe("the history", () => {
+  it.scoped("says why a script was not started", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* accept(accepted("1"))
+        yield* run(yield* take, Outcome.NotStarted({ message: "spawn EACCES" }))
+        assert.deepStrictEqual(
+          (yield* listed({ failed: true })).map(({ exit, outcome, output }) => [exit, outcome, output]),
+          [[127, "not started", "spawn EACCES"]]
+        )
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("is read to its end, however long it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const names = Array.from({ length: 2500 }, (_, at) => String(at))
+      yield* Effect.gen(function* () {
+        yield* accept(...names.map((name) => accepted(name)))
+        for (const _ of names) yield* run(yield* take, succeeded)
+        assert.deepStrictEqual(
+          (yield* listed({})).map(({ actor }) => actor),
+          names
+        )
+      }).pipe(life(directory))
+    })
+  )
+
   it.scoped("lists runs, those that failed, and those since a time", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -366,7 +400,7 @@ describe("the history", () => {
         yield* run(yield* take, succeeded)
         yield* TestClock.adjust("1 minute")
         yield* run(yield* take, Outcome.Killed({ signal: "SIGKILL", message: "" }))
-        const all = yield* History.list({})
+        const all = yield* listed({})
         assert.deepStrictEqual(
           all.map(({ actor, attempt, duration, exit, outcome, output, script, type }) => [
             ...[actor, attempt, duration, exit, outcome, output, script, type]
@@ -377,15 +411,15 @@ describe("the history", () => {
           ]
         )
         assert.deepStrictEqual(
-          (yield* History.list({ failed: true })).map(({ actor }) => actor),
+          (yield* listed({ failed: true })).map(({ actor }) => actor),
           ["2"]
         )
         assert.deepStrictEqual(
-          (yield* History.list({ since: 1 })).map(({ actor }) => actor),
+          (yield* listed({ since: 1 })).map(({ actor }) => actor),
           ["2"]
         )
         assert.deepStrictEqual(
-          (yield* History.list({ since: 60_001 })).map(({ actor }) => actor),
+          (yield* listed({ since: 60_001 })).map(({ actor }) => actor),
           []
         )
       }).pipe(life(directory))
@@ -409,7 +443,7 @@ describe("the history", () => {
         assert.strictEqual(again.earlier[script.path]?.attempts, 1)
         yield* run(again, succeeded)
         assert.deepStrictEqual(
-          (yield* History.list({})).map(({ attempt, exit }) => [attempt, exit]),
+          (yield* listed({})).map(({ attempt, exit }) => [attempt, exit]),
           [
             [1, 1],
             [2, 0]

@@ -277,7 +277,7 @@ describe("a script that others can change since it was looked up", () => {
   it.effect("is not run", () => {
     const logs = collectLogs()
     return Effect.gen(function* () {
-      const run = yield* attempts(0)
+      const { run } = yield* attempts(0)
       yield* run(due, yield* Deferred.make<void>())
       assert.deepStrictEqual(yield* runs, [])
       const errors = logs.lines.filter((line) => line.startsWith("ERROR"))
@@ -290,7 +290,7 @@ describe("a script that others can change since it was looked up", () => {
   it.effect("is not run again, where its first run failed", () => {
     const failing = Testing.layerRecorder(() => Outcome.Exited({ code: 1, message: "" }))
     return Effect.gen(function* () {
-      const run = yield* attempts(3)
+      const { run } = yield* attempts(3)
       const running = yield* Effect.fork(run(due, yield* Deferred.make<void>()))
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(running)
@@ -311,7 +311,7 @@ describe("a script that others can change since it was looked up", () => {
         const directory = yield* makeScripts({ "container/start": "#!/bin/sh\n", "container/die": "#!/bin/sh\n" })
         yield* Effect.gen(function* () {
           const scripts = yield* ScriptDirectory.ScriptDirectory
-          const run = yield* attempts(0)
+          const { run } = yield* attempts(0)
           const [script] = yield* scripts.find("container", "start")
           if (script === undefined) return assert.fail("no script was found")
           change(script.path)
