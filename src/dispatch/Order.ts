@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
  * key that has no work.
  *
  * `submit` returns when the work has begun or waits behind other work of its key; with one job that makes the order of all
- * work the order of submission.
+ * work the order of submission. How much waits is the submitter's to bound.
  */
 export interface Order {
   readonly submit: (key: string, work: Effect.Effect<void>) => Effect.Effect<void>
@@ -16,13 +16,9 @@ export interface Order {
   readonly awaitIdle: Effect.Effect<void>
 }
 
-/** How much work may wait behind busy keys before no more is taken: it is in memory, and what was not taken need not be. */
-const mostWaiting = 10_000
-
 export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
   Effect.gen(function* () {
     const free = yield* Effect.makeSemaphore(jobs)
-    const room = yield* Effect.makeSemaphore(mostWaiting)
     const fibers = yield* FiberSet.make<void>()
     const busy = new Map<string, Array<Effect.Effect<void>>>()
 
@@ -31,7 +27,7 @@ export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
         Effect.catchAllCause(work, (cause) => Effect.logError("des failed to run a script", cause)),
         () => {
           const next = busy.get(key)?.shift()
-          if (next !== undefined) return Effect.zipRight(room.release(1), runAll(key, next))
+          if (next !== undefined) return runAll(key, next)
           // In the same step as the look: work that is submitted from now on begins anew.
           busy.delete(key)
           return Effect.void
@@ -40,7 +36,7 @@ export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
 
     const begin = (key: string, work: Effect.Effect<void>) => {
       busy.set(key, [])
-      return FiberSet.run(fibers, Effect.ensuring(runAll(key, work), free.release(1)))
+      return Effect.asVoid(FiberSet.run(fibers, Effect.ensuring(runAll(key, work), free.release(1))))
     }
 
     const submit = (key: string, work: Effect.Effect<void>): Effect.Effect<void> =>
@@ -56,11 +52,11 @@ export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
           )
         }
         waiting.push(work)
-        return room.take(1)
+        return Effect.void
       })
 
     return {
-      submit: (key, work) => Effect.asVoid(submit(key, work)),
+      submit,
       fork: (effect) => Effect.asVoid(FiberSet.run(fibers, effect)),
       awaitIdle: FiberSet.awaitEmpty(fibers)
     }
