@@ -1,8 +1,9 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
+import * as Terminal from "@effect/platform/Terminal"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -64,18 +65,22 @@ const formatRun = (run: State.History.Run): ReadonlyArray<string> => [
 
 const heads = ["RUN", "BEGAN", "EVENT", "ACTOR", "SCRIPT", "ATTEMPT", "EXIT", "DURATION"]
 
-const formatTable = (runs: Iterable<ReadonlyArray<string>>): string => {
+const formatJson = (run: State.History.Run): string => Log.escape(JSON.stringify(run))
+
+const formatTable = (runs: Iterable<ReadonlyArray<string>>): ReadonlyArray<string> => {
   const rows = [heads, ...runs]
   const widths = heads.map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd()
+  )
 }
+
+/** Goes on when its reader has them: a history can be longer than memory. */
+const print = (lines: ReadonlyArray<string>) =>
+  Effect.flatMap(Terminal.Terminal, ({ display }) => display(lines.map((line) => `${line}\n`).join("")))
 
 /** `des history`: the runs of the journal. */
 export const history = Command.make("history", historyOptions, (given) =>
@@ -83,14 +88,15 @@ export const history = Command.make("history", historyOptions, (given) =>
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
     const runs = History.list({ failed: given.failed, since: Option.getOrElse(given.since, () => 0) })
+    const explained = Stream.mapError(runs, Failure.explain(StateDirectory.journalFile(directory)))
     const printed = given.json
-      ? Stream.runForEach(runs, (run) => Console.log(Log.escape(JSON.stringify(run))))
-      : Stream.map(runs, (run) => formatRun(run).map(Log.escape)).pipe(
-          Stream.runCollect,
-          Effect.flatMap((rows) => Console.log(formatTable(rows)))
+      ? Stream.runForEachChunk(explained, (page) => print(Chunk.toReadonlyArray(page).map(formatJson)))
+      : Stream.runCollect(Stream.map(explained, (run) => formatRun(run).map(Log.escape))).pipe(
+          Effect.flatMap((rows) => print(formatTable(rows)))
         )
     yield* printed.pipe(
-      Failure.explained(StateDirectory.journalFile(directory)),
+      // A reader that is gone (`des history | head`) has what it wanted.
+      Effect.catchTag("BadArgument", "SystemError", () => Effect.void),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
   }).pipe(
