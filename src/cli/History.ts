@@ -1,11 +1,13 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
+import type { PlatformError } from "@effect/platform/Error"
 import * as Terminal from "@effect/platform/Terminal"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import * as Log from "../Log.ts"
 import { parseDuration } from "../scripts/ScriptOptions.ts"
@@ -82,6 +84,14 @@ const formatTable = (runs: Iterable<ReadonlyArray<string>>): ReadonlyArray<strin
 const print = (lines: ReadonlyArray<string>) =>
   Effect.flatMap(Terminal.Terminal, ({ display }) => display(lines.map((line) => `${line}\n`).join("")))
 
+const notWritten = ({ cause, message }: PlatformError) => {
+  const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined
+  // A reader that is gone (`des history | head`) has what it wanted.
+  if (code === "EPIPE") return Effect.void
+  const why = cause instanceof Error ? cause.message : message
+  return Failed.withCode(1)({ message: `the history cannot be written (${why}); nothing in the journal has changed` })
+}
+
 /** `des history`: the runs of the journal. */
 export const history = Command.make("history", historyOptions, (given) =>
   Effect.gen(function* () {
@@ -95,8 +105,7 @@ export const history = Command.make("history", historyOptions, (given) =>
           Effect.flatMap((rows) => print(formatTable(rows)))
         )
     yield* printed.pipe(
-      // A reader that is gone (`des history | head`) has what it wanted.
-      Effect.catchTag("BadArgument", "SystemError", () => Effect.void),
+      Effect.catchTag("BadArgument", "SystemError", notWritten),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
   }).pipe(

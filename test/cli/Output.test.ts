@@ -71,7 +71,7 @@ describe("what des writes", () => {
     }))
 })
 
-describe("a long history", () => {
+describe("a history", () => {
   const runs = 4000
 
   /** A journal that has many runs of one event, which nobody waited for. */
@@ -119,4 +119,15 @@ describe("a long history", () => {
         assert.lengthOf(sandbox.lines("first"), 1)
       }))
   }
+  test("that cannot be written is an error that says why", (sandbox) =>
+    Effect.gen(function* () {
+      yield* withRuns(sandbox)
+      const ended = yield* Program.run(
+        ["sh", "-c", '"$@" >/dev/full', "sh", ...Program.des("history", "--state", sandbox.path("state"))],
+        { cwd: sandbox.top }
+      )
+      assert.strictEqual(ended.code, 1, ended.stderr)
+      assert.lengthOf(ended.lines, 1)
+      assert.match(ended.stderr, / - ERROR - the history cannot be written \(.*ENOSPC.*\)/)
+    }))
 })
