@@ -5,12 +5,14 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
+import { BadArgument } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import packageJson from "../package.json" with { type: "json" }
 import * as Arguments from "./cli/Arguments.ts"
 import * as CommonOptions from "./cli/CommonOptions.ts"
@@ -173,13 +175,29 @@ const user = Effect.try(() => userInfo()).pipe(
   Effect.orElseSucceed(() => ({ name: String(process.getuid?.() ?? ""), home: "/", shell: "/bin/sh" }))
 )
 
+/** The bytes of a file. Whatever else has none to seek, and to read it may block what cannot be interrupted. */
+const bytesOf = (fileSystem: FileSystem.FileSystem, file: string) =>
+  Stream.unwrap(
+    Effect.map(fileSystem.stat(file), ({ type }) =>
+      type === "File"
+        ? fileSystem.stream(file)
+        : Stream.fail(
+            new BadArgument({
+              module: "FileSystem",
+              method: "stream",
+              description: "it is no file; what is none can be read as stdin, with --from -"
+            })
+          )
+    )
+  )
+
 const recorded = (file: string) =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
     yield* Effect.logInfo(`reading events from ${file === "-" ? "stdin" : file}`)
     return file === "-"
       ? EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
-      : EventFeed.layerRecords({ source: file, bytes: fileSystem.stream(file) })
+      : EventFeed.layerRecords({ source: file, bytes: bytesOf(fileSystem, file) })
   })
 
 const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effect<void>) {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import { describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -507,6 +508,14 @@ describe("--from", () => {
         assert.strictEqual(code, 1)
         assert.match(stderr, new RegExp(` - ERROR - .*${file}.*cannot be read`))
       }
+    }))
+
+  test("a FIFO is an error that says how to read it, and waits for no writer", ({ des, dir, path }) =>
+    Effect.gen(function* () {
+      execFileSync("mkfifo", [path("fifo")])
+      const { code, stderr } = yield* des(["-d", dir, "--from", path("fifo")])
+      assert.strictEqual(code, 1)
+      assert.match(stderr, / - ERROR - .*fifo cannot be read: .*it is no file; .*--from -/)
     }))
 
   test("lines that are no events are named by their number, and the others run", ({ feed, lines, script }) =>
