@@ -175,19 +175,19 @@ const user = Effect.try(() => userInfo()).pipe(
   Effect.orElseSucceed(() => ({ name: String(process.getuid?.() ?? ""), home: "/", shell: "/bin/sh" }))
 )
 
-/** The bytes of a file. Whatever else has none to seek, and to read it may block what cannot be interrupted. */
+/** The bytes of a file. A pipe has no positions to read at, and to open it blocks what no signal could interrupt. */
 const bytesOf = (fileSystem: FileSystem.FileSystem, file: string) =>
   Stream.unwrap(
     Effect.map(fileSystem.stat(file), ({ type }) =>
-      type === "File"
-        ? fileSystem.stream(file)
-        : Stream.fail(
+      type === "FIFO"
+        ? Stream.fail(
             new BadArgument({
               module: "FileSystem",
               method: "stream",
-              description: "it is no file; what is none can be read as stdin, with --from -"
+              description: "it is a pipe, which can be read as stdin, with --from -"
             })
           )
+        : fileSystem.stream(file)
     )
   )
 

@@ -515,7 +515,7 @@ describe("--from", () => {
       execFileSync("mkfifo", [path("fifo")])
       const { code, stderr } = yield* des(["-d", dir, "--from", path("fifo")])
       assert.strictEqual(code, 1)
-      assert.match(stderr, / - ERROR - .*fifo cannot be read: .*it is no file; .*--from -/)
+      assert.match(stderr, / - ERROR - .*fifo cannot be read: .*it is a pipe.*--from -/)
     }))
 
   test("lines that are no events are named by their number, and the others run", ({ feed, lines, script }) =>
