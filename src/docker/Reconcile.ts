@@ -67,6 +67,9 @@ export const compare = (input: {
  */
 export type Twins = Map<string, { readonly startedAt: bigint | undefined }>
 
+/** An engine writes down what it started before it tells of it, on whatever disk it has. A later start is of another life. */
+const mostDelayed = 5_000_000_000n
+
 /**
  * Whether an event tells what a synthetic one has told already, or of a life of the container before that. It changes
  * `twins` to what is still to be expected.
@@ -87,7 +90,7 @@ export const isTwin = (twins: Twins, event: DockerEvent.DockerEvent): boolean =>
   if (isEarlier) return true
   if (told.startedAt === undefined && change === "died") return true
   twins.delete(event.Actor.ID)
-  return told.startedAt !== undefined && change === "started"
+  return told.startedAt !== undefined && change === "started" && event.timeNano <= told.startedAt + mostDelayed
 }
 
 /** Inspecting is asked for that many containers at once. */

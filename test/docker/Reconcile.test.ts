@@ -152,6 +152,12 @@ describe("the twin of what was made up", () => {
   it("of a start that never comes is not awaited for ever", () =>
     assert.deepStrictEqual(left(5, event("die", "a", 6), event("start", "a", 7)), ["die 6", "start 7"]))
 
+  it("of a start is no later start: the death between was lost", () => {
+    assert.deepStrictEqual(left(5, event("start", "a", 30), event("die", "a", 40)), ["start 30", "die 40"])
+    // An engine whose disk is slow tells late of what it noted.
+    assert.deepStrictEqual(left(5, event("start", "a", 8), event("start", "a", 30)), ["start 30"])
+  })
+
   it("of a death is dropped until it starts again", () =>
     assert.deepStrictEqual(
       left(
