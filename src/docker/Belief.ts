@@ -41,6 +41,15 @@ export const tells = (event: DockerEvent): boolean =>
   turn(event) !== undefined || (event.Type === "container" && event.Action === "rename")
 
 /**
+ * Whether an event of podman says that its machine was restarted: what ran does not run any more, and left no word (podman
+ * `libpod/runtime.go`, refresh).
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const endsAll = (event: DockerEvent): boolean => event.Type === "system" && event.Action === "refresh"
+
+/**
  * Changes a belief to what an event says.
  *
  * @since 1.0.0

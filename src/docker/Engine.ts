@@ -3,6 +3,7 @@ import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -93,7 +94,8 @@ export interface Listed {
 }
 
 /**
- * An engine, reached at its endpoint; its name is that of its events' `engine`. Whatever is asked is given up after a while, with an error.
+ * An engine, reached at its endpoint; its name is that of its events' `engine`. Whatever is asked is given up after a while, with an
+ * error, but for podman's feed: podman may answer with its first event.
  *
  * `identify` says who answers, and agrees with it on the version of the API, which everything else then uses. `feed` opens
  * `GET /events` and emits the bytes of the answer: the effect ends when the engine has answered, the stream ends only by
@@ -196,11 +198,15 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
         })
       )
 
-    const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
+    const get = (
+      path: string,
+      headers: Readonly<Record<string, string>> = {},
+      within: Duration.DurationInput = patience
+    ) =>
       client.get(`${root}${path}`, { headers: { ...always, ...headers } }).pipe(
         Effect.mapError(fail("Unreachable")),
         Effect.timeoutFail({
-          duration: patience,
+          duration: within,
           onTimeout: () =>
             new EngineError({ reason: "Unreachable", endpoint: described, detail: `no answer in ${patience}` })
         }),
@@ -234,28 +240,37 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
       })
     }
 
+    /** What a proxy leaves out of the headers of a ping. */
+    const apiVersion = Effect.orElseSucceed(
+      Effect.map(ask("/version", Answers.Version), ({ answer }) => answer.ApiVersion),
+      () => undefined
+    )
+
     const ping = Effect.gen(function* () {
       const { headers } = yield* Effect.tap(get("/_ping"), ({ text }) => Effect.ignore(Effect.timeout(text, patience)))
+      isPodman = headers["libpod-api-version"] !== undefined
       if (pinned !== undefined) return { api: pinned, headers }
-      const offered = headers["api-version"]
+      const offered = headers["api-version"] ?? (yield* apiVersion)
       if (offered === undefined || Number.isNaN(minor(offered))) {
         return yield* new EngineError({
           reason: "NotAnEngine",
           endpoint: described,
           detail:
-            offered === undefined ? "its /_ping names no API version" : `its /_ping names the API version ${offered}`
+            offered === undefined
+              ? "neither its /_ping nor its /version names an API version"
+              : `its /_ping names the API version ${offered}`
         })
       }
       api = negotiate(offered)
       return { api, headers }
     })
 
+    let isPodman = false
     let api: string | undefined = pinned
     const version = Effect.suspend(() => (api === undefined ? Effect.map(ping, ({ api }) => api) : Effect.succeed(api)))
 
     const identify = Effect.gen(function* () {
       const { api, headers } = yield* ping
-      const libpod = headers["libpod-api-version"]
       const info = yield* Effect.catchIf(
         Effect.map(ask(`/v${api}/info`, Answers.Info), ({ answer }) => answer),
         isForbidden,
@@ -266,8 +281,8 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
       const date = Date.parse(headers["date"] ?? "")
       return {
         // podman makes up another ID for each answer.
-        id: (libpod === undefined ? info.ID : info.Name && `podman ${info.Name}`) ?? "",
-        kind: libpod === undefined ? ("docker" as const) : ("podman" as const),
+        id: (isPodman ? info.Name && `podman ${info.Name}` : info.ID) ?? "",
+        kind: isPodman ? ("podman" as const) : ("docker" as const),
         version: info.ServerVersion ?? "",
         api,
         time:
@@ -278,7 +293,8 @@ const make = ({ apiVersion: pinned, endpoint, headers: always = {}, otherSockets
     const feed = Effect.fn("Engine.feed")(function* (range: { readonly since?: bigint; readonly until?: bigint }) {
       const query = Object.entries(range).map(([key, time]) => `${key}=${Answers.formatTime(time)}`)
       const path = `/v${yield* version}/events${query.length === 0 ? "" : `?${query.join("&")}`}`
-      const response = yield* get(path, { accept: feedTypes })
+      const isPatient = isPodman && range.until === undefined
+      const response = yield* get(path, { accept: feedTypes }, isPatient ? Duration.infinity : patience)
       return response.stream.pipe(
         Framing.separate,
         Stream.mapError((error) =>

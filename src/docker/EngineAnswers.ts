@@ -39,6 +39,13 @@ export const Info = Schema.Struct({
 })
 
 /**
+ * What des reads of `GET /version`, where `GET /_ping` does not say it.
+ *
+ * @internal
+ */
+export const Version = Schema.Struct({ ApiVersion: optional(Schema.String) })
+
+/**
  * What des reads of `GET /containers/json`.
  *
  * @internal

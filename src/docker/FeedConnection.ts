@@ -85,6 +85,12 @@ const patience = "20 seconds"
 /** How long podman's store is read to see what it has: its answer cannot be bounded. */
 const glance = "500 millis"
 
+/**
+ * How long podman's answer is awaited before the feed counts as open. 5.2 answers with its first event (podman #23712);
+ * what happens meanwhile is in its store.
+ */
+const heldBack = "2 seconds"
+
 /** What replays without end is no ring; podman's store of a second and what des was away can hold this much. */
 const mostReplayed = 100_000
 
@@ -133,11 +139,16 @@ const replayStore = (engine: Engine["Type"], name: string, since: bigint) => rep
 /** The feed as it comes, read whether or not somebody takes it. */
 const open = Effect.fnUntraced(function* (
   engine: Engine["Type"],
-  name: string,
+  kind: Identity["kind"],
   since: bigint,
   known: KnownRecords.KnownRecords
 ) {
-  const bytes = yield* engine.feed({ since })
+  const { name } = engine
+  const answered = yield* Effect.forkScoped(engine.feed({ since }))
+  const bytes =
+    kind === "docker"
+      ? yield* answered
+      : Option.getOrElse(yield* Effect.timeoutOption(answered, heldBack), () => Stream.unwrap(answered))
   const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(ahead)
   let heardAt = yield* Clock.currentTimeMillis
   let isAwaited = false
@@ -257,7 +268,7 @@ export const connect = (options: {
     const storeSince = (now: bigint) =>
       continuity.last < second ? now : continuity.last - (known.isEmpty() ? 0n : second)
     const since = isDocker ? 0n : isNew ? identity.time : storeSince(identity.time)
-    const live = yield* open(engine, name, since, known)
+    const live = yield* open(engine, identity.kind, since, known)
 
     const isKnown = (event: DockerEvent) => known.has(fingerprint(event.record))
     const hasJoint = isDocker ? joints.size > 0 : !isNew && !known.isEmpty()
@@ -292,6 +303,13 @@ export const connect = (options: {
     // Where nothing was known by which a gap could be told, only a difference tells it.
     const reason = gap ?? (judged === "compare" && missed.length > 0 ? "restart" : undefined)
 
+    const believe = (madeUp: ReadonlyArray<DockerEvent>) => {
+      for (const event of madeUp) {
+        Belief.follow(belief, event)
+        twins.set(event.Actor.ID, { startedAt: event.Action === "start" ? event.timeNano : undefined })
+      }
+    }
+
     const begin = Effect.gen(function* () {
       yield* options.heal.healed(unheard)
       const before: Array<DockerEvent> = []
@@ -311,10 +329,7 @@ export const connect = (options: {
         if (judged === "first" && !options.sync) {
           for (const [id, container] of running.value) belief.set(id, container)
         }
-        for (const event of told) {
-          Belief.follow(belief, event)
-          twins.set(event.Actor.ID, { startedAt: event.Action === "start" ? event.timeNano : undefined })
-        }
+        believe(told)
         const toldNow = new Set(told.map((event) => event.Actor.ID))
         for (const id of twins.keys()) if (!belief.has(id) && !toldNow.has(id)) twins.delete(id)
       }
@@ -339,6 +354,11 @@ export const connect = (options: {
         if (Reconcile.isTwin(twins, event)) continue
         Belief.follow(belief, event)
         fresh.push(event)
+        if (!isDocker && Belief.endsAll(event)) {
+          const deaths = Reconcile.endAll(belief, name, event.timeNano)
+          believe(deaths)
+          fresh.push(...deaths)
+        }
       }
       return Chunk.unsafeFromArray(fresh)
     }

@@ -138,6 +138,31 @@ const inspect = (engine: Engine["Type"], id: string): Effect.Effect<Container | 
     )
   )
 
+const make = (
+  engine: string,
+  action: "die" | "start",
+  id: string,
+  attributes: Readonly<Record<string, string>>,
+  timeNano: bigint
+): DockerEvent.DockerEvent =>
+  DockerEvent.make({ type: "container", action, id, attributes, timeNano, engine, synthetic: true })
+
+/** podman says 0 on every event; what was believed knows no exit code. */
+const withoutExitCode = ({ attributes }: Running): Readonly<Record<string, string>> => {
+  const { containerExitCode: _, ...rest } = attributes
+  return rest
+}
+
+/**
+ * The deaths of all that was believed to run on the engine of this name, `at` nanoseconds since 1970: its machine was
+ * restarted, and nobody was there to say it.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const endAll = (believed: Belief, name: string, at: bigint): ReadonlyArray<DockerEvent.DockerEvent> =>
+  Array.from(believed.values(), (container) => make(name, "die", container.id, withoutExitCode(container), at))
+
 /**
  * The events that an engine would have sent for what was missed, with the times that it noted, or `now` of its clock where
  * it noted none. A death has its exit code where the engine still has it.
@@ -150,34 +175,23 @@ export const synthesise = (
   missed: ReadonlyArray<Missed>,
   options: { readonly name: string; readonly now: bigint }
 ): Effect.Effect<ReadonlyArray<DockerEvent.DockerEvent>, EngineError> => {
-  const make = (action: string, id: string, attributes: Readonly<Record<string, string>>, timeNano: bigint) =>
-    DockerEvent.make({
-      type: "container",
-      action,
-      id,
-      attributes,
-      timeNano,
-      engine: options.name,
-      synthetic: true
-    })
   const tell = (missed: Missed) => {
     const { attributes, id, startedAt } = missed.container
     if (missed._tag === "Started") {
-      return Effect.succeed(make("start", id, attributes, startedAt === 0n ? options.now : startedAt))
+      return Effect.succeed(make(options.name, "start", id, attributes, startedAt === 0n ? options.now : startedAt))
     }
     return Effect.map(inspect(engine, id), (found) => {
       const container = found === "refused" ? undefined : found
       const finishedAt = container?.finishedAt
       const time =
         finishedAt !== undefined && finishedAt >= startedAt ? finishedAt : (missed.restartedAt ?? options.now)
-      // podman says 0 on every event; what was believed knows no exit code.
-      const { containerExitCode: _, ...believed } = attributes
       // A container that runs again has no exit code any more.
       const exitCode =
         container === undefined || container.running || missed.restartedAt !== undefined
           ? {}
           : { exitCode: String(container.exitCode) }
-      return make("die", id, { ...(container?.attributes ?? believed), ...exitCode }, time)
+      const known = container?.attributes ?? withoutExitCode(missed.container)
+      return make(options.name, "die", id, { ...known, ...exitCode }, time)
     })
   }
   const inOrder = (events: ReadonlyArray<DockerEvent.DockerEvent>, action: string) =>

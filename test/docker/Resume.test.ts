@@ -1,4 +1,5 @@
 import { assert, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
@@ -494,6 +495,61 @@ describe("podman's feed", () => {
         "container/die web*",
         "container/start new"
       ])
+    })
+  )
+
+  test(
+    "tells the death of all that ran when its machine was restarted",
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({ podman: true })
+      const memory = makeMemory()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const des = yield* follow(engine.endpoint, { memory })
+          yield* des.until("des/connected")
+          yield* engine.emit(record("start", "web", 3_700, { containerExitCode: "0" }), record("start", "db", 3_701))
+          yield* des.until("container/start db")
+        })
+      )
+      // Their deaths were written by nobody; podman finds out when it runs for the first time again.
+      const refresh = DockerEvent.make({
+        type: "system",
+        action: "refresh",
+        id: "",
+        attributes: { name: "" },
+        timeNano: epoch + 3_800n * 1_000_000_000n
+      }).record
+      yield* engine.emit(refresh, record("start", "web", 3_801))
+      const des = yield* follow(engine.endpoint, { memory })
+      yield* des.until("container/start web")
+      assert.deepStrictEqual(des.told(), [
+        "des/connected",
+        "system/refresh",
+        "container/die web*",
+        "container/die db*",
+        "container/start web"
+      ])
+      const [death] = des.events.filter(({ synthetic }) => synthetic)
+      assert.deepStrictEqual(death?.Actor.Attributes, { image: "nginx", name: "web" })
+      assert.strictEqual(death?.timeNano, epoch + 3_800n * 1_000_000_000n)
+    })
+  )
+
+  test(
+    "is open before podman answers, which 5.2 does with its first event",
+    Effect.gen(function* () {
+      const first = yield* Deferred.make<void>()
+      const happened = record("start", "web", 3_700)
+      const engine = yield* StandInEngine.make({
+        podman: true,
+        events: () => (response) =>
+          Effect.zipRight(Deferred.await(first), StandInEngine.feed([`${happened}\n`], "stay")(response))
+      })
+      const des = yield* follow(engine.endpoint)
+      yield* des.until("des/connected")
+      yield* Deferred.succeed(first, undefined)
+      yield* des.until("container/start web")
+      assert.deepStrictEqual(des.told(), ["des/connected", "container/start web"])
     })
   )
 })
