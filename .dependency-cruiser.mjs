@@ -1,4 +1,4 @@
-/** The way of an event goes one way: what stands left in docs/design knows nothing of what stands right of it. */
+/** The way of an event goes one way: what stands left in docs/design.md knows nothing of what stands right of it. */
 const only = (name, from, ...to) => ({
   name,
   severity: "error",
@@ -10,57 +10,62 @@ const only = (name, from, ...to) => ({
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
-    only("engine-knows-no-scripts", "docker/", "docker/"),
-    only("environment-knows-only-events", "scripts/Environment[.]ts", "docker/(DockerEvent|EventCatalogue)[.]ts"),
-    only("scripts-know-only-events", "scripts/", "scripts/", "docker/(DockerEvent|EventCatalogue)[.]ts"),
+    only("an-event-knows-nothing", "event/", "event/"),
+    only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
+    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/"),
+    only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/"),
+    only("environment-knows-only-events", "scripts/Environment[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
+    only("scripts-know-only-events", "scripts/", "scripts/", "event/(DockerEvent|EventCatalogue)[.]ts"),
     only(
       "journal-knows-events-and-scripts",
-      "Journal[.]ts",
-      "docker/(DockerEvent|FeedMemory)[.]ts",
+      "journal/[^/]+$",
+      "journal/[^/]+$",
+      "event/DockerEvent[.]ts",
+      "feed/FeedMemory[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),
     only(
       "the-journal-on-disk-is-a-journal",
-      "(journal/|state[.]ts)",
+      "(journal/sqlite/|state[.]ts)",
       "journal/",
-      "Journal[.]ts",
-      "docker/(Belief|DockerEvent|FeedMemory|OwnEvent)[.]ts",
+      "event/(DockerEvent|OwnEvent)[.]ts",
+      "feed/(Belief|FeedMemory)[.]ts",
       "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts"
     ),
     {
       name: "only-the-journal-on-disk-knows-sql",
       severity: "error",
       comment: "who keeps the journal in memory installs no database",
-      from: { path: "^src/", pathNot: "^src/(journal/|state[.]ts)" },
-      to: { path: "@effect/sql|^src/(journal/|state[.]ts)", pathNot: "^src/state[.]ts$" }
+      from: { path: "^src/", pathNot: "^src/(journal/sqlite/|state[.]ts)" },
+      to: { path: "@effect/sql|^src/(journal/sqlite/|state[.]ts)", pathNot: "^src/state[.]ts$" }
     },
     only(
       "dispatch-knows-no-feed",
-      "(Dispatch[.]ts|dispatch/)",
       "dispatch/",
-      "Journal[.]ts",
+      "dispatch/",
+      "journal/Journal[.]ts",
       "scripts/",
-      "docker/DockerEvent[.]ts"
+      "event/DockerEvent[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/(bin|Cli|cli/)" },
-      to: { path: "^src/(bin|Cli[.]ts|cli/)|@effect/cli" }
+      from: { path: "^src/", pathNot: "^src/(bin|cli/)" },
+      to: { path: "^src/(bin|cli/)|@effect/cli" }
     },
     {
       name: "only-the-edges-know-the-platform-of-node",
       severity: "error",
       comment: "everything else asks for services, so that a Layer can replace them",
-      from: { path: "^src/", pathNot: "^src/(bin|Cli|docker/EngineHttp|docker/Ssh)[.]ts" },
+      from: { path: "^src/", pathNot: "^src/(bin|cli/Cli|engine/EngineHttp|engine/Ssh)[.]ts" },
       to: { path: "@effect/platform-node" }
     },
     {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|docker/EventCatalogue|docker/Belief|docker/KnownRecords|docker/PodmanEvents|cli/Arguments)[.]ts"
+        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

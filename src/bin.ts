@@ -6,7 +6,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Cli from "./Cli.ts"
+import * as Cli from "./cli/Cli.ts"
 import { runMain } from "./cli/Main.ts"
 
 // The young generation stays as small as it is: a flood of events would grow it for good, and each run's fork copies the

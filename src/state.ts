@@ -6,15 +6,15 @@
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Layer from "effect/Layer"
-import type { FeedMemory } from "./docker/FeedMemory.ts"
-import type { Journal, JournalError } from "./Journal.ts"
-import * as JournalSql from "./journal/JournalSql.ts"
-import * as StateDirectory from "./journal/StateDirectory.ts"
+import type { FeedMemory } from "./feed/FeedMemory.ts"
+import type { Journal, JournalError } from "./journal/Journal.ts"
+import * as JournalSql from "./journal/sqlite/JournalSql.ts"
+import * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
-export * as Failure from "./journal/Failure.ts"
-export * as History from "./journal/History.ts"
-export * as JournalSql from "./journal/JournalSql.ts"
-export * as StateDirectory from "./journal/StateDirectory.ts"
+export * as Failure from "./journal/sqlite/Failure.ts"
+export * as History from "./journal/sqlite/History.ts"
+export * as JournalSql from "./journal/sqlite/JournalSql.ts"
+export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
 /**
  * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days and

@@ -56,7 +56,7 @@ const watch: Spelling = {
 }
 
 /**
- * Every subcommand by its name: spelling is settled here, meaning in src/cli/NAME.ts, and src/Cli.ts puts both together.
+ * Every subcommand by its name: spelling is settled here, meaning in src/cli/NAME.ts, and src/cli/Cli.ts puts both together.
  * An option of one name takes a value in every command or in none.
  */
 const subcommands = {

@@ -2,7 +2,7 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
-import * as Endpoint from "../docker/Endpoint.ts"
+import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as Log from "../Log.ts"
 
 /** A value that an option does not take, as a usage error. */

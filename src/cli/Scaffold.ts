@@ -3,7 +3,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type CatalogueEntry, entries } from "../docker/EventCatalogue.ts"
+import { type CatalogueEntry, entries } from "../event/EventCatalogue.ts"
 import { variableName } from "../scripts/Environment.ts"
 
 /** The template directory was not created: names what stood in the way. */

@@ -1,7 +1,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Endpoint from "../docker/Endpoint.ts"
-import * as EndpointSearch from "../docker/EndpointSearch.ts"
+import * as Endpoint from "../endpoint/Endpoint.ts"
+import * as EndpointSearch from "../endpoint/EndpointSearch.ts"
 import type * as CommonOptions from "./CommonOptions.ts"
 
 /** Options or variables that cannot be meant. */

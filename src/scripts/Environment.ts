@@ -1,5 +1,5 @@
-import { type DockerEvent, numberText } from "../docker/DockerEvent.ts"
-import { entries } from "../docker/EventCatalogue.ts"
+import { type DockerEvent, numberText } from "../event/DockerEvent.ts"
+import { entries } from "../event/EventCatalogue.ts"
 
 /**
  * A script's variables by name.

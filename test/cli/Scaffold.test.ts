@@ -3,7 +3,7 @@ import * as Path from "node:path"
 import { describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { assert } from "vitest"
-import { entries } from "../../src/docker/EventCatalogue.ts"
+import { entries } from "../../src/event/EventCatalogue.ts"
 import * as Program from "../support/Program.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import * as DockerEvent from "../../src/docker/DockerEvent.ts"
+import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as Environment from "../../src/scripts/Environment.ts"
 import { makeEvent } from "../../src/testing.ts"
 

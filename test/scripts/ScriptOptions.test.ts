@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import * as DockerEvent from "../../src/docker/DockerEvent.ts"
+import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { record } from "../support/Record.ts"
 

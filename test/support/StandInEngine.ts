@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import type { Endpoint } from "../../src/docker/Endpoint.ts"
+import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
 
 /** What the stand-in does with one request. */
 export type Answer = (response: Http.ServerResponse) => Effect.Effect<void>

@@ -1,0 +1,71 @@
+import type { Endpoint } from "../endpoint/Endpoint.ts"
+
+/** What a connection failed with, and what to do about it; by the codes of Node and of OpenSSL. */
+const advice: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket; is the engine running? -e and DOCKER_HOST name another one",
+  ECONNREFUSED: "nothing listens there; is the engine running? -e and DOCKER_HOST name another one",
+  EACCES: "this user may not open the socket; run des as root or in the socket's group",
+  ENOTFOUND: "the host's name is not known",
+  EAI_AGAIN: "the host's name cannot be looked up now",
+  ETIMEDOUT: "the host does not answer",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the host's network",
+  CERT_HAS_EXPIRED: "its certificate has expired; renew it, or look at this machine's clock",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock"
+}
+
+const unknownAuthority = "its certificate is from an authority that"
+
+const unverified = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "CERT_SIGNATURE_FAILURE"
+])
+
+const ofTls = (code: string, error: Error, endpoint: Endpoint): string | undefined => {
+  if (endpoint._tag !== "Tcp" || endpoint.tls === undefined) return undefined
+  const { ca, cert } = endpoint.tls
+  if (unverified.has(code)) {
+    return ca === undefined
+      ? `${unknownAuthority} this machine does not know; put the engine's ca.pem into DOCKER_CERT_PATH`
+      : `${unknownAuthority} is not in ${ca}; put the engine's own there`
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const reason = "reason" in error && typeof error.reason === "string" ? error.reason : error.message
+    return `its certificate is for other names (${reason.slice(0, 300)}); name the engine as its certificate does`
+  }
+  // OpenSSL's own words; as a code, or only in the message, as the moment has it.
+  const said = `${code} ${error.message}`.replaceAll("_", " ").toLowerCase()
+  if (said.includes("wrong version number")) {
+    return "it speaks no TLS there; leave DOCKER_TLS_VERIFY and DOCKER_TLS empty, or name its port for TLS"
+  }
+  const alert =
+    /alert (certificate required|certificate expired|bad certificate|unknown ca|certificate unknown|handshake failure|access denied)/.exec(
+      said
+    )?.[1]
+  if (alert === undefined) return undefined
+  if (cert === undefined || alert === "certificate required") {
+    return "it wants a client's certificate; put cert.pem and key.pem into DOCKER_CERT_PATH"
+  }
+  return `it does not accept this client's certificate, ${cert} (${alert}); its authority must be one that the engine trusts`
+}
+
+/**
+ * Why a connection could not be made, and what to do about it. `otherSockets` are those that are there where the default one
+ * is not.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const explain = (cause: Error, endpoint: Endpoint, otherSockets: ReadonlyArray<string>): string => {
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
+  if (code === "ENOENT" && otherSockets.length > 0) {
+    return `there is no such socket, but these there are: ${otherSockets.map((path) => `-e unix://${path}`).join(", ")}`
+  }
+  // Node's word for an answer whose connection is gone.
+  if (cause.message === "aborted") return "the connection was cut"
+  return ofTls(code, cause, endpoint) ?? advice[code] ?? cause.message
+}

@@ -1,0 +1,217 @@
+import { chmodSync, closeSync, existsSync, lstatSync, openSync, readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlError from "@effect/sql/SqlError"
+import * as LibsqlClient from "@effect/sql-libsql/LibsqlClient"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Trust from "../../scripts/Trust.ts"
+import { JournalError } from "../Journal.ts"
+import * as Failure from "./Failure.ts"
+import * as Migrations from "./Migrations.ts"
+
+/**
+ * The journal's file in a state directory.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const journalFile = (directory: string): string => join(directory, "journal.sqlite")
+
+const lockFile = (directory: string): string => join(directory, "lock.sqlite")
+
+const pidFile = (directory: string): string => join(directory, "des.pid")
+
+/** What des has in the directory, and what SQLite puts beside a database. */
+const ownFiles = (directory: string): ReadonlyArray<string> => {
+  const databases = [journalFile(directory), lockFile(directory)]
+  const all = readdirSync(directory).map((name) => join(directory, name))
+  return all.filter((file) => file === pidFile(directory) || databases.some((database) => file.startsWith(database)))
+}
+
+/**
+ * Lets nobody else open the databases: who can read one can lock it, and des would wait for him. SQLite gives what it puts
+ * beside a database the mode of that.
+ */
+const close = (directory: string): void => {
+  for (const file of [journalFile(directory), lockFile(directory)]) {
+    // Not one that is there: a process that closes a file loses its locks on it (fcntl(2)).
+    if (!existsSync(file)) closeSync(openSync(file, "wx", 0o600))
+  }
+  for (const file of ownFiles(directory)) if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600)
+}
+
+const unusable = (detail: string) => new JournalError({ reason: "Unusable", detail })
+
+const reasonOf = (error: { readonly message: string; readonly cause?: unknown }): string =>
+  error.cause instanceof Error ? error.cause.message : error.message
+
+/** Creates the directory where it is missing, and refuses one that others could change: who can, can choose what runs. */
+const prepare = Effect.fnUntraced(function* (directory: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const refuse = (error: { readonly message: string }) =>
+    unusable(
+      `the state directory ${directory} cannot be used (${reasonOf(error)}). des's user must be able to create and write it`
+    )
+  yield* Effect.mapError(fileSystem.makeDirectory(directory, { recursive: true, mode: 0o700 }), refuse)
+  const stat = yield* Effect.mapError(fileSystem.stat(directory), refuse)
+  const own = process.getuid?.()
+  const owner = Option.getOrElse(stat.uid, () => 0)
+  if (own !== undefined && owner !== own && owner !== 0) {
+    return yield* unusable(
+      `the state directory ${directory} belongs to user ${owner}, who could change what des runs: chown ${own} ${directory}`
+    )
+  }
+  if ((stat.mode & 0o022) !== 0) {
+    return yield* unusable(
+      `the state directory ${directory} can be written by others, who could change what des runs: chmod go-w ${directory}`
+    )
+  }
+  const attempt = <A>(look: () => A) =>
+    Effect.try({ try: look, catch: (cause) => refuse(cause instanceof Error ? cause : new Error(String(cause))) })
+  const trust = yield* Effect.provide(Trust.Trust, Trust.layer({ directory }))
+  // What is there may be from a time when others could write to it; each look passes every directory above.
+  for (const file of [directory, ...(yield* attempt(() => ownFiles(directory)))]) {
+    if (file !== directory && !(yield* attempt(() => lstatSync(file).isFile()))) {
+      return yield* unusable(
+        `the state directory ${directory} is not safe: ${file} is no plain file; rm ${file} mends it`
+      )
+    }
+    yield* Effect.mapError(trust.check(file), ({ message }) =>
+      unusable(`the state directory ${directory} is not safe: ${message}`)
+    )
+  }
+  yield* attempt(() => close(directory))
+})
+
+/** A database in a file. The client throws where it cannot open it. */
+const open = (file: string): Effect.Effect<LibsqlClient.LibsqlClient, JournalError, Scope.Scope> =>
+  Layer.build(LibsqlClient.layer({ url: pathToFileURL(file).href })).pipe(
+    Effect.map((context) => Context.get(context, LibsqlClient.LibsqlClient)),
+    Effect.catchAllDefect((defect) => Failure.explain(file)(defect))
+  )
+
+/**
+ * Lets SQLite wait, for 10 seconds, for who writes at this moment. Trying again does not do: the client leaves a statement
+ * that was told to wait as it is, and SQLite commits nothing of the connection while there is one.
+ */
+const beginPatience = (client: LibsqlClient.LibsqlClient, file: string) =>
+  Failure.explained(file)(client`PRAGMA busy_timeout = 10000`)
+
+/**
+ * Keeps the directory for this process: a lock of the kernel's, which ends with the process however that ends. The lock
+ * has a file of its own, so that `des history` and `des retry` can use the journal meanwhile.
+ */
+const lock = Effect.fnUntraced(function* (directory: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const file = lockFile(directory)
+  const client = yield* open(file)
+  const held = yield* Deferred.make<void, SqlError.SqlError>()
+  yield* client.withTransaction(Effect.zipRight(Deferred.succeed(held, undefined), Effect.never)).pipe(
+    Effect.catchAll((error) => Deferred.fail(held, error)),
+    Effect.forkScoped
+  )
+  yield* Effect.catchAll(Deferred.await(held), (error) =>
+    Effect.gen(function* () {
+      if (!Failure.isBusy(error)) return yield* Failure.explain(file)(error)
+      const pid = yield* Effect.orElseSucceed(fileSystem.readFileString(pidFile(directory)), () => "")
+      const who = /^\d+\s*$/.test(pid) ? `, process ${pid.trim()}` : ""
+      return yield* new JournalError({
+        reason: "InUse",
+        detail: `the state directory ${directory} is used by another des${who}. Stop that one, or give this one another --state`
+      })
+    })
+  )
+  yield* Effect.mapError(fileSystem.writeFileString(pidFile(directory), `${process.pid}\n`), (error) =>
+    unusable(`${pidFile(directory)} cannot be written: ${reasonOf(error)}`)
+  )
+})
+
+/** Refuses a file that is damaged, or was written by a des that is newer. */
+const check = Effect.fnUntraced(function* (file: string) {
+  const sql = yield* SqlClient.SqlClient
+  const safely = Failure.explained(file)
+  const [checked] = yield* safely(sql<{ quick_check: string }>`PRAGMA quick_check(1)`)
+  if (checked?.quick_check !== "ok") return yield* Failure.damaged(file, checked?.quick_check ?? "it cannot be checked")
+  const [table] = yield* safely(sql`SELECT name FROM sqlite_master WHERE name = 'migration'`)
+  if (table === undefined) return
+  const [version] = yield* safely(sql<{ id: number }>`SELECT max(migration_id) AS id FROM migration`)
+  if ((version?.id ?? 0) > Migrations.newest) {
+    return yield* unusable(
+      `the journal ${file} was written by a newer des (version ${version?.id} of its tables, this one knows ${Migrations.newest}). Use that one, or another --state`
+    )
+  }
+})
+
+/**
+ * The database of a state directory: `DIR/journal.sqlite`, created with its directory (mode 0700) where it is missing,
+ * checked, and brought to the newest version. One process at a time can have it.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer = (options: {
+  readonly directory: string
+}): Layer.Layer<SqlClient.SqlClient, JournalError, FileSystem.FileSystem> =>
+  Layer.scoped(
+    SqlClient.SqlClient,
+    Effect.gen(function* () {
+      const { directory } = options
+      const file = journalFile(directory)
+      yield* prepare(directory)
+      yield* lock(directory)
+      const client = yield* open(file)
+      const sql = Effect.provideService(SqlClient.SqlClient, client)
+      yield* beginPatience(client, file)
+      yield* sql(check(file))
+      // Readers do not stand in the way of the writer.
+      yield* Failure.explained(file)(client`PRAGMA journal_mode = WAL`)
+      yield* sql(Migrations.run).pipe(Effect.mapError(Failure.explain(file)))
+      // The client goes on with another connection after a transaction.
+      yield* beginPatience(client, file)
+      yield* Failure.explained(file)(client`PRAGMA synchronous = NORMAL`)
+      return client
+    })
+  )
+
+/**
+ * Makes a write wait until it is on the disk, as SQLite does not otherwise: what is lost with the power then is what became
+ * of runs, which are repeated. In between others may wait for it, too.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const durably =
+  (sql: SqlClient.SqlClient) =>
+  <A>(write: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
+    sql`PRAGMA synchronous = FULL`.pipe(Effect.zipRight(write), Effect.zipLeft(sql`PRAGMA synchronous = NORMAL`))
+
+/**
+ * The database of a state directory that another des may use at this moment, for a look or a word.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerShared = (options: {
+  readonly directory: string
+}): Layer.Layer<SqlClient.SqlClient, JournalError, FileSystem.FileSystem> =>
+  Layer.scoped(
+    SqlClient.SqlClient,
+    Effect.gen(function* () {
+      const fileSystem = yield* FileSystem.FileSystem
+      const file = journalFile(options.directory)
+      if (!(yield* Effect.orElseSucceed(fileSystem.exists(file), () => false))) {
+        return yield* unusable(`there is no journal at ${file}; --state names the directory that des runs with`)
+      }
+      const client = yield* open(file)
+      yield* beginPatience(client, file)
+      yield* Effect.provideService(check(file), SqlClient.SqlClient, client)
+      return client
+    })
+  )

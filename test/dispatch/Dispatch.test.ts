@@ -1,0 +1,780 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as TestClock from "effect/TestClock"
+import * as Dispatch from "../../src/dispatch/Dispatch.ts"
+import * as Journal from "../../src/journal/Journal.ts"
+import type { Script } from "../../src/scripts/ScriptDirectory.ts"
+import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
+import { Outcome, type ScriptRun, ScriptRunner } from "../../src/scripts/ScriptRunner.ts"
+import * as Trust from "../../src/scripts/Trust.ts"
+import * as Testing from "../../src/testing.ts"
+import { collectLogs } from "../support/Logs.ts"
+
+/** A run that the mocked runner saw, with its times in seconds. */
+interface Seen {
+  readonly script: string
+  readonly actor: string
+  /** What the event says of itself: its number in the test. */
+  readonly event: string
+  readonly attempt: string | undefined
+  readonly coalesced: string | undefined
+  readonly timeout: Duration.DurationInput
+  readonly from: number
+  /** Nothing while it runs, and where it was interrupted. */
+  readonly to: number | undefined
+}
+
+interface Behaviour {
+  readonly takes?: Duration.DurationInput
+  readonly fails?: boolean | Outcome
+  /** What happens as well while it runs. */
+  readonly does?: Effect.Effect<void>
+}
+
+interface Situation extends Partial<Dispatch.DispatchOptions> {
+  /** What a script does, by the run; it succeeds at once unless told otherwise. */
+  readonly scripts?: (run: ScriptRun, number: number) => Behaviour
+  readonly trust?: Layer.Layer<Trust.Trust>
+}
+
+const succeeded = Outcome.Exited({ code: 0, message: "" })
+const failed = Outcome.Exited({ code: 1, message: "no" })
+
+const seconds = Effect.map(Clock.currentTimeMillis, (now) => now / 1000)
+
+/** A journal that also keeps what became of its runs. */
+const keepingIn =
+  (kept: Array<Outcome>) =>
+  <R>(context: Context.Context<R | Journal.Journal>) =>
+    Context.add(context, Journal.Journal, {
+      ...Context.get(context, Journal.Journal),
+      begin: () => Effect.succeed({ ...Journal.unkept, ended: (outcome) => Effect.sync(() => void kept.push(outcome)) })
+    })
+
+/** A dispatch that runs, with a journal to accept into and a runner that only keeps the time. */
+const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }: Situation = {}) =>
+  Effect.gen(function* () {
+    const logs = collectLogs()
+    const runs: Array<Seen> = []
+    const kept: Array<Outcome> = []
+    // At the end of a test nobody moves the clock, which a drain would wait for.
+    const over = yield* Deferred.make<void>()
+    yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
+    const runner = Layer.succeed(ScriptRunner, {
+      run: (run: ScriptRun) =>
+        Effect.gen(function* () {
+          const at = runs.length
+          const seen: Seen = {
+            script: run.script,
+            actor: run.event.Actor.ID,
+            event: run.event.Actor.Attributes["number"] ?? "",
+            attempt: run.environment["DES_ATTEMPT"],
+            coalesced: run.environment["DES_COALESCED"],
+            timeout: run.bounds.timeout,
+            from: yield* seconds,
+            to: undefined
+          }
+          runs.push(seen)
+          const { does = Effect.void, fails = false, takes = 0 } = scripts(run, at)
+          yield* does
+          if (takes !== 0) yield* Effect.sleep(takes)
+          runs[at] = { ...seen, to: yield* seconds }
+          if (typeof fails !== "boolean") return fails
+          return fails ? failed : succeeded
+        })
+    })
+    const context = yield* Layer.build(
+      Dispatch.layer({ base: { PATH: "/bin" }, hurry: Deferred.await(over), ...options }).pipe(
+        Layer.provideMerge(Layer.map(Journal.layerMemory(), keepingIn(kept))),
+        Layer.provide([runner, trust, NodeFileSystem.layer])
+      )
+    )
+    const journal = yield* Effect.provide(Journal.Journal, context)
+    const { run } = yield* Effect.provide(Dispatch.Dispatch, context)
+    let accepted = 0
+    /** Accepts an event that is sent now, of a container by its ID or of `TYPE ID`. */
+    const accept = (actor: string, ...scripts: ReadonlyArray<string | Script>) =>
+      Effect.gen(function* () {
+        const number = String(++accepted)
+        const [id = "", type = "container"] = actor.split(" ").reverse()
+        const event = Testing.makeEvent({
+          type,
+          id,
+          attributes: { number },
+          timeNano: BigInt(yield* Clock.currentTimeMillis) * 1_000_000n
+        })
+        const paths = scripts.map((script) =>
+          typeof script === "string" ? { path: script, options: ScriptOptions.none } : script
+        )
+        yield* journal.accept({ events: [event], accepted: [{ event, scripts: paths }] })
+      }).pipe(Effect.orDie)
+    const fiber = yield* Effect.fork(Effect.provide(Effect.orDie(run), logs.layer))
+    return {
+      accept,
+      close: journal.close,
+      runs,
+      /** What became of each run, as the journal was told. */
+      kept,
+      logs,
+      fiber,
+      /** Waits until everything waits for time. */
+      settle: TestClock.adjust(0),
+      ended: Fiber.join(fiber),
+      /** Tells the dispatch to stop, and gives the fiber that waits for it. */
+      stop: Effect.fork(Fiber.interrupt(fiber)),
+      said: (level: string) => logs.lines.filter((line) => line.startsWith(`${level} `))
+    }
+  })
+
+const withOptions = (path: string, head: string): Script => {
+  const options = ScriptOptions.parse(`#!/bin/sh\n# des: ${head}\n`)
+  if (!("conditions" in options)) throw new Error(options.message)
+  return { path, options }
+}
+
+const eventsOf = (runs: ReadonlyArray<Seen>, actor?: string) =>
+  runs.filter((run) => actor === undefined || run.actor === actor).map(({ event }) => event)
+
+/** The runs as `event from-to`. */
+const times = (runs: ReadonlyArray<Seen>) => runs.map(({ event, from, to }) => `${event} ${from}-${to ?? ""}`)
+
+const assertEndsAfter = (fiber: Fiber.RuntimeFiber<unknown>, wait: number) =>
+  Effect.gen(function* () {
+    if (wait > 0) {
+      yield* TestClock.adjust(Duration.millis(wait * 1000 - 1))
+      assert.isNull(fiber.unsafePoll(), "it ended too early")
+      yield* TestClock.adjust("1 millis")
+    } else {
+      yield* TestClock.adjust(0)
+    }
+    assert.isNotNull(fiber.unsafePoll(), "it did not end in time")
+  })
+
+describe("jobs", () => {
+  it.scoped("one: all events in their order, one at a time", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({ scripts: () => ({ takes: "1 second" }) })
+      for (const actor of ["a", "b", "a", "c"]) yield* accept(actor, "/s")
+      yield* close
+      yield* TestClock.adjust("4 seconds")
+      yield* ended
+      assert.deepStrictEqual(times(runs), ["1 0-1", "2 1-2", "3 2-3", "4 3-4"])
+    })
+  )
+
+  it.scoped("two: actors run beside each other, and the events of one in their order", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({
+        jobs: 2,
+        scripts: ({ event }) => ({ takes: event.Actor.ID === "slow" ? "10 seconds" : "1 second" })
+      })
+      for (const actor of ["slow", "slow", "quick", "quick", "other"]) yield* accept(actor, "/s")
+      yield* close
+      yield* TestClock.adjust("20 seconds")
+      yield* ended
+      assert.deepStrictEqual(times(runs), ["1 0-10", "3 0-1", "4 1-2", "5 2-3", "2 10-20"])
+    })
+  )
+
+  it.scoped("two: an actor is a type and an ID, not an ID alone", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({ jobs: 2, scripts: () => ({ takes: "1 second" }) })
+      for (const actor of ["volume x", "network x", "volume x"]) yield* accept(actor, "/s")
+      yield* close
+      yield* TestClock.adjust("2 seconds")
+      yield* ended
+      assert.deepStrictEqual(times(runs), ["1 0-1", "2 0-1", "3 1-2"])
+    })
+  )
+})
+
+describe("retries", () => {
+  const failingTwice = ({ environment }: ScriptRun): Behaviour => ({ fails: Number(environment["DES_ATTEMPT"]) <= 2 })
+
+  it.scoped("a failed run is repeated until it succeeds, and each run is told its number", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, logs, runs, said } = yield* begin({ retries: 5, scripts: failingTwice })
+      yield* accept("a", "/s")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ attempt }) => attempt),
+        ["1", "2", "3"]
+      )
+      assert.strictEqual(said("ERROR").length, 2)
+      const announced = logs.lines.filter((line) => line.includes("is tried again"))
+      assert.match(announced[0] ?? "", /^INFO Script \/s is tried again in \d\.\d s \(attempt 2 of 6\)$/)
+      assert.match(announced[1] ?? "", /^INFO Script \/s is tried again in \d\.\d s \(attempt 3 of 6\)$/)
+      assert.strictEqual(announced.length, 2)
+    })
+  )
+
+  it.scoped("it is given up after its retries, and what comes then runs", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs, said } = yield* begin({ retries: 2, scripts: () => ({ fails: true }) })
+      yield* accept("a", "/s")
+      yield* accept("a", "/s")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ attempt, event }) => `${event} ${attempt}`),
+        ["1 1", "1 2", "1 3", "2 1", "2 2", "2 3"]
+      )
+      assert.strictEqual(said("ERROR").length, 6)
+    })
+  )
+
+  it.scoped("a run that times out or cannot be started is a failed run too", () =>
+    Effect.gen(function* () {
+      const outcomes = [
+        Outcome.TimedOut({ after: Duration.seconds(1), message: "" }),
+        Outcome.NotStarted({ message: "" }),
+        Outcome.Killed({ signal: "SIGKILL", message: "" })
+      ]
+      const { accept, close, ended, runs } = yield* begin({
+        retries: 5,
+        scripts: (_, at) => ({ fails: outcomes[at] ?? false })
+      })
+      yield* accept("a", "/s")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ attempt }) => attempt),
+        ["1", "2", "3", "4"]
+      )
+    })
+  )
+
+  /** The pauses between 15 attempts, in seconds. */
+  const pauses = (seed: string) =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({ retries: 14, scripts: () => ({ fails: true }) })
+      yield* accept("a", "/s")
+      yield* close
+      yield* TestClock.adjust("1 day")
+      yield* ended
+      return runs.slice(1).map(({ from }, at) => from - (runs[at]?.to ?? 0))
+    }).pipe(Effect.scoped, Effect.withRandom(Random.make(seed)))
+
+  it.effect("the pauses double from one second to five minutes, each spread by half", () =>
+    Effect.gen(function* () {
+      for (const seed of ["one", "two", "three"]) {
+        for (const [at, pause] of (yield* pauses(seed)).entries()) {
+          const mean = Math.min(2 ** at, 300)
+          assert.isAtLeast(pause, mean * 0.5 - 0.001, `${at}`)
+          assert.isAtMost(pause, mean * 1.5 + 0.001, `${at}`)
+        }
+      }
+      assert.notDeepEqual(yield* pauses("one"), yield* pauses("two"))
+    })
+  )
+
+  for (const jobs of [1, 2]) {
+    it.scoped(
+      `the actor's later events wait for them, ${jobs === 1 ? "and so do all others" : "no others do"} (${jobs} jobs)`,
+      () =>
+        Effect.gen(function* () {
+          const { accept, close, ended, runs } = yield* begin({
+            jobs,
+            retries: 5,
+            scripts: ({ environment, event }) =>
+              event.Actor.Attributes["number"] === "1" ? failingTwice({ environment } as ScriptRun) : {}
+          })
+          yield* accept("a", "/s")
+          yield* accept("a", "/s")
+          yield* accept("b", "/s")
+          yield* close
+          yield* TestClock.adjust("1 hour")
+          yield* ended
+          assert.deepStrictEqual(eventsOf(runs, "a"), ["1", "1", "1", "2"])
+          assert.deepStrictEqual(eventsOf(runs), jobs === 1 ? ["1", "1", "1", "2", "3"] : ["1", "3", "1", "1", "2"])
+        })
+    )
+  }
+
+  it.scoped("one of several scripts fails: it alone is repeated, and the others run after it", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({
+        retries: 1,
+        scripts: ({ script }) => ({ fails: script === "/2" })
+      })
+      yield* accept("a", "/1", "/2", "/3")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ attempt, script }) => `${script} ${attempt}`),
+        ["/1 1", "/2 1", "/2 2", "/3 1"]
+      )
+    })
+  )
+
+  it.scoped("trust is looked at before each attempt", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      const trust = Layer.succeed(Trust.Trust, {
+        check: (path) =>
+          Effect.suspend(() =>
+            ++looks === 2
+              ? new Trust.UntrustedError({ reason: "Owner", path, detail: "belongs to user 7", mend: "chown" })
+              : Effect.void
+          )
+      })
+      const { accept, close, ended, runs, said } = yield* begin({ retries: 5, scripts: failingTwice, trust })
+      yield* accept("a", "/s")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ attempt }) => attempt),
+        ["1", "3"]
+      )
+      assert.include(said("ERROR")[1], "/s belongs to user 7")
+    })
+  )
+})
+
+describe("the options in a script's head stand above the defaults", () => {
+  it.scoped("timeout, and 0 is none", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({ timeout: "5 minutes" })
+      yield* accept("a", "/s", withOptions("/own", "timeout=30s"), withOptions("/none", "timeout=0"))
+      yield* close
+      yield* TestClock.adjust(0)
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ script, timeout }) => `${script} ${Duration.toSeconds(timeout)}`),
+        ["/s 300", "/own 30", "/none Infinity"]
+      )
+    })
+  )
+
+  it.scoped("retries", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({ retries: 1, scripts: () => ({ fails: true }) })
+      yield* accept("a", "/s", withOptions("/more", "retries=2"), withOptions("/none", "retries=0"))
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ script }) => script),
+        ["/s", "/s", "/more", "/more", "/more", "/none"]
+      )
+    })
+  )
+
+  it.scoped("cooldown", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, runs } = yield* begin({ cooldown: "10 seconds" })
+      const scripts = ["/s", withOptions("/longer", "cooldown=1m"), withOptions("/none", "cooldown=0")]
+      yield* accept("a", ...scripts)
+      yield* accept("a", ...scripts)
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ event, from, script }) => `${event} ${script} ${from}`),
+        ["1 /s 0", "1 /longer 0", "1 /none 0", "2 /none 0", "2 /s 10", "2 /longer 60"]
+      )
+    })
+  )
+})
+
+describe("a cooldown", () => {
+  it.scoped("runs the first event at once, and then the newest, which is told for how many others it stands", () =>
+    Effect.gen(function* () {
+      const { accept, runs } = yield* begin({ cooldown: "10 seconds" })
+      for (let at = 0; at < 5; at++) {
+        yield* accept("a", "/s")
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(eventsOf(runs), ["1"])
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(
+        runs.map(({ coalesced, event, from }) => `${event} at ${from}: ${coalesced}`),
+        ["1 at 0: undefined", "5 at 10: 3"]
+      )
+      // That run began a cooldown of its own.
+      yield* accept("a", "/s")
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(runs.length, 2)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(
+        runs.map(({ coalesced, event, from }) => `${event} at ${from}: ${coalesced}`).at(-1),
+        "6 at 20: undefined"
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* accept("a", "/s")
+      yield* TestClock.adjust(0)
+      assert.strictEqual(runs.at(-1)?.from, 30)
+    })
+  )
+
+  it.scoped("is that of a script and an actor: other actors and other scripts run at once", () =>
+    Effect.gen(function* () {
+      const { accept, runs } = yield* begin()
+      const cooled = withOptions("/cooled", "cooldown=10s")
+      yield* accept("a", cooled, "/other")
+      yield* accept("a", cooled, "/other")
+      yield* accept("b", cooled, "/other")
+      yield* TestClock.adjust("9 seconds")
+      assert.deepStrictEqual(
+        runs.map(({ event, script }) => `${event} ${script}`),
+        ["1 /cooled", "1 /other", "2 /other", "3 /cooled", "3 /other"]
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(eventsOf(runs).at(-1), "2")
+    })
+  )
+
+  it.scoped("is counted from the begin of a run, and its held event waits for the actor's other runs", () =>
+    Effect.gen(function* () {
+      const { accept, runs } = yield* begin({
+        jobs: 4,
+        scripts: ({ script }) => ({ takes: script === "/slow" ? "30 seconds" : "4 seconds" })
+      })
+      const cooled = withOptions("/cooled", "cooldown=10s")
+      yield* accept("a", cooled)
+      yield* accept("a", cooled)
+      yield* TestClock.adjust("5 seconds")
+      yield* accept("a", "/slow")
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(times(runs), ["1 0-4", "3 5-35", "2 35-39"])
+    })
+  )
+
+  it.scoped("never runs an older event after a newer one", () =>
+    Effect.gen(function* () {
+      const { accept, runs } = yield* begin({
+        scripts: ({ script }) => ({ takes: script === "/slow" ? "20 seconds" : 0 })
+      })
+      const cooled = withOptions("/cooled", "cooldown=10s")
+      yield* accept("a", cooled)
+      yield* TestClock.adjust("1 second")
+      yield* accept("a", cooled)
+      yield* TestClock.adjust("1 second")
+      // The cooldown ends while this runs, with the next event behind it.
+      yield* accept("a", "/slow")
+      yield* accept("a", cooled)
+      yield* TestClock.adjust("1 hour")
+      const ran = runs.filter(({ script }) => script === "/cooled")
+      assert.deepStrictEqual(
+        ran.map(({ coalesced, event, from }) => `${event} at ${from}: ${coalesced}`),
+        ["1 at 0: undefined", "4 at 22: 1"]
+      )
+    })
+  )
+
+  it.scoped("counts every event exactly once, whatever comes between", () =>
+    Effect.gen(function* () {
+      const random = Random.make("cooldown")
+      const { accept, close, ended, runs } = yield* begin({
+        jobs: 2,
+        scripts: ({ script }) => ({ takes: script === "/slow" ? "7 seconds" : "1 second" })
+      })
+      const cooled = withOptions("/cooled", "cooldown=5s")
+      let events = 0
+      for (let at = 0; at < 200; at++) {
+        const slow = yield* random.nextBoolean
+        yield* accept("a", slow ? "/slow" : cooled)
+        if (!slow) events++
+        yield* TestClock.adjust(Duration.millis(yield* random.nextIntBetween(0, 6000)))
+      }
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      const ran = runs.filter(({ script }) => script === "/cooled")
+      const numbers = ran.map(({ event }) => Number(event))
+      assert.deepStrictEqual(
+        numbers,
+        numbers.toSorted((a, b) => a - b)
+      )
+      assert.strictEqual(
+        ran.reduce((sum, { coalesced }) => sum + 1 + Number(coalesced ?? 0), 0),
+        events
+      )
+      for (const [at, { from }] of ran.entries()) assert.isAtLeast(from - (ran[at - 1]?.from ?? -5), 5)
+    })
+  )
+
+  it.scoped("is waited for at the end of a feed", () =>
+    Effect.gen(function* () {
+      const { accept, close, fiber, runs } = yield* begin({ cooldown: "10 seconds" })
+      yield* accept("a", "/s")
+      yield* accept("a", "/s")
+      yield* close
+      yield* assertEndsAfter(fiber, 10)
+      assert.deepStrictEqual(eventsOf(runs), ["1", "2"])
+    })
+  )
+})
+
+describe("a script that feeds itself", () => {
+  it.scoped("is stopped with an error that names it and the reason", () =>
+    Effect.gen(function* () {
+      const feedback = yield* Deferred.make<Effect.Effect<void>>()
+      const { accept, kept, runs, said } = yield* begin({
+        scripts: ({ event, script }) => ({
+          takes: "1 second",
+          does:
+            event.Actor.ID === "loop" && script !== "/d/other" ? Effect.flatten(Deferred.await(feedback)) : Effect.void
+        })
+      })
+      yield* Deferred.succeed(feedback, Effect.delay(accept("loop", "/d/container/start"), "500 millis"))
+      yield* accept("loop", "/d/container/start")
+      yield* TestClock.adjust("10 minutes")
+      assert.isAtMost(runs.length, 100)
+      const errors = said("ERROR")
+      assert.strictEqual(errors.length, 1)
+      for (const text of ["/d/container/start", "container/start", "loop"]) assert.include(errors[0], text)
+      const last = kept.at(-1)
+      assert.strictEqual(last?._tag, "NotStarted")
+      assert.include(last?.message, "brings them about itself")
+      // Its fault is no reason to leave what comes later.
+      yield* accept("loop", "/d/other")
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(runs.at(-1)?.script, "/d/other")
+    })
+  )
+
+  it.scoped("is stopped where each run makes a new actor, as docker run does", () =>
+    Effect.gen(function* () {
+      const feedback = yield* Deferred.make<(number: number) => Effect.Effect<void>>()
+      const { accept, runs, said } = yield* begin({
+        scripts: (_, number) => ({
+          takes: "1 second",
+          does: Effect.flatMap(Deferred.await(feedback), (feed) => feed(number))
+        })
+      })
+      yield* Deferred.succeed(feedback, (number) => Effect.delay(accept(`container ${number}`, "/s"), "500 millis"))
+      yield* accept("container first", "/s")
+      yield* TestClock.adjust("10 minutes")
+      assert.isAtMost(runs.length, 100)
+      assert.strictEqual(said("ERROR").length, 1)
+    })
+  )
+
+  it.scoped("is not a script that is retried while others send such events", () =>
+    Effect.gen(function* () {
+      const { accept, said } = yield* begin({ retries: 6, scripts: () => ({ fails: true }) })
+      // An engine restarts a container that dies at once every minute; the retries of a run take about as long.
+      for (let at = 0; at < 60; at++) {
+        yield* accept("crashing", "/d/container/die")
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.deepStrictEqual(
+        said("ERROR").filter((line) => !line.includes("Failed!")),
+        []
+      )
+    }).pipe(Effect.withRandom(Random.make("retries")))
+  )
+
+  it.scoped("runs with a cooldown, as the error advises", () =>
+    Effect.gen(function* () {
+      const feedback = yield* Deferred.make<Effect.Effect<void>>()
+      const { accept, runs, said } = yield* begin({
+        scripts: () => ({ takes: "1 second", does: Effect.flatten(Deferred.await(feedback)) })
+      })
+      const cooled = withOptions("/d/container/start", "cooldown=1m")
+      yield* Deferred.succeed(feedback, Effect.delay(accept("loop", cooled), "500 millis"))
+      yield* accept("loop", cooled)
+      yield* TestClock.adjust("100 minutes")
+      assert.deepStrictEqual(said("ERROR"), [])
+      assert.strictEqual(runs.length, 101)
+    })
+  )
+})
+
+describe("stopping", () => {
+  const leftOver = (logs: ReadonlyArray<string>) => logs.filter((line) => line.includes("des stops"))
+  const say = (count: number) => [
+    `WARN des stops; ${count} accepted ${count === 1 ? "event" : "events"} did not run to the end`
+  ]
+
+  it.scoped("ends at once where nothing runs, and says nothing", () =>
+    Effect.gen(function* () {
+      const { accept, logs, settle, stop } = yield* begin()
+      yield* accept("a", "/s")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 0)
+      assert.deepStrictEqual(leftOver(logs.lines), [])
+    })
+  )
+
+  it.scoped("ends at once while a retry waits, and tries no more", () =>
+    Effect.gen(function* () {
+      const { accept, logs, runs, settle, stop } = yield* begin({ retries: 9, scripts: () => ({ fails: true }) })
+      yield* accept("a", "/1", "/2")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 0)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(runs.length, 1)
+      assert.deepStrictEqual(leftOver(logs.lines), say(1))
+    })
+  )
+
+  it.scoped("counts an event whose last script waits for a retry", () =>
+    Effect.gen(function* () {
+      const { accept, logs, settle, stop } = yield* begin({ retries: 9, scripts: () => ({ fails: true }) })
+      yield* accept("a", "/s")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 0)
+      assert.deepStrictEqual(leftOver(logs.lines), say(1))
+    })
+  )
+
+  it.scoped("does not say that a run is tried again which is not", () =>
+    Effect.gen(function* () {
+      const { accept, logs, settle, stop } = yield* begin({
+        retries: 9,
+        scripts: () => ({ takes: "5 seconds", fails: true })
+      })
+      yield* accept("a", "/s")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 5)
+      assert.deepStrictEqual(
+        logs.lines.filter((line) => line.includes("tried again")),
+        []
+      )
+    })
+  )
+
+  it.scoped("ends at once while a cooldown holds an event, runs it no more, and counts it", () =>
+    Effect.gen(function* () {
+      const { accept, logs, runs, settle, stop } = yield* begin({ cooldown: "10 seconds" })
+      yield* accept("a", "/s")
+      yield* accept("a", "/s")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 0)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(eventsOf(runs), ["1"])
+      assert.deepStrictEqual(leftOver(logs.lines), say(1))
+    })
+  )
+
+  it.scoped("begins no script while another ends, also none that a cooldown held", () =>
+    Effect.gen(function* () {
+      const { accept, logs, runs, settle, stop } = yield* begin({
+        jobs: 2,
+        scripts: ({ script }) => ({ takes: script === "/slow" ? "20 seconds" : 0 })
+      })
+      const cooled = withOptions("/cooled", "cooldown=10s")
+      yield* accept("a", cooled)
+      yield* accept("a", cooled)
+      yield* accept("b", "/slow", "/next")
+      yield* accept("b", "/s")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 20)
+      assert.deepStrictEqual(
+        runs.map(({ script }) => script),
+        ["/cooled", "/slow"]
+      )
+      assert.deepStrictEqual(leftOver(logs.lines), say(3))
+    })
+  )
+
+  it.scoped("begins no script whose cooldown was over before, and which waited for its turn", () =>
+    Effect.gen(function* () {
+      const { accept, logs, runs, settle, stop } = yield* begin({
+        scripts: ({ script }) => ({ takes: script === "/slow" ? "20 seconds" : 0 })
+      })
+      const cooled = withOptions("/cooled", "cooldown=10s")
+      yield* accept("a", cooled)
+      yield* accept("a", cooled)
+      yield* accept("a", "/slow")
+      yield* settle
+      yield* TestClock.adjust("15 seconds")
+      yield* assertEndsAfter(yield* stop, 5)
+      assert.deepStrictEqual(
+        runs.map(({ script }) => script),
+        ["/cooled", "/slow"]
+      )
+      assert.deepStrictEqual(leftOver(logs.lines), say(1))
+    })
+  )
+
+  for (const jobs of [1, 2]) {
+    it.scoped(`counts what was cut off by the end of the drain time, and what waited behind it (${jobs} jobs)`, () =>
+      Effect.gen(function* () {
+        const { accept, logs, settle, stop } = yield* begin({ jobs, scripts: () => ({ takes: "1 hour" }) })
+        for (const actor of ["a", "a", "b", "a", "c", "b"]) yield* accept(actor, "/s")
+        yield* settle
+        yield* assertEndsAfter(yield* stop, 30)
+        assert.deepStrictEqual(leftOver(logs.lines), say(6))
+      })
+    )
+  }
+
+  it.scoped("a drain time of 0 waits for nothing", () =>
+    Effect.gen(function* () {
+      const { accept, logs, runs, settle, stop } = yield* begin({ drain: 0, scripts: () => ({ takes: "1 hour" }) })
+      yield* accept("a", "/s")
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 0)
+      assert.isUndefined(runs[0]?.to)
+      assert.deepStrictEqual(leftOver(logs.lines), say(1))
+    })
+  )
+
+  it.scoped("ends at once while des waits at the end of a feed for a cooldown", () =>
+    Effect.gen(function* () {
+      const { accept, close, runs, settle, stop } = yield* begin({ cooldown: "1 hour" })
+      yield* accept("a", "/s")
+      yield* accept("a", "/s")
+      yield* close
+      yield* settle
+      yield* assertEndsAfter(yield* stop, 0)
+      assert.deepStrictEqual(eventsOf(runs), ["1"])
+    })
+  )
+})
+
+describe("the variables of a run", () => {
+  it.effect("are those of its event's engine, and no other's", () =>
+    Effect.gen(function* () {
+      const of = (engine: string) => ({ ...Testing.makeEvent({ id: engine }), engine })
+      const events = ["one", "two", "three"].map(of)
+      const script = { path: "/s", options: ScriptOptions.none }
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* journal.accept({ events, accepted: events.map((event) => ({ event, scripts: [script] })) })
+        yield* journal.close
+        yield* Effect.flatMap(Dispatch.Dispatch, ({ run }) => run)
+        const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+        assert.deepStrictEqual(
+          runs.map(({ environment }) => [environment["PATH"], environment["DOCKER_HOST"], environment["DES_ENGINE"]]),
+          [
+            ["/bin", "unix:///1", "one"],
+            ["/bin", "unix:///2", "two"],
+            ["/bin", undefined, undefined]
+          ]
+        )
+      }).pipe(
+        Effect.provide(
+          Dispatch.layer({
+            base: { PATH: "/bin" },
+            engines: {
+              one: { DOCKER_HOST: "unix:///1", DES_ENGINE: "one" },
+              two: { DOCKER_HOST: "unix:///2", DES_ENGINE: "two" }
+            }
+          }).pipe(
+            Layer.provideMerge(Journal.layerMemory()),
+            Layer.provideMerge(Testing.layerRecorder()),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+        )
+      )
+    })
+  )
+})

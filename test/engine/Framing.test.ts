@@ -1,0 +1,81 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Stream from "effect/Stream"
+import * as Framing from "../../src/engine/Framing.ts"
+
+const encoder = new TextEncoder()
+
+/** The text after each of these pieces, as they come. */
+const separated = (pieces: ReadonlyArray<Uint8Array>): ReadonlyArray<string> => {
+  const decoder = new TextDecoder()
+  return Effect.runSync(Stream.runCollect(Framing.separate(Stream.fromIterable(pieces)))).pipe((chunk) =>
+    Array.from(chunk, (bytes) => decoder.decode(bytes, { stream: true }))
+  )
+}
+
+const linesOf = (text: string): ReadonlyArray<string> =>
+  text
+    .split(/\r?\n/)
+    .map((line) => (line.startsWith("\u001e") ? line.slice(1) : line))
+    .filter((line) => line !== "")
+
+const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
+  const at = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b)
+  return [...at, bytes.length].map((end, index) => bytes.subarray(at[index - 1] ?? 0, end))
+}
+
+describe("Framing", () => {
+  const nasty = FastCheck.stringOf(
+    FastCheck.constantFrom("{", "}", "}{", '"', "\\", "[", "]", "é", "\n", "\u001e", " ")
+  )
+  const record = FastCheck.dictionary(
+    nasty,
+    FastCheck.oneof(nasty, FastCheck.integer(), FastCheck.dictionary(nasty, nasty), FastCheck.array(nasty))
+  ).map((value) => JSON.stringify(value))
+
+  it.prop(
+    "every record has its line, however they are separated and cut",
+    [
+      FastCheck.array(FastCheck.tuple(record, FastCheck.constantFrom("\n", "", "\r\n"))),
+      FastCheck.constantFrom("", "\u001e"),
+      FastCheck.array(FastCheck.nat(), { maxLength: 12 })
+    ],
+    ([records, before, places]) => {
+      // A record separator stands before its record, whose line end then is never missing.
+      const text = records.map(([json, after]) => `${before}${json}${before === "" ? after : "\n"}`).join("")
+      const pieces = cut(encoder.encode(text), places)
+      assert.deepStrictEqual(
+        linesOf(separated(pieces).join("")),
+        records.map(([json]) => json)
+      )
+    },
+    { fastCheck: { numRuns: 1000 } }
+  )
+
+  it("a record without its line end is whole at once, not with the next one", () => {
+    assert.deepStrictEqual(separated([encoder.encode('{"a":{"b":"}"}}'), encoder.encode('{"c":1}')]), [
+      '{"a":{"b":"}"}}\n',
+      '{"c":1}\n'
+    ])
+  })
+
+  it("whole lines are the same bytes, not a copy", () => {
+    const bytes = encoder.encode('{"a":"x"}\n{"b":1}\n')
+    const [same] = Array.from(Effect.runSync(Stream.runCollect(Framing.separate(Stream.make(bytes)))))
+    assert.strictEqual(same, bytes)
+  })
+
+  it.prop(
+    "a line that is no JSON spoils no other one",
+    [FastCheck.stringOf(FastCheck.constantFrom("{", "}", '"', "\\", "x"))],
+    ([bad]) => {
+      const after = separated([
+        encoder.encode(`x${bad}`),
+        encoder.encode('\n{"a":1}'),
+        encoder.encode('{"b":2}\n')
+      ]).join("")
+      assert.deepStrictEqual(linesOf(after).slice(-2), ['{"a":1}', '{"b":2}'])
+    }
+  )
+})

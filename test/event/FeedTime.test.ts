@@ -1,0 +1,182 @@
+import * as Fs from "node:fs"
+import { assert, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { describe } from "vitest"
+import * as Endpoint from "../../src/endpoint/Endpoint.ts"
+import * as Engine from "../../src/engine/Engine.ts"
+import { followEngine } from "../support/Following.ts"
+import { poll } from "../support/Poll.ts"
+import { record as makeRecord } from "../support/Record.ts"
+
+const endpoint: Endpoint.Endpoint = { _tag: "Unix", path: "/run/docker.sock" }
+
+const error = (reason: Engine.EngineError["reason"]) =>
+  new Engine.EngineError({ reason, endpoint: Endpoint.format(endpoint), detail: "" })
+
+const encode = (text: string) => new TextEncoder().encode(text)
+
+/** An engine in memory, whose ring and live feed a test sets. */
+const engineOf = (parts: {
+  readonly ring: () => ReadonlyArray<string>
+  readonly live: () => Stream.Stream<Uint8Array, Engine.EngineError>
+  readonly identify?: Effect.Effect<void, Engine.EngineError>
+}) => {
+  const ring = () => Stream.fromIterable(parts.ring().map((record) => encode(`${record}\n`)))
+  return Layer.succeed(Engine.Engine, {
+    name: Endpoint.format(endpoint),
+    endpoint,
+    identify: Effect.as(parts.identify ?? Effect.void, {
+      id: "A",
+      kind: "docker" as const,
+      version: "",
+      api: "1.41",
+      time: 1n
+    }),
+    running: Effect.succeed([]),
+    inspect: () => Effect.succeedNone,
+    feed: ({ until }) =>
+      Effect.sync(() =>
+        until === undefined ? Stream.concat(ring(), parts.live()) : Stream.concat(ring(), Stream.fail(error("Ended")))
+      )
+  })
+}
+
+const names = (events: ReadonlyArray<{ readonly Type: string; readonly record: string }>) =>
+  events.filter(({ Type }) => Type !== "des").map(({ record }) => record)
+
+/** The next try is due at once. What is waited for in vain is not over: an answer that pauses, the liveness of a feed. */
+const bounds = [5_000, 20_000, 30_000]
+const hasty: Clock.Clock = {
+  [Clock.ClockTypeId]: Clock.ClockTypeId,
+  currentTimeMillis: Effect.succeed(0),
+  currentTimeNanos: Effect.succeed(0n),
+  unsafeCurrentTimeMillis: () => 0,
+  unsafeCurrentTimeNanos: () => 0n,
+  sleep: (duration) => (bounds.includes(Duration.toMillis(duration)) ? Effect.never : Effect.yieldNow())
+}
+
+describe("a recorded session", () => {
+  const records = Fs.readFileSync("examples/container-life.jsonl", "utf8").split("\n").slice(0, 12)
+  const session = `${records.join("\n")}\n`
+
+  it.live(
+    "whose feed is cut after every single byte is given whole, and each event once",
+    () =>
+      Effect.gen(function* () {
+        const bytes = encode(session)
+        const ends = [...bytes.keys()].filter((at) => bytes[at] === 10)
+        let cutAt = 0
+        const engine = engineOf({
+          // Two records join it as well as all of them.
+          ring: () => {
+            const whole = ends.filter((end) => end < cutAt).length
+            return records.slice(Math.max(0, whole - 2), whole)
+          },
+          live: () => {
+            const begin = bytes.lastIndexOf(10, cutAt - 1) + 1
+            cutAt++
+            const piece = bytes.subarray(begin, Math.min(cutAt, bytes.length))
+            return cutAt > bytes.length
+              ? Stream.never
+              : Stream.concat(Stream.make(piece), Stream.fail(error(cutAt % 2 === 0 ? "Broken" : "Ended")))
+          }
+        })
+        // The same spread each time: no delay between tries may be one of the bounds, which never end here.
+        const spread = Random.fixed([0.3])
+        const des = yield* followEngine(engine).pipe(Effect.withClock(hasty), Effect.withRandom(spread))
+        while (cutAt <= bytes.length) yield* Effect.sleep("50 millis")
+        yield* poll(
+          Effect.sync(() => names(des.events).length >= records.length),
+          5_000
+        )
+        assert.deepStrictEqual(names(des.events), records)
+        assert.deepStrictEqual(
+          des.logs.filter((line) => line.includes("Skipped")),
+          []
+        )
+      }).pipe(Effect.scoped),
+    120_000
+  )
+})
+
+describe("the time of a feed", () => {
+  const first = makeRecord({ id: "first" })
+
+  it.scoped("that is half-open ends within two intervals: what it swallowed comes", () =>
+    Effect.gen(function* () {
+      const ring = [first]
+      const des = yield* followEngine(engineOf({ ring: () => ring, live: () => Stream.never }))
+      yield* TestClock.adjust("1 second")
+      ring.push(makeRecord({ id: "swallowed" }))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(names(des.events), [makeRecord({ id: "swallowed" })])
+    })
+  )
+
+  it.scoped("whose engine does not answer any more ends within two intervals", () =>
+    Effect.gen(function* () {
+      let isThere = true
+      const identify = Effect.suspend(() => (isThere ? Effect.void : Effect.never))
+      const des = yield* followEngine(engineOf({ ring: () => [first], live: () => Stream.never, identify }))
+      yield* TestClock.adjust("1 second")
+      isThere = false
+      yield* TestClock.adjust("59 seconds")
+      assert.match(des.logs.at(-1) ?? "", /is open and dead: it brings nothing, and the engine does not answer in 30s/)
+    })
+  )
+
+  it.scoped("that is silent because nothing happens has no end", () =>
+    Effect.gen(function* () {
+      let opened = 0
+      const live = () => {
+        opened++
+        return Stream.never
+      }
+      const des = yield* followEngine(engineOf({ ring: () => [first], live }))
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(opened, 1)
+      assert.lengthOf(des.logs, 1)
+    })
+  )
+
+  it.scoped("that a proxy cuts every two seconds is one line for ever, and no news", () =>
+    Effect.gen(function* () {
+      let opened = 0
+      const live = () => {
+        opened++
+        return Stream.concat(Stream.execute(Effect.sleep("2 seconds")), Stream.fail(error("Ended")))
+      }
+      const des = yield* followEngine(engineOf({ ring: () => [first], live }))
+      yield* TestClock.adjust("10 minutes")
+      assert.isAbove(opened, 120)
+      assert.deepStrictEqual(des.told(), ["des/connected"])
+      assert.deepStrictEqual(des.logs, ["INFO watching unix:///run/docker.sock for container events"])
+    })
+  )
+})
+
+describe("an engine that says what nobody thought of", () => {
+  it.scoped("is waited for as one that is away", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const engine = engineOf({
+        ring: () => [],
+        live: () => Stream.never,
+        identify: Effect.suspend(() => (asked++ === 0 ? Effect.die(new URIError("URI malformed")) : Effect.void))
+      })
+      const des = yield* followEngine(engine)
+      yield* TestClock.adjust("2 seconds")
+      assert.match(des.logs[0] ?? "", /what answers at .* is no engine: URIError: URI malformed; des goes on trying$/)
+      assert.deepStrictEqual(
+        des.events.map(({ Action }) => Action),
+        ["connected"]
+      )
+    })
+  )
+})

@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
+import * as Journal from "../../src/journal/Journal.ts"
+import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
+import { makeEvent } from "../../src/testing.ts"
+import { collectLogs } from "../support/Logs.ts"
+
+const entry = (id: string): Journal.Accepted => ({
+  event: makeEvent({ id }),
+  scripts: [{ path: "/s", options: ScriptOptions.none }]
+})
+
+const batch = (...ids: ReadonlyArray<string>): Journal.Batch => {
+  const accepted = ids.map(entry)
+  return { events: accepted.map(({ event }) => event), accepted }
+}
+
+const takeId = Effect.gen(function* () {
+  const journal = yield* Journal.Journal
+  const taken = yield* journal.take
+  if (Option.isSome(taken)) yield* journal.finish(taken.value.id, "done")
+  return Option.map(taken, ({ event }) => event.Actor.ID)
+})
+
+/** Room for about this many events as `entry` makes them. */
+const roomFor = (events: number) => events * (1024 + 4 * entry("1").event.record.length)
+
+describe("the journal in memory", () => {
+  it.effect("gives what it accepted in order, waits for more, and ends when it is closed and empty", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const waiting = yield* Effect.fork(takeId)
+      yield* journal.accept(batch("1", "2", "3"))
+      assert.deepStrictEqual(yield* Fiber.join(waiting), Option.some("1"))
+      yield* journal.close
+      assert.deepStrictEqual(yield* takeId, Option.some("2"))
+      assert.deepStrictEqual(yield* takeId, Option.some("3"))
+      assert.deepStrictEqual(yield* takeId, Option.none())
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect("gives back what it has no room for, and never makes the reader wait", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const lost = yield* journal.accept(batch("1", "2", "3", "4", "5"))
+      assert.deepStrictEqual(
+        lost.map(({ event }) => event.Actor.ID),
+        ["3", "4", "5"]
+      )
+      assert.strictEqual(yield* journal.waiting, 2)
+      assert.deepStrictEqual(yield* takeId, Option.some("1"))
+      assert.deepStrictEqual(yield* takeId, Option.some("2"))
+      assert.deepStrictEqual(yield* journal.accept(batch("6")), [])
+      assert.deepStrictEqual(yield* takeId, Option.some("6"))
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+  )
+
+  it.effect("skips what is older than the age, and says so", () => {
+    const logs = collectLogs()
+    return Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* TestClock.setTime(100_000)
+      const [old, young] = [99_000, 99_001].map((time) =>
+        makeEvent({ id: String(time), timeNano: BigInt(time) * 1_000_000n })
+      )
+      const accepted = [old, young].flatMap((event) => (event === undefined ? [] : [{ event, scripts: [] }]))
+      yield* TestClock.setTime(100_001)
+      assert.deepStrictEqual(yield* journal.accept({ events: [], accepted }), [])
+      assert.deepStrictEqual(yield* takeId, Option.some("99001"))
+      assert.deepStrictEqual(logs.lines, ["WARN 1 event is skipped: older than --max-age (1s)"])
+    }).pipe(Effect.provide(Journal.layerMemory({ maxAge: 1000 })), Effect.provide(logs.layer))
+  })
+
+  it.effect("makes the reader of a recorded feed wait, and loses nothing", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const ids = Array.from({ length: 100 }, (_, at) => String(at))
+      const reader = yield* Effect.fork(Effect.zipRight(journal.accept(batch(...ids)), journal.close))
+      yield* Effect.yieldNow()
+      assert.isNull(reader.unsafePoll())
+      const taken: Array<string> = []
+      for (let id = yield* takeId; Option.isSome(id); id = yield* takeId) taken.push(id.value)
+      assert.deepStrictEqual(taken, ids)
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(3), whenFull: "wait" })))
+  )
+
+  it.effect("counts what was taken until it is done with: a busy actor's events are in memory too", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("1", "2"))
+      const first = yield* Effect.flatten(journal.take)
+      yield* journal.take
+      assert.lengthOf(yield* journal.accept(batch("3")), 1)
+      yield* journal.finish(first.id, "done")
+      assert.lengthOf(yield* journal.accept(batch("4")), 0)
+      assert.deepStrictEqual(yield* takeId, Option.some("4"))
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+  )
+
+  it.effect("accepts one event that is larger than the whole queue", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("1"))
+      assert.deepStrictEqual(yield* takeId, Option.some("1"))
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: 1 })))
+  )
+})

@@ -1,0 +1,478 @@
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as FeedMemory from "../../../src/feed/FeedMemory.ts"
+import * as Journal from "../../../src/journal/Journal.ts"
+import * as History from "../../../src/journal/sqlite/History.ts"
+import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
+import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
+import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
+import { makeEvent } from "../../../src/testing.ts"
+import { collectLogs } from "../../support/Logs.ts"
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des journal #?%-"))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+)
+
+const noBounds = {
+  keep: JournalSql.defaultKeep,
+  maxAge: Number.POSITIVE_INFINITY,
+  durably: StateDirectory.durably
+}
+
+/** One life of des with the journal of a directory. */
+const life =
+  (directory: string, options: Partial<JournalSql.Options> = {}) =>
+  <A, E>(
+    body: Effect.Effect<A, E, Journal.Journal | FeedMemory.FeedMemory | SqlClient.SqlClient>
+  ): Effect.Effect<A, E | Journal.JournalError> =>
+    body.pipe(
+      Effect.provide(
+        JournalSql.layer({ file: StateDirectory.journalFile(directory), ...noBounds, ...options }).pipe(
+          Layer.provideMerge(StateDirectory.layer({ directory })),
+          Layer.provide(NodeFileSystem.layer)
+        )
+      )
+    )
+
+const script = { path: "/d/container/start", options: { timeout: 5000, conditions: [{ key: "a", pattern: "b*" }] } }
+
+const accepted = (
+  id: string,
+  fields: { readonly timeNano?: bigint; readonly engine?: string } = {}
+): Journal.Accepted => ({
+  event: { ...makeEvent({ id, ...fields }), engine: fields.engine ?? "unix:///e" },
+  scripts: [script]
+})
+
+const accept = (...all: ReadonlyArray<Journal.Accepted>) =>
+  Effect.flatMap(Journal.Journal, (journal) => journal.accept({ events: all.map(({ event }) => event), accepted: all }))
+
+const take = Effect.flatMap(Journal.Journal, (journal) => Effect.flatten(journal.take))
+
+const idOf = (entry: Journal.Entry) => entry.event.Actor.ID
+
+/** Takes what waits, until there is nothing. */
+const takeAll = Effect.gen(function* () {
+  const journal = yield* Journal.Journal
+  yield* journal.close
+  const all: Array<Journal.Entry> = []
+  for (let taken = yield* journal.take; Option.isSome(taken); taken = yield* journal.take) all.push(taken.value)
+  return all
+})
+
+const succeeded = Outcome.Exited({ code: 0, message: "" })
+
+const run = (entry: Journal.Entry, outcome: Outcome, last = true) =>
+  Effect.gen(function* () {
+    const journal = yield* Journal.Journal
+    const kept = yield* journal.begin(entry, script, (entry.earlier[script.path]?.attempts ?? 0) + 1)
+    yield* kept.started(process.pid)
+    yield* kept.ended(outcome, "the last\nof its output", last)
+    if (last) yield* journal.finish(entry.id, outcome === succeeded ? "done" : "failed")
+  })
+
+describe("the journal on disk", () => {
+  it.scoped("gives what it accepted, whole and in order", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const synthetic = { ...accepted("2"), event: { ...accepted("2").event, synthetic: true } }
+        yield* accept(accepted("1"), synthetic, accepted("3"))
+        const entry = yield* take
+        assert.deepStrictEqual(entry.event, accepted("1").event)
+        assert.deepStrictEqual(entry.scripts, [script])
+        assert.deepStrictEqual(entry.earlier, {})
+        assert.deepStrictEqual((yield* take).event, synthetic.event)
+        assert.strictEqual(idOf(yield* take), "3")
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("wakes who waits, and ends when it is closed and empty", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const waiting = yield* Effect.fork(take)
+        yield* Effect.yieldNow()
+        yield* accept(accepted("1"))
+        assert.strictEqual(idOf(yield* Fiber.join(waiting)), "1")
+        const more = yield* Effect.fork(journal.take)
+        yield* journal.close
+        assert.deepStrictEqual(yield* Fiber.join(more), Option.none())
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("takes no more than memory shall have, but what rests takes none, and comes back whole", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const large = (id: string) => {
+        const event = makeEvent({ id, attributes: { label: "x".repeat(5_000_000) } })
+        return { event: { ...event, engine: "unix:///e" }, scripts: [script] }
+      }
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(...["1", "2", "3", "4", "5"].map(large), accepted("innocent"))
+        const first = yield* take
+        for (let at = 2; at <= 4; at++) yield* take
+        const more = yield* Effect.fork(take)
+        yield* TestClock.adjust("1 minute")
+        assert.isNull(more.unsafePoll())
+        const again = yield* journal.rest(first)
+        assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
+        const back = yield* again
+        assert.isTrue(back.event.record === first.event.record)
+        yield* journal.finish(first.id, "done")
+        yield* journal.finish(first.id + 1, "done")
+        assert.strictEqual(idOf(yield* take), "innocent")
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("gives again what was not finished, and nothing that was", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* accept(accepted("1"), accepted("2"), accepted("3"), accepted("4"))
+        yield* run(yield* take, succeeded)
+        yield* run(yield* take, Outcome.Exited({ code: 1, message: "" }))
+        const third = yield* take
+        yield* run(third, Outcome.Exited({ code: 1, message: "" }), false)
+        const journal = yield* Journal.Journal
+        yield* journal.begin(third, script, 2)
+        assert.strictEqual(yield* journal.waiting, 1)
+      }).pipe(life(directory))
+      yield* Effect.gen(function* () {
+        const [third, fourth, ...rest] = yield* takeAll
+        assert.deepStrictEqual(rest, [])
+        assert.strictEqual(third?.event.Actor.ID, "3")
+        assert.strictEqual(third?.earlier[script.path]?.attempts, 2)
+        assert.isUndefined(third?.earlier[script.path]?.settled)
+        const [outlived] = third?.earlier[script.path]?.outlived ?? []
+        assert.match(outlived?.variable ?? "", /^DES_RUN=[0-9a-f]{16}-4$/)
+        assert.strictEqual(fourth?.event.Actor.ID, "4")
+        assert.deepStrictEqual(fourth?.earlier, {})
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("knows of each script of an event whether it came to its end", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const other = { ...script, path: "/d/all" }
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept({ ...accepted("1"), scripts: [script, other] })
+        const entry = yield* take
+        const kept = yield* journal.begin(entry, script, 1)
+        yield* kept.ended(Outcome.Exited({ code: 3, message: "" }), "", true)
+      }).pipe(life(directory))
+      const [entry] = yield* life(directory)(takeAll)
+      assert.deepStrictEqual(entry?.earlier, { [script.path]: { attempts: 1, settled: "failed", outlived: [] } })
+    })
+  )
+
+  it.scoped("accepts a record once, in one life or in two", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(Effect.zipRight(accept(accepted("1"), accepted("1")), accept(accepted("1"))))
+      const entries = yield* life(directory)(
+        Effect.zipRight(accept(accepted("1"), accepted("1", { engine: "unix:///other" })), takeAll)
+      )
+      assert.deepStrictEqual(
+        entries.map(({ event }) => event.engine),
+        ["unix:///e", "unix:///other"]
+      )
+    })
+  )
+
+  it.scoped("skips what is too old, also what has waited, and says so", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const logs = collectLogs()
+      const at = (milliseconds: number) =>
+        accepted(String(milliseconds), { timeNano: BigInt(milliseconds) * 1_000_000n })
+      yield* Effect.gen(function* () {
+        yield* TestClock.setTime(10_000)
+        yield* life(directory, { maxAge: 5000 })(accept(at(4999), at(5000), at(9000)))
+        yield* TestClock.setTime(11_000)
+        const entries = yield* life(directory, { maxAge: 5000 })(takeAll)
+        assert.deepStrictEqual(entries.map(idOf), ["9000"])
+      }).pipe(Effect.provide(logs.layer))
+      const line = "WARN 1 event is skipped: older than --max-age (5s)"
+      assert.deepStrictEqual(
+        logs.lines.filter((said) => !said.startsWith("DEBUG")),
+        [line, line]
+      )
+    })
+  )
+
+  it.scoped("keeps what waits for an engine until that is watched again, and says so", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const logs = collectLogs()
+      const all = ["west", "local", ""].map((engine) => accepted(`of ${engine}`, { engine }))
+      yield* life(directory)(accept(...all))
+      const local = life(directory, { engines: ["local"] })(takeAll)
+      assert.deepStrictEqual((yield* Effect.provide(local, logs.layer)).map(idOf), ["of local", "of "])
+      assert.deepStrictEqual(
+        logs.lines.filter((line) => line.startsWith("WARN")),
+        ["WARN 1 event of west waited and goes on waiting, as that engine is not watched now"]
+      )
+      const west = yield* life(directory, { engines: ["west"] })(takeAll)
+      assert.deepStrictEqual(west.map(idOf), ["of west", "of "])
+    })
+  )
+
+  it.scoped("lets go of what has run, by age and by count, and never of what waits", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const count = Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const [events] = yield* sql<{ n: number }>`SELECT count(*) AS n FROM event`
+        const [runs] = yield* sql<{ n: number }>`SELECT count(*) AS n FROM run`
+        return [events?.n, runs?.n]
+      })
+      yield* Effect.gen(function* () {
+        yield* accept(...Array.from({ length: 10 }, (_, at) => accepted(String(at))))
+        for (let at = 0; at < 6; at++) yield* run(yield* take, succeeded)
+        assert.deepStrictEqual(yield* count, [10, 6])
+      }).pipe(life(directory))
+      assert.deepStrictEqual(yield* life(directory, { keep: { age: 1000, count: 2 } })(count), [6, 2])
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* life(directory, { keep: { age: 1000, count: 2 } })(count), [4, 0])
+    })
+  )
+
+  it.scoped("is bounded while it runs, however much it sees", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const sql = yield* SqlClient.SqlClient
+        for (let at = 0; at < 20; at++) {
+          const events = Array.from({ length: 300 }, (_, number) => accepted(`${at}-${number}`).event)
+          yield* journal.accept({ events, accepted: [] })
+        }
+        const [seen] = yield* sql<{ n: number }>`SELECT count(*) AS n FROM seen`
+        assert.isAtMost(seen?.n ?? 0, FeedMemory.remembered + 1500)
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("remembers of each engine what it saw, what runs, and which one it was", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const start = (id: string) => accepted(id, { timeNano: 5n }).event
+      const die = (id: string) => ({ ...makeEvent({ id, action: "die", timeNano: 6n }), engine: "unix:///e" })
+      const synthetic = { ...start("synthetic"), synthetic: true }
+      yield* Effect.gen(function* () {
+        const memory = yield* FeedMemory.FeedMemory
+        const journal = yield* Journal.Journal
+        assert.deepStrictEqual(yield* memory.recall("unix:///e"), FeedMemory.nothing)
+        yield* memory.meet("unix:///e", {
+          identity: "I",
+          fingerprints: ["before"],
+          last: 1n,
+          running: ["old", "gone"].map((id) => ({ id, attributes: { name: id }, startedAt: 3n }))
+        })
+        yield* memory.meet("unix:///other", { identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] })
+        const events = [start("new"), die("gone"), start("brief"), die("brief"), synthetic]
+        yield* journal.accept({ events, accepted: [] })
+      }).pipe(life(directory))
+      yield* Effect.gen(function* () {
+        const memory = yield* FeedMemory.FeedMemory
+        const recalled = yield* memory.recall("unix:///e")
+        assert.strictEqual(recalled.identity, "I")
+        assert.strictEqual(recalled.last, 6n)
+        assert.deepStrictEqual(recalled.fingerprints, [
+          "before",
+          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ record }) =>
+            FeedMemory.fingerprint(record)
+          )
+        ])
+        assert.deepStrictEqual(
+          [...recalled.running].sort((a, b) => (a.id < b.id ? -1 : 1)),
+          [
+            { id: "new", attributes: { image: "nginx", name: "web" }, startedAt: 5n },
+            { id: "old", attributes: { name: "old" }, startedAt: 3n },
+            { id: "synthetic", attributes: { image: "nginx", name: "web" }, startedAt: 5n }
+          ]
+        )
+        assert.deepStrictEqual(yield* memory.recall("unix:///other"), {
+          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
+        })
+      }).pipe(life(directory))
+    })
+  )
+})
+
+describe("a meeting with an engine that is cut in between", () => {
+  const met = (fingerprint: string) => ({
+    identity: "I",
+    fingerprints: [fingerprint],
+    last: 1n,
+    running: [{ id: fingerprint, attributes: {}, startedAt: 3n }]
+  })
+
+  /** Meets an engine, and gives what is recalled when a statement of that met its end. */
+  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Recollection & { readonly identity: string }>) =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const memory = yield* FeedMemory.FeedMemory
+        const sql = yield* SqlClient.SqlClient
+        for (const each of before) yield* memory.meet("unix:///e", each)
+        yield* sql.unsafe(`CREATE TRIGGER cut BEFORE ${statement} BEGIN SELECT RAISE(ABORT, 'cut'); END`)
+        yield* memory.meet("unix:///e", met("new"))
+      }).pipe(life(directory))
+      return yield* Effect.flatMap(FeedMemory.FeedMemory, (memory) => memory.recall("unix:///e")).pipe(life(directory))
+    })
+
+  for (const statement of ["INSERT ON seen", "INSERT ON running", "INSERT ON engine"]) {
+    it.scoped(`(${statement}) was none, where it was the first`, () =>
+      Effect.map(cut(statement), ({ identity }) => assert.isUndefined(identity))
+    )
+  }
+
+  for (const statement of ["INSERT ON seen", "DELETE ON seen", "INSERT ON running", "DELETE ON running"]) {
+    it.scoped(`(${statement}) forgets nothing that was known`, () =>
+      Effect.map(cut(statement, met("old")), ({ fingerprints, identity, running }) => {
+        assert.strictEqual(identity, "I")
+        assert.isAbove(fingerprints.length, 0)
+        assert.isAbove(running.length, 0)
+      })
+    )
+  }
+})
+
+/** All of them. */
+const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
+
+describe("the history", () => {
+  it.scoped("says why a script was not started", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* accept(accepted("1"))
+        yield* run(yield* take, Outcome.NotStarted({ message: "spawn EACCES" }))
+        assert.deepStrictEqual(
+          (yield* listed({ failed: true })).map(({ exit, outcome, output }) => [exit, outcome, output]),
+          [[127, "not started", "spawn EACCES"]]
+        )
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("is read to its end, however long it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const names = Array.from({ length: 2500 }, (_, at) => String(at))
+      yield* Effect.gen(function* () {
+        yield* accept(...names.map((name) => accepted(name)))
+        for (const _ of names) yield* run(yield* take, succeeded)
+        assert.deepStrictEqual(
+          (yield* listed({})).map(({ actor }) => actor),
+          names
+        )
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("lists runs, those that failed, and those since a time", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* accept(accepted("1"), accepted("2"), accepted("3"))
+        yield* run(yield* take, succeeded)
+        yield* TestClock.adjust("1 minute")
+        yield* run(yield* take, Outcome.Killed({ signal: "SIGKILL", message: "" }))
+        const all = yield* listed({})
+        assert.deepStrictEqual(
+          all.map(({ actor, attempt, duration, exit, outcome, output, script, type }) => [
+            ...[actor, attempt, duration, exit, outcome, output, script, type]
+          ]),
+          [
+            ["1", 1, 0, 0, "exited", "the last\nof its output", script.path, "container"],
+            ["2", 1, 0, -9, "killed", "the last\nof its output", script.path, "container"]
+          ]
+        )
+        assert.deepStrictEqual(
+          (yield* listed({ failed: true })).map(({ actor }) => actor),
+          ["2"]
+        )
+        assert.deepStrictEqual(
+          (yield* listed({ since: 1 })).map(({ actor }) => actor),
+          ["2"]
+        )
+        assert.deepStrictEqual(
+          (yield* listed({ since: 60_001 })).map(({ actor }) => actor),
+          []
+        )
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("queues a run again, which a journal in use takes up, with the attempts counted on", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* accept({ ...accepted("1"), scripts: [script, { ...script, path: "/d/all" }] })
+        yield* run(yield* take, Outcome.Exited({ code: 1, message: "" }))
+        const waiting = yield* Effect.fork(take)
+        yield* Effect.yieldNow()
+        assert.deepStrictEqual(yield* History.retry([1, 7]), [7])
+        assert.deepStrictEqual(yield* History.retry([1]), [])
+        yield* TestClock.adjust("1 second")
+        const again = yield* Fiber.join(waiting)
+        assert.strictEqual(idOf(again), "1")
+        assert.deepStrictEqual(again.scripts, [script])
+        assert.strictEqual(again.earlier[script.path]?.attempts, 1)
+        yield* run(again, succeeded)
+        assert.deepStrictEqual(
+          (yield* listed({})).map(({ attempt, exit }) => [attempt, exit]),
+          [
+            [1, 1],
+            [2, 0]
+          ]
+        )
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("knows in the next life what became of a run that was queued again", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const failed = Outcome.Exited({ code: 1, message: "" })
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(accepted("1"))
+        yield* run(yield* take, failed)
+        yield* History.retry([1])
+        yield* TestClock.adjust("1 milli")
+        yield* History.retry([1])
+        const begun = yield* take
+        yield* journal.begin(begun, script, 2)
+        const kept = yield* journal.begin(yield* take, script, 2)
+        yield* kept.ended(failed, "", true)
+      }).pipe(life(directory))
+      const [begun, ended] = yield* life(directory)(takeAll)
+      assert.strictEqual(begun?.earlier[script.path]?.attempts, 2)
+      assert.lengthOf(begun?.earlier[script.path]?.outlived ?? [], 1)
+      assert.strictEqual(ended?.earlier[script.path]?.settled, "failed")
+    })
+  )
+})
