@@ -14,7 +14,13 @@ export default {
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/"),
-    only("environment-knows-only-events", "scripts/Environment[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
+    only(
+      "environment-knows-only-events",
+      "scripts/Environment[.]ts",
+      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "scripts/Leaves[.]ts"
+    ),
+    only("leaves-know-nothing", "scripts/Leaves[.]ts"),
     only("scripts-know-only-events", "scripts/", "scripts/", "event/(DockerEvent|EventCatalogue)[.]ts"),
     only(
       "journal-knows-events-and-scripts",
@@ -65,7 +71,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(scripts/Environment|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -25,7 +25,7 @@ const engineNames = { docker: "Docker", podman: "podman" } as const
 const commonVariables = (type: string): ReadonlyArray<string> => [
   "TYPE",
   "ACTION",
-  ...(type === "container" ? ["STATUS", "ID", "FROM"] : type === "image" ? ["STATUS", "ID"] : []),
+  ...(type === "container" || type === "image" ? ["STATUS", "ID", "FROM"] : []),
   "SCOPE",
   "TIME",
   "TIMENANO",
