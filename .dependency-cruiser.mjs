@@ -21,7 +21,13 @@ export default {
       "scripts/Leaves[.]ts"
     ),
     only("leaves-know-nothing", "scripts/Leaves[.]ts"),
-    only("scripts-know-only-events", "scripts/", "scripts/", "event/(DockerEvent|EventCatalogue)[.]ts"),
+    only(
+      "scripts-know-only-events",
+      "scripts/",
+      "scripts/",
+      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "DurationText[.]ts"
+    ),
     only(
       "journal-knows-events-and-scripts",
       "journal/[^/]+$",
@@ -54,6 +60,7 @@ export default {
       "event/DockerEvent[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
+    only("durations-know-nothing", "DurationText[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
@@ -71,7 +78,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|scripts/Environment|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

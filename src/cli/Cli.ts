@@ -15,13 +15,13 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Des from "../Des.ts"
+import * as DurationText from "../DurationText.ts"
 import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import * as Journal from "../journal/Journal.ts"
 import * as Log from "../Log.ts"
 import * as Environment from "../scripts/Environment.ts"
-import * as ScriptOptions from "../scripts/ScriptOptions.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as Arguments from "./Arguments.ts"
 import * as CommonOptions from "./CommonOptions.ts"
@@ -49,7 +49,7 @@ const parseVariable = (
 }
 
 const parseDuration = (name: string) => (text: string) => {
-  const parsed = ScriptOptions.parseDuration(text)
+  const parsed = DurationText.parse(text)
   return parsed === undefined
     ? Effect.fail(
         CommonOptions.invalid(

@@ -3,9 +3,9 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as DurationText from "../DurationText.ts"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 
@@ -27,7 +27,7 @@ export const ofState = {
 
 const parseKeep = (text: string): State.JournalSql.Keep | undefined => {
   const [age, count, ...rest] = text.split(",")
-  const milliseconds = parseDuration(age ?? "")
+  const milliseconds = DurationText.parse(age ?? "")
   const events = count === undefined ? 100_000 : /^\d{1,9}$/.test(count) ? Number(count) : undefined
   return milliseconds === undefined || events === undefined || rest.length > 0
     ? undefined

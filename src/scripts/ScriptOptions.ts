@@ -1,3 +1,5 @@
+import * as DurationText from "../DurationText.ts"
+
 /**
  * What an event must have for a script to run: an attribute or label by its key, and a pattern for its value where one is
  * given.
@@ -45,25 +47,12 @@ export interface Problem {
  */
 export const none: ScriptOptions = { conditions: [] }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/**
- * A duration in milliseconds from `500ms`, `30s`, `10m`, `2h` or `1d`; a bare number is seconds. Nothing where it is none.
- *
- * @since 1.0.0
- * @category constructors
- */
-export const parseDuration = (text: string): number | undefined => {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text)
-  return match === null ? undefined : Number(match[1]) * (units[match[2] ?? "s"] ?? 0)
-}
-
 type Parsed = Omit<ScriptOptions, "conditions"> | Condition | string
 
 const duration = (name: "timeout" | "cooldown", value: string): Parsed => {
-  const parsed = parseDuration(value)
+  const parsed = DurationText.parse(value)
   return parsed === undefined
-    ? `${name} takes a duration such as 30s, 10m or 500ms, not ${JSON.stringify(value)}`
+    ? `${name} takes ${DurationText.expected}, not ${JSON.stringify(value)}`
     : { [name]: parsed }
 }
 
