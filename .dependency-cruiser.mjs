@@ -26,7 +26,8 @@ export default {
       "scripts/",
       "scripts/",
       "event/(DockerEvent|EventCatalogue)[.]ts",
-      "DurationText[.]ts"
+      "event/PodmanEvents[.]ts",
+      "(DurationText|NearMiss|SystemReason)[.]ts"
     ),
     only(
       "journal-knows-events-and-scripts",
@@ -60,7 +61,7 @@ export default {
       "event/DockerEvent[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
-    only("durations-know-nothing", "DurationText[.]ts"),
+    only("words-know-nothing", "(DurationText|NearMiss|SystemReason)[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
@@ -78,7 +79,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|scripts/Environment|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

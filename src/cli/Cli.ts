@@ -1,5 +1,4 @@
 import { userInfo } from "node:os"
-import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
@@ -229,8 +228,6 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
       Effect.provide(
         Des.layer({
           ...given,
-          // The journal outlives the working directory.
-          directory: Option.isSome(given.state) ? resolve(given.directory) : given.directory,
           ...variables,
           hurry,
           timeout: given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout

@@ -265,6 +265,10 @@ const system = group("system", [
   ["log-rotation", podman, "The file that holds podman's events was shortened.", ["name"]]
 ])
 
+/** The type of des's own events, and their actions: no engine emits them, and scripts run for them all the same. */
+export const ownType = "des"
+export const ownActions: ReadonlyArray<string> = ["start", "connected", "disconnected", "gap", "stop"]
+
 /**
  * Every event that engines emit today, by type: dockerd 20.10 to 29, and podman.
  *
