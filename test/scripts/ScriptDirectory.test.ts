@@ -8,7 +8,7 @@ import * as Trust from "../../src/scripts/Trust.ts"
 import { collectLogs } from "../support/Logs.ts"
 import { makeScripts } from "../support/Scripts.ts"
 
-const empty = "#!/bin/sh\n"
+const script = "#!/bin/sh\nexit\n"
 
 /** The paths below the directory that are found for each type and action, and what was logged. */
 const open = (files: Readonly<Record<string, string | null>>) =>
@@ -34,7 +34,12 @@ const test = (name: string, body: () => Effect.Effect<void, unknown, NodeContext
 describe("the scripts of an event", () => {
   test("are DIR/TYPE/ACTION, DIR/TYPE/all and DIR/all, in this order", () =>
     Effect.gen(function* () {
-      const { find } = yield* open({ all: empty, "container/all": empty, "container/start": empty, "image/tag": empty })
+      const { find } = yield* open({
+        all: script,
+        "container/all": script,
+        "container/start": script,
+        "image/tag": script
+      })
       assert.deepStrictEqual(yield* find("container", "start"), ["container/start", "container/all", "all"])
       assert.deepStrictEqual(yield* find("container", "die"), ["container/all", "all"])
       assert.deepStrictEqual(yield* find("image", "tag"), ["image/tag", "all"])
@@ -43,17 +48,17 @@ describe("the scripts of an event", () => {
   test("are the executables of a directory, in byte order, by the names that run-parts takes", () =>
     Effect.gen(function* () {
       const { directory, find } = yield* open({
-        "container/start/20-b": empty,
-        "container/start/10-a": empty,
-        "container/start/A": empty,
-        "container/start/a": empty,
-        "container/start/_x": empty,
-        "container/start/10-a~": empty,
-        "container/start/10-a.dpkg-old": empty,
-        "container/start/.hidden": empty,
-        "container/start/nested/script": empty,
-        "all/z": empty,
-        "container/start/not-executable": empty
+        "container/start/20-b": script,
+        "container/start/10-a": script,
+        "container/start/A": script,
+        "container/start/a": script,
+        "container/start/_x": script,
+        "container/start/10-a~": script,
+        "container/start/10-a.dpkg-old": script,
+        "container/start/.hidden": script,
+        "container/start/nested/script": script,
+        "all/z": script,
+        "container/start/not-executable": script
       })
       chmodSync(`${directory}/container/start/not-executable`, 0o644)
       assert.deepStrictEqual(yield* find("container", "start"), [
@@ -68,24 +73,24 @@ describe("the scripts of an event", () => {
 
   test("are each run once, whatever the action is called", () =>
     Effect.gen(function* () {
-      const { find } = yield* open({ "container/all": empty })
+      const { find } = yield* open({ "container/all": script })
       assert.deepStrictEqual(yield* find("container", "all"), ["container/all"])
     }))
 
   test("are looked up anew for every event", () =>
     Effect.gen(function* () {
-      const { directory, find } = yield* open({ "container/start": empty })
+      const { directory, find } = yield* open({ "container/start": script })
       assert.deepStrictEqual(yield* find("container", "start"), ["container/start"])
       renameSync(`${directory}/container/start`, `${directory}/container/stop`)
       assert.deepStrictEqual(yield* find("container", "start"), [])
       assert.deepStrictEqual(yield* find("container", "stop"), ["container/stop"])
-      writeFileSync(`${directory}/all`, empty, { mode: 0o755 })
+      writeFileSync(`${directory}/all`, script, { mode: 0o755 })
       assert.deepStrictEqual(yield* find("container", "start"), ["all"])
     }))
 
   test("may be links, and a link without a target is no script", () =>
     Effect.gen(function* () {
-      const { directory, find } = yield* open({ "container/start": empty })
+      const { directory, find } = yield* open({ "container/start": script })
       symlinkSync("start", `${directory}/container/die`)
       symlinkSync("absent", `${directory}/container/stop`)
       assert.deepStrictEqual(yield* find("container", "die"), ["container/die"])
@@ -96,7 +101,7 @@ describe("the scripts of an event", () => {
 describe("what is no script", () => {
   test("a name that could leave the directory, or that no engine sends, never touches the file system", () =>
     Effect.gen(function* () {
-      const { find, logged } = yield* open({ "container/start": empty, all: empty })
+      const { find, logged } = yield* open({ "container/start": script, all: script })
       for (const [type, verb] of [
         ["..", "start"],
         ["container", "../container/start"],
@@ -114,7 +119,7 @@ describe("what is no script", () => {
 
   test("a file that is not executable is said, with what mends it", () =>
     Effect.gen(function* () {
-      const { directory, find, logged } = yield* open({ "container/start": empty })
+      const { directory, find, logged } = yield* open({ "container/start": script })
       chmodSync(`${directory}/container/start`, 0o644)
       assert.deepStrictEqual(yield* find("container", "start"), [])
       assert.strictEqual(
@@ -123,16 +128,16 @@ describe("what is no script", () => {
       )
     }))
 
-  test("an event without a script is a warning once for each path, and DEBUG after that", () =>
+  test("an event without a script is the normal state, and DEBUG", () =>
     Effect.gen(function* () {
       const { find, logged } = yield* open({})
       yield* find("container", "start")
       yield* find("container", "start")
       yield* find("container", "die")
       assert.deepStrictEqual(logged(), [
-        "WARN Unable to handle event! No script exists at container/start",
-        "DEBUG Unable to handle event! No script exists at container/start",
-        "WARN Unable to handle event! No script exists at container/die"
+        "DEBUG No script for container/start",
+        "DEBUG No script for container/start",
+        "DEBUG No script for container/die"
       ])
     }))
 })
@@ -160,7 +165,7 @@ describe("a directory that cannot be used is an error that says what to do", () 
 
   test("it goes away later: its events have no script, and it counts again when it is back", () =>
     Effect.gen(function* () {
-      const { directory, find } = yield* open({ "container/start": empty })
+      const { directory, find } = yield* open({ "container/start": script })
       renameSync(directory, `${directory}.away`)
       assert.deepStrictEqual(yield* find("container", "start"), [])
       renameSync(`${directory}.away`, directory)

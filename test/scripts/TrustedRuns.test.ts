@@ -308,7 +308,10 @@ describe("a script that others can change since it was looked up", () => {
     it.scopedLive(`is not run: ${name}`, () => {
       const logs = collectLogs()
       return Effect.gen(function* () {
-        const directory = yield* makeScripts({ "container/start": "#!/bin/sh\n", "container/die": "#!/bin/sh\n" })
+        const directory = yield* makeScripts({
+          "container/start": "#!/bin/sh\nexit\n",
+          "container/die": "#!/bin/sh\nexit\n"
+        })
         yield* Effect.gen(function* () {
           const scripts = yield* ScriptDirectory.ScriptDirectory
           const { run } = yield* attempts(0)
