@@ -17,7 +17,8 @@ const open = (files: Readonly<Record<string, string | null>>) =>
     const logs = collectLogs()
     const service = yield* ScriptDirectory.ScriptDirectory.pipe(
       Effect.provide(ScriptDirectory.layer({ directory: `${directory}/` })),
-      Effect.provide(Trust.layer({ directory }))
+      Effect.provide(Trust.layer({ directory })),
+      Effect.provide(logs.layer)
     )
     const relative = (text: string) => text.replaceAll(`${directory}/`, "")
     const find = (type: string, verb: string) =>
@@ -264,7 +265,10 @@ describe("what goes wrong is said in plain words", () => {
     Effect.gen(function* () {
       const { find, logged } = yield* open({ container: "text" })
       assert.deepStrictEqual(yield* find("container", "start"), [])
-      assert.deepStrictEqual(logged(), ["DEBUG No script for container/start"])
+      assert.deepStrictEqual(logged(), [
+        "WARN container is a file, so no script for events of the type container is found; move it into a directory of this name",
+        "DEBUG No script for container/start"
+      ])
     }))
 
   test("links that go in a circle are named, without the name of a function", () =>
