@@ -220,16 +220,6 @@ describe("what will never run is said once", () => {
       }
     }))
 
-  test("also two changes in one step of the file system's clock", () =>
-    Effect.gen(function* () {
-      const { find, path, warned } = yield* begin({ "container/start": script })
-      for (let count = 1; count <= 50; count++) {
-        writeFileSync(path(`${count}.sh`), script, { mode: 0o755 })
-        yield* find("container", "start")
-        assert.strictEqual(warned().length, count)
-      }
-    }))
-
   test("and not without end", () =>
     Effect.gen(function* () {
       const { warned } = yield* begin(Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`${at}.sh`, script])))
