@@ -53,7 +53,7 @@ describe("the leaves of a record", () => {
   it("are kept up to the bounds; the engine's own are kept beyond them, and every other is counted", () => {
     FastCheck.assert(
       FastCheck.property(json, FastCheck.nat(20), FastCheck.nat(200), (value, most, characters) => {
-        const record = JSON.stringify({ ...value, own: { name: "web", ...value }, last: "here" })
+        const record = JSON.stringify({ ...value, own: { ...value, name: "web" }, last: "here" })
         const own = new Map([
           ["own", new Map([["name", new Map()]])],
           ["last", new Map()]
