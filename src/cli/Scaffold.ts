@@ -5,17 +5,19 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type CatalogueEntry, entries } from "../event/EventCatalogue.ts"
 import { variableName } from "../scripts/Environment.ts"
+import { reasonOf } from "./FileProblem.ts"
 
 /** The template directory was not created: names what stood in the way. */
 export class ScaffoldError extends Schema.TaggedError<ScaffoldError>()("ScaffoldError", {
   reason: Schema.Literal("Exists", "NotWritable"),
   path: Schema.String,
+  why: Schema.optional(Schema.String),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {
     return this.reason === "Exists"
       ? `${this.path} exists already and was not touched; give a new directory with -d`
-      : `${this.path} cannot be created: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+      : `${this.path} cannot be created: ${this.why}`
   }
 }
 
@@ -70,7 +72,7 @@ export const create = Effect.fn("Scaffold.create")(function* (given: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const notWritable = (at: string) => (cause: PlatformError) =>
-    new ScaffoldError({ reason: "NotWritable", path: at, cause })
+    new ScaffoldError({ reason: "NotWritable", path: at, why: reasonOf(cause), cause })
 
   const makeDirectory = (at: string) =>
     fileSystem.makeDirectory(at).pipe(
