@@ -244,6 +244,7 @@ describe("a feed on a real socket", () => {
             time: 1795453740,
             timeNano,
             record,
+            fingerprint: decode(shapes[0]?.[2] ?? "").fingerprint,
             engine: "",
             synthetic: false
           }

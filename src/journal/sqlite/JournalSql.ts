@@ -184,7 +184,7 @@ const make = (options: Options) =>
 
     const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
       engine: accepted.event.engine,
-      fingerprint: FeedMemory.fingerprint(accepted.event.record),
+      fingerprint: accepted.event.fingerprint,
       type: accepted.event.Type,
       action: withoutNul(accepted.event.Action),
       actor: withoutNul(accepted.event.Actor.ID),
@@ -209,7 +209,7 @@ const make = (options: Options) =>
     const keepSeen = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent.DockerEvent>) {
       const rows = events.slice(-FeedMemory.remembered).map((event) => ({
         engine: event.engine,
-        fingerprint: FeedMemory.fingerprint(event.record),
+        fingerprint: event.fingerprint,
         time_nano: String(event.timeNano)
       }))
       for (const piece of pieces(rows)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`

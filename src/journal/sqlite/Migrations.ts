@@ -1,6 +1,8 @@
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as DockerEvent from "../../event/DockerEvent.ts"
 
 /**
  * The journal's tables. Times are milliseconds since 1970, but for an engine's own, which are nanoseconds and text, since
@@ -65,11 +67,49 @@ const first = Effect.gen(function* () {
   )`
 })
 
+/** How many rows are listed at once. */
+const page = 1000
+
+/** Records are read in pieces of so many bytes, or one at a time where one is larger. */
+const pieceBytes = 8_388_608
+
+/**
+ * A record is known by what it says, and not by its text any more. Of `event` the records are there; where two rows turn out to be
+ * one event the first one has its new fingerprint, and both keep what became of them. Of `seen` there is only the hash of a text:
+ * the feed matches it when the engine gives the record again (KnownRecords).
+ */
+const canonicalFingerprints = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  let after = 0
+  while (true) {
+    const listed = yield* sql<{ id: number; size: number }>`SELECT id, length(record) AS size FROM event
+      WHERE id > ${after} ORDER BY id LIMIT ${page}`
+    let last = listed[0]
+    if (last === undefined) return
+    let bytes = 0
+    for (const row of listed) {
+      bytes += row.size
+      if (bytes > pieceBytes) break
+      last = row
+    }
+    const rows = yield* sql<{ id: number; engine: string; record: string }>`SELECT id, engine, record FROM event
+      WHERE id > ${after} AND id <= ${last.id} AND fingerprint NOT LIKE 'retry of %' ORDER BY id`
+    for (const { engine, id, record } of rows) {
+      const decoded = DockerEvent.decode(record)
+      if (Either.isLeft(decoded)) continue
+      const { fingerprint } = decoded.right
+      yield* sql`UPDATE event SET fingerprint = ${fingerprint} WHERE id = ${id}
+        AND NOT EXISTS (SELECT 1 FROM event WHERE engine = ${engine} AND fingerprint = ${fingerprint})`
+    }
+    after = last.id
+  }
+})
+
 /** The newest version that this des knows. */
-export const newest = 1
+export const newest = 2
 
 /** Brings the tables to the newest version. */
 export const run = Migrator.make({})({
-  loader: Migrator.fromRecord({ "0001_first": first }),
+  loader: Migrator.fromRecord({ "0001_first": first, "0002_canonical_fingerprints": canonicalFingerprints }),
   table: "migration"
 })

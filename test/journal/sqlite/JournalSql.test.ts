@@ -6,11 +6,14 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as DockerEvent from "../../../src/event/DockerEvent.ts"
+import * as Fingerprint from "../../../src/event/Fingerprint.ts"
 import * as FeedMemory from "../../../src/feed/FeedMemory.ts"
 import * as Journal from "../../../src/journal/Journal.ts"
 import * as History from "../../../src/journal/sqlite/History.ts"
@@ -18,6 +21,7 @@ import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
+import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
 
 const folder = Effect.acquireRelease(
@@ -300,9 +304,7 @@ describe("the journal on disk", () => {
         assert.strictEqual(recalled.last, 6n)
         assert.deepStrictEqual(recalled.fingerprints, [
           "before",
-          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ record }) =>
-            FeedMemory.fingerprint(record)
-          )
+          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ fingerprint }) => fingerprint)
         ])
         assert.deepStrictEqual(
           [...recalled.running].sort((a, b) => (a.id < b.id ? -1 : 1)),
@@ -316,6 +318,78 @@ describe("the journal on disk", () => {
           ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
         })
       }).pipe(life(directory))
+    })
+  )
+})
+
+/** All of them. */
+const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
+
+describe("a journal of version 1, which knew a record by its text", () => {
+  /** Makes a journal what des wrote before version 2. */
+  const downgrade = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const rows = yield* sql<{
+      id: number
+      record: string
+    }>`SELECT id, record FROM event WHERE fingerprint NOT LIKE 'retry%'`
+    for (const { id, record } of rows) {
+      yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
+    }
+    yield* sql`DELETE FROM migration WHERE migration_id >= 2`
+  })
+
+  it.scoped("knows again what it accepted, in whatever form the engine sends it now", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const large = {
+        ...accepted("large"),
+        event: makeEvent({ id: "large", attributes: { label: "x".repeat(9_000_000) } })
+      }
+      const many = Array.from({ length: 1200 }, (_, at) => accepted(`many ${at}`))
+      yield* life(directory)(
+        Effect.gen(function* () {
+          yield* accept(accepted("1"), accepted("2"), large, ...many)
+          yield* run(yield* take, succeeded)
+          yield* run(yield* take, Outcome.Exited({ code: 1, message: "" }))
+          yield* History.retry([2])
+          yield* downgrade
+        })
+      )
+      const inOtherForm = (all: Journal.Accepted): Journal.Accepted => ({
+        ...all,
+        event: Either.getOrThrow(DockerEvent.decode(Engine29.asOlderApi(all.event.record), all.event.engine))
+      })
+      const entries = yield* life(directory)(
+        Effect.zipRight(accept(...[accepted("1"), accepted("2"), large, ...many].map(inOtherForm)), takeAll)
+      )
+      assert.deepStrictEqual(entries.map(idOf), ["large", ...many.map(({ event }) => event.Actor.ID), "2"])
+    })
+  )
+
+  it.scoped("keeps both rows of an event that it had in two forms", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* accept(accepted("1"), accepted("2"))
+          yield* run(yield* take, succeeded)
+          yield* run(yield* take, succeeded)
+          yield* sql`UPDATE event SET record = (SELECT record FROM event WHERE id = 1) || ' ' WHERE id = 2`
+          yield* downgrade
+        })
+      )
+      yield* life(directory)(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(
+            (yield* listed({})).map(({ id }) => id),
+            [1, 2]
+          )
+          yield* accept(accepted("1"))
+          assert.deepStrictEqual(yield* takeAll, [])
+        })
+      )
     })
   )
 })
@@ -358,9 +432,6 @@ describe("a meeting with an engine that is cut in between", () => {
     )
   }
 })
-
-/** All of them. */
-const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
 
 describe("the history", () => {
   it.scoped("says why a script was not started", () =>
