@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
  * One execution of a script for an event, as the journal has it. Times are milliseconds since 1970; `timeNano` is the
@@ -83,7 +84,7 @@ export const retry = (
     yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
         attempts, accepted_at, state)
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
-        (SELECT json_group_array(json(value)) FROM json_each(scripts) WHERE json_extract(value, '$.path') = run.script),
+        ${SqliteOnly.scriptsOfRun(sql)},
         (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
         ${now}, 'waiting'
       FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id

@@ -3,6 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as DockerEvent from "../../event/DockerEvent.ts"
+import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
  * The journal's tables. Times are milliseconds since 1970, but for an engine's own, which are nanoseconds and text, since
@@ -15,9 +16,9 @@ import * as DockerEvent from "../../event/DockerEvent.ts"
 const first = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql`CREATE TABLE journal (name TEXT NOT NULL)`
-  yield* sql`INSERT INTO journal (name) VALUES (lower(hex(randomblob(8))))`
+  yield* sql`INSERT INTO journal (name) VALUES (${SqliteOnly.randomName(sql)})`
   yield* sql`CREATE TABLE event (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id ${SqliteOnly.growingId(sql)},
     engine TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     type TEXT NOT NULL,
@@ -36,7 +37,7 @@ const first = Effect.gen(function* () {
   // What is too old is looked for again and again: in a few pages, not in all records.
   yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
   yield* sql`CREATE TABLE run (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id ${SqliteOnly.growingId(sql)},
     event_id INTEGER NOT NULL REFERENCES event (id),
     script TEXT NOT NULL,
     attempt INTEGER NOT NULL,
@@ -52,7 +53,7 @@ const first = Effect.gen(function* () {
   yield* sql`CREATE INDEX run_event ON run (event_id)`
   yield* sql`CREATE TABLE engine (name TEXT PRIMARY KEY, identity TEXT NOT NULL, last TEXT NOT NULL)`
   yield* sql`CREATE TABLE seen (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id ${SqliteOnly.growingId(sql)},
     engine TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     time_nano TEXT NOT NULL
