@@ -28,7 +28,7 @@ export default {
       "the-journal-on-disk-is-a-journal",
       "(journal/sqlite/|state[.]ts)",
       "journal/",
-      "event/(DockerEvent|OwnEvent)[.]ts",
+      "event/(DockerEvent|EventName|OwnEvent)[.]ts",
       "feed/(Belief|FeedMemory)[.]ts",
       "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts"
     ),
@@ -45,7 +45,8 @@ export default {
       "dispatch/",
       "journal/Journal[.]ts",
       "scripts/",
-      "event/DockerEvent[.]ts"
+      "event/(DockerEvent|EventName)[.]ts",
+      "Backoff[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
     {

@@ -29,6 +29,7 @@ import * as Failed from "./Failed.ts"
 import * as History from "./History.ts"
 import * as Info from "./Info.ts"
 import * as Scaffold from "./Scaffold.ts"
+import * as Size from "./Size.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
@@ -67,17 +68,15 @@ const duration = (name: string, fallback: string, description: string) =>
     Options.mapEffect(parseDuration(name))
   )
 
-const units: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }
-
 const parseSize = (text: string) => {
-  const [, number, unit = ""] = /^(\d{1,12})([KMG]?)$/.exec(text) ?? []
-  return number === undefined || Number(number) === 0
+  const bytes = Size.parse(text)
+  return bytes === undefined
     ? Effect.fail(
         CommonOptions.invalid(
           `--queue ${JSON.stringify(text)}: a size is a number of bytes, or one with K, M or G, such as 64M`
         )
       )
-    : Effect.succeed(Number(number) * (units[unit] ?? 1))
+    : Effect.succeed(bytes)
 }
 
 const options = {

@@ -5,9 +5,11 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
+import * as Keep from "../journal/Keep.ts"
 import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
 import * as CommonOptions from "./CommonOptions.ts"
+import * as Size from "./Size.ts"
 
 /** The state directory that is given, by hand or by systemd (STATE_DIRECTORY, systemd.exec(5), which can name several). */
 const fromVariables = (own: NodeJS.ProcessEnv): string | undefined =>
@@ -25,20 +27,21 @@ export const ofState = {
   )
 }
 
-const parseKeep = (text: string): State.JournalSql.Keep | undefined => {
-  const [age, count, ...rest] = text.split(",")
-  const milliseconds = parseDuration(age ?? "")
-  const events = count === undefined ? 100_000 : /^\d{1,9}$/.test(count) ? Number(count) : undefined
-  return milliseconds === undefined || events === undefined || rest.length > 0
-    ? undefined
-    : { age: milliseconds, count: events }
+/** AGE[,COUNT[,SIZE]]: what is left out is as by default. */
+const parseKeep = (text: string): Keep.Keep | undefined => {
+  const [age = "", count, size, ...more] = text.split(",")
+  const milliseconds = parseDuration(age)
+  const events = count === undefined ? Keep.defaults.count : /^\d{1,9}$/.test(count) ? Number(count) : undefined
+  const bytes = size === undefined ? Keep.defaults.size : Size.parse(size)
+  if (milliseconds === undefined || events === undefined || bytes === undefined || more.length > 0) return undefined
+  return { age: milliseconds, count: events, size: bytes }
 }
 
-/** How long the journal keeps what has run. */
+/** How much the journal keeps of what has run. */
 export const keep = Options.text("keep").pipe(
-  Options.withPseudoName("AGE[,COUNT]"),
+  Options.withPseudoName("AGE[,COUNT[,SIZE]]"),
   Options.withDescription(
-    "let go of what has run after AGE, and beyond COUNT events (default 30d,100000); with --state"
+    "delete what has run after AGE, beyond COUNT events and beyond SIZE on the disk (default 30d,100000,1G); with --state"
   ),
   Options.withDefault("30d"),
   Options.mapEffect((text) => {
@@ -46,7 +49,7 @@ export const keep = Options.text("keep").pipe(
     return parsed === undefined
       ? Effect.fail(
           CommonOptions.invalid(
-            `--keep ${JSON.stringify(text)}: it is a duration, and a number of events where one is wanted, such as 30d,100000`
+            `--keep ${JSON.stringify(text)}: expected an age, and if wanted a number of events and a size, such as 30d,100000,1G`
           )
         )
       : Effect.succeed(parsed)
@@ -69,7 +72,7 @@ export const load: Effect.Effect<typeof State, JournalError> = Effect.tryPromise
 /** The journal in a state directory. */
 export const layer = (options: {
   readonly directory: string
-  readonly keep: State.JournalSql.Keep
+  readonly keep: Keep.Keep
   readonly maxAge: number
   readonly engines: ReadonlyArray<string>
 }): Effect.Effect<Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem>, JournalError> =>

@@ -57,7 +57,7 @@ export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.Sql
           attempt, began_at AS began, ended_at - began_at AS duration, outcome, exit, output
         FROM run JOIN event ON event.id = run.event_id
         WHERE run.id > ${after} AND began_at >= ${filter.since ?? 0}
-          AND ${filter.failed === true ? sql`(exit <> 0 OR outcome = 'cut off')` : sql`1 = 1`}
+          AND ${filter.failed === true ? sql`(exit <> 0 OR outcome IN ('cut off', 'des died', 'quarantined'))` : sql`1 = 1`}
         ORDER BY run.id LIMIT ${page}`
       const last = runs.length < page ? undefined : runs.at(-1)
       return [Chunk.unsafeFromArray(runs), Option.map(Option.fromNullable(last), ({ id }) => id)]

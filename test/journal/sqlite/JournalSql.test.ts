@@ -16,6 +16,7 @@ import * as DockerEvent from "../../../src/event/DockerEvent.ts"
 import * as Fingerprint from "../../../src/event/Fingerprint.ts"
 import * as FeedMemory from "../../../src/feed/FeedMemory.ts"
 import * as Journal from "../../../src/journal/Journal.ts"
+import * as Keep from "../../../src/journal/Keep.ts"
 import * as History from "../../../src/journal/sqlite/History.ts"
 import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
@@ -30,7 +31,7 @@ const folder = Effect.acquireRelease(
 )
 
 const noBounds = {
-  keep: JournalSql.defaultKeep,
+  keep: Keep.defaults,
   maxAge: Number.POSITIVE_INFINITY,
   durably: StateDirectory.durably
 }
@@ -63,7 +64,7 @@ const accepted = (
 const accept = (...all: ReadonlyArray<Journal.Accepted>) =>
   Effect.flatMap(Journal.Journal, (journal) => journal.accept({ events: all.map(({ event }) => event), accepted: all }))
 
-const take = Effect.flatMap(Journal.Journal, (journal) => Effect.flatten(journal.take))
+const take = Effect.flatMap(Journal.Journal, (journal) => Effect.flatten(journal.take("fair")))
 
 const idOf = (entry: Journal.Entry) => entry.event.Actor.ID
 
@@ -72,7 +73,11 @@ const takeAll = Effect.gen(function* () {
   const journal = yield* Journal.Journal
   yield* journal.close
   const all: Array<Journal.Entry> = []
-  for (let taken = yield* journal.take; Option.isSome(taken); taken = yield* journal.take) all.push(taken.value)
+  for (let taken = yield* journal.take("fair"); Option.isSome(taken); taken = yield* journal.take("fair")) {
+    all.push(taken.value)
+    // The next event of its actor is given meanwhile.
+    yield* journal.park(taken.value.id)
+  }
   return all
 })
 
@@ -113,7 +118,7 @@ describe("the journal on disk", () => {
         yield* Effect.yieldNow()
         yield* accept(accepted("1"))
         assert.strictEqual(idOf(yield* Fiber.join(waiting)), "1")
-        const more = yield* Effect.fork(journal.take)
+        const more = yield* Effect.fork(journal.take("fair"))
         yield* journal.close
         assert.deepStrictEqual(yield* Fiber.join(more), Option.none())
       }).pipe(life(directory))
@@ -135,9 +140,9 @@ describe("the journal on disk", () => {
         const more = yield* Effect.fork(take)
         yield* TestClock.adjust("1 minute")
         assert.isNull(more.unsafePoll())
-        const again = yield* journal.rest(first)
+        yield* journal.park(first.id)
         assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
-        const back = yield* again
+        const back = yield* journal.reload(first.id)
         assert.isTrue(back.event.record === first.event.record)
         yield* journal.finish(first.id, "done")
         yield* journal.finish(first.id + 1, "done")
@@ -156,8 +161,9 @@ describe("the journal on disk", () => {
         const third = yield* take
         yield* run(third, Outcome.Exited({ code: 1, message: "" }), false)
         const journal = yield* Journal.Journal
-        yield* journal.begin(third, script, 2)
-        assert.strictEqual(yield* journal.waiting, 1)
+        const second = yield* journal.begin(third, script, 2)
+        yield* second.started(process.pid)
+        assert.strictEqual(yield* journal.unfinished, 2)
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
         const [third, fourth, ...rest] = yield* takeAll
@@ -219,7 +225,7 @@ describe("the journal on disk", () => {
       const line = "WARN 1 event is skipped: older than --max-age (5s)"
       assert.deepStrictEqual(
         logs.lines.filter((said) => !said.startsWith("DEBUG")),
-        [line, line]
+        [line, line, "INFO 1 event of an earlier life of des runs first"]
       )
     })
   )
@@ -255,9 +261,9 @@ describe("the journal on disk", () => {
         for (let at = 0; at < 6; at++) yield* run(yield* take, succeeded)
         assert.deepStrictEqual(yield* count, [10, 6])
       }).pipe(life(directory))
-      assert.deepStrictEqual(yield* life(directory, { keep: { age: 1000, count: 2 } })(count), [6, 2])
+      assert.deepStrictEqual(yield* life(directory, { keep: { ...Keep.defaults, age: 1000, count: 2 } })(count), [6, 2])
       yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* life(directory, { keep: { age: 1000, count: 2 } })(count), [4, 0])
+      assert.deepStrictEqual(yield* life(directory, { keep: { ...Keep.defaults, age: 1000, count: 2 } })(count), [4, 0])
     })
   )
 
@@ -533,10 +539,11 @@ describe("the history", () => {
         yield* accept(accepted("1"))
         yield* run(yield* take, failed)
         yield* History.retry([1])
-        yield* TestClock.adjust("1 milli")
+        yield* TestClock.adjust("1 second")
         yield* History.retry([1])
         const begun = yield* take
         yield* journal.begin(begun, script, 2)
+        yield* journal.park(begun.id)
         const kept = yield* journal.begin(yield* take, script, 2)
         yield* kept.ended(failed, "", true)
       }).pipe(life(directory))
