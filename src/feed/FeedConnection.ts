@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { type Engine, EngineError, type Identity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
+import * as SkippedLines from "../event/SkippedLines.ts"
 import * as Belief from "./Belief.ts"
 import { type FeedMemory, fingerprint, type Recollection, remembered } from "./FeedMemory.ts"
 import * as Gap from "./Gap.ts"
@@ -119,7 +120,11 @@ const replay = (
     yield* Stream.unwrap(engine.feed(range)).pipe(
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.empty : Stream.fail(error))),
       // What is no event is said when the feed brings it.
-      decodeRecords({ source: name, engine: name, report: note }),
+      decodeRecords({
+        source: name,
+        engine: name,
+        report: (skipped) => Effect.sync(() => void fingerprints.push(skipped.fingerprint))
+      }),
       Stream.take(mostReplayed),
       Stream.timeout(pause),
       Stream.interruptAfter(within),
@@ -150,6 +155,7 @@ const open = Effect.fnUntraced(function* (
       ? yield* answered
       : Option.getOrElse(yield* Effect.timeoutOption(answered, heldBack), () => Stream.unwrap(answered))
   const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(ahead)
+  const logSkipped = yield* SkippedLines.makeLog(name)
   let heardAt = yield* Clock.currentTimeMillis
   let isAwaited = false
   let isOver = false
@@ -168,11 +174,11 @@ const open = Effect.fnUntraced(function* (
     decodeRecords({
       source: name,
       engine: name,
-      report: ({ message, record }) =>
+      report: (skipped) =>
         Effect.suspend(() => {
           // What was cut off with the feed comes again, whole.
-          if (isOver) return Effect.logDebug(message)
-          return known.add(fingerprint(record)) ? Effect.logWarning(message) : Effect.void
+          if (isOver) return Effect.logDebug(skipped.message)
+          return known.add(skipped.fingerprint) ? logSkipped(skipped) : Effect.void
         })
     }),
     Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),
