@@ -15,57 +15,75 @@ const recordSeparator = "\u001e"
 /** A feed that has decoded for so many milliseconds lets the sockets of other engines be read before it goes on. */
 const turn = 10
 
+/** So many lines are decoded before those that were skipped are reported: each of them takes memory until then. */
+const linesAtOnce = 256
+
 /** Waits until what else is ready to be read or written had its turn; to yield to other fibers would not do that. */
 const giveWay = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-type Decoded = Either.Either<DockerEvent.DockerEvent, SkippedLines.SkippedLine>
+/** A line that is no event. What is said of it is made on demand: of a flood only the first lines are shown. */
+class SkippedText implements SkippedLines.SkippedLine {
+  constructor(
+    private readonly feed: Feed,
+    private readonly line: number,
+    private readonly text: string,
+    private readonly why: () => string
+  ) {}
+
+  get fingerprint(): string {
+    return this.feed.fingerprintOf(this.text)
+  }
+
+  get message(): string {
+    return `Skipped line ${this.line} of ${this.feed.source}, which is no event: ${this.why()}`
+  }
+}
 
 /** Decodes the lines of one feed. It counts them, so each line is decoded once and in order. */
-const makeDecoder = (options: { readonly source: string; readonly engine?: string }) => {
-  let number = 0
+class Feed {
+  private number = 0
   // A flood is often one line again and again.
-  let last = { text: "", fingerprint: "" }
+  private last = { text: "", fingerprint: "" }
 
-  const fingerprintOf = (text: string): string => {
-    if (last.text !== text) last = { text, fingerprint: Lines.fingerprintOf(text) }
-    return last.fingerprint
+  constructor(
+    readonly source: string,
+    private readonly engine: string
+  ) {}
+
+  fingerprintOf(text: string): string {
+    if (this.last.text !== text) this.last = { text, fingerprint: Lines.fingerprintOf(text) }
+    return this.last.fingerprint
   }
 
-  const skipText = (text: string, why: () => string): Decoded => {
-    const at = number
-    return Either.left({
-      get fingerprint() {
-        return fingerprintOf(text)
-      },
-      get message() {
-        return `Skipped line ${at} of ${options.source}, which is no event: ${why()}`
-      }
-    })
+  /** An event, a line that is skipped, or nothing where the line is empty. */
+  decode(line: Lines.Line): DockerEvent.DockerEvent | SkippedLines.SkippedLine | undefined {
+    this.number++
+    return line._tag === "TooLong" ? this.skipTooLong(line) : this.decodeText(line.text)
   }
 
-  const skipTooLong = ({ bytes, fingerprint }: Extract<Lines.Line, { readonly _tag: "TooLong" }>): Decoded =>
-    Either.left({
+  private skipTooLong({ bytes, fingerprint }: Extract<Lines.Line, { readonly _tag: "TooLong" }>) {
+    return {
       fingerprint,
-      message: `Skipped line ${number} of ${options.source}: it is ${bytes} bytes long, and des reads records of up to ${Lines.longestRecord} bytes; its scripts do not run`
-    })
+      message: `Skipped line ${this.number} of ${this.source}: it is ${bytes} bytes long, and des reads records of up to ${Lines.longestRecord} bytes; its scripts do not run`
+    }
+  }
 
-  const decodeText = (text: string): Decoded | undefined => {
+  private decodeText(text: string) {
     const record = text.startsWith(recordSeparator) ? text.slice(1) : text
     if (record.trim() === "") return undefined
-    const decoded = DockerEvent.read(record, options.engine ?? "")
+    const decoded = DockerEvent.read(record, this.engine)
     if (Either.isLeft(decoded)) {
       const { path, why } = decoded.left
-      return skipText(record, () => (path.length === 0 ? why() : `${path.join(".")}: ${why()}`))
+      return this.skip(record, () => (path.length === 0 ? why() : `${path.join(".")}: ${why()}`))
     }
-    if (decoded.right.Type === OwnEvent.type) return skipText(record, () => `the type ${OwnEvent.type} is des's own`)
-    return Either.right(decoded.right)
+    if (decoded.right.Type === OwnEvent.type) return this.skip(record, () => `the type ${OwnEvent.type} is des's own`)
+    return decoded.right
   }
 
-  return (line: Lines.Line): Decoded | undefined => {
-    number++
-    return line._tag === "TooLong" ? skipTooLong(line) : decodeText(line.text)
+  private skip(record: string, why: () => string) {
+    return new SkippedText(this, this.number, record, why)
   }
 }
 
@@ -90,23 +108,27 @@ export const decodeRecords =
       Effect.gen(function* () {
         const report = options.report ?? (yield* SkippedLines.makeLog(options.source))
         const splitter = Lines.makeSplitter()
-        const decode = makeDecoder(options)
+        const feed = new Feed(options.source, options.engine ?? "")
         let used = 0
 
-        const decodeLines = (lines: Iterable<Lines.Line>) =>
+        /** Decodes some of the lines into `events`, reports what it skipped, and says whether there are more. */
+        const decodeSome = (lines: Iterator<Lines.Line>, events: Array<DockerEvent.DockerEvent>) =>
           Effect.suspend(() => {
             const start = performance.now()
-            const events: Array<DockerEvent.DockerEvent> = []
             const skipped: Array<SkippedLines.SkippedLine> = []
-            for (const line of lines) {
-              const decoded = decode(line)
-              if (decoded === undefined) continue
-              if (Either.isRight(decoded)) events.push(decoded.right)
-              else skipped.push(decoded.left)
+            let line = lines.next()
+            for (let count = 1; line.done !== true; count++) {
+              const decoded = feed.decode(line.value)
+              if (decoded !== undefined) {
+                if ("record" in decoded) events.push(decoded)
+                else skipped.push(decoded)
+              }
+              if (count === linesAtOnce) break
+              line = lines.next()
             }
             return Effect.map(Effect.forEach(skipped, report, { discard: true }), () => {
               used += performance.now() - start
-              return Chunk.unsafeFromArray(events)
+              return line.done !== true
             })
           })
 
@@ -116,11 +138,15 @@ export const decodeRecords =
           return giveWay
         })
 
-        const decodeChunk = (chunk: Chunk.Chunk<Uint8Array>) =>
-          Effect.zipLeft(decodeLines(splitter.pushAll(chunk)), takeTurns)
+        const decodeLines = (lines: Iterator<Lines.Line>) =>
+          Effect.suspend(() => {
+            const events: Array<DockerEvent.DockerEvent> = []
+            const some = Effect.zipLeft(decodeSome(lines, events), takeTurns)
+            return Effect.as(Effect.repeat(some, { while: (isMore) => isMore }), Chunk.unsafeFromArray(events))
+          })
 
         const last = Stream.unwrap(Effect.map(decodeLines(splitter.end()), Stream.fromChunk))
-        return Stream.mapChunksEffect(bytes, decodeChunk).pipe(
+        return Stream.mapChunksEffect(bytes, (pieces) => decodeLines(splitter.pushAll(pieces))).pipe(
           Stream.catchAllCause((cause) => Stream.concat(last, Stream.failCause(cause))),
           Stream.concat(last)
         )
