@@ -10,9 +10,9 @@ const only = (name, from, ...to) => ({
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
-    only("an-event-knows-nothing", "event/", "event/"),
+    only("an-event-knows-nothing", "event/", "event/", "BoundedJson[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
-    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/"),
+    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "BoundedJson[.]ts"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/"),
     only("environment-knows-only-events", "scripts/Environment[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
     only("scripts-know-only-events", "scripts/", "scripts/", "event/(DockerEvent|EventCatalogue)[.]ts"),

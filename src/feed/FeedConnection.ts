@@ -7,10 +7,10 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Engine, EngineError, type Identity } from "../engine/Engine.ts"
+import { type Engine, EngineError, type EngineIdentity as Identity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
-import * as Fingerprint from "../event/Fingerprint.ts"
 import { decodeRecords } from "../event/Records.ts"
+import * as SkippedLines from "../event/SkippedLines.ts"
 import * as Belief from "./Belief.ts"
 import { type FeedMemory, type Recollection, remembered } from "./FeedMemory.ts"
 import * as Gap from "./Gap.ts"
@@ -132,7 +132,7 @@ const replay = (
       decodeRecords({
         source: name,
         engine: name,
-        report: ({ record }) => Effect.sync(() => note(record, Fingerprint.ofLine(record)))
+        report: (skipped) => Effect.sync(() => void fingerprints.push(skipped.fingerprint))
       }),
       Stream.take(mostReplayed),
       Stream.timeout(pause),
@@ -165,6 +165,7 @@ const open = Effect.fnUntraced(function* (
       ? yield* answered
       : Option.getOrElse(yield* Effect.timeoutOption(answered, heldBack), () => Stream.unwrap(answered))
   const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(ahead)
+  const logSkipped = yield* SkippedLines.makeLog(name)
   let heardAt = yield* Clock.currentTimeMillis
   let isAwaited = false
   let isOver = false
@@ -183,11 +184,11 @@ const open = Effect.fnUntraced(function* (
     decodeRecords({
       source: name,
       engine: name,
-      report: ({ message, record }) =>
+      report: (skipped) =>
         Effect.suspend(() => {
           // What was cut off with the feed comes again, whole.
-          if (isOver) return Effect.logDebug(message)
-          return known.add(Fingerprint.ofLine(record)) ? Effect.logWarning(message) : Effect.void
+          if (isOver) return Effect.logDebug(skipped.message)
+          return known.add(skipped.fingerprint) ? logSkipped(skipped) : Effect.void
         })
     }),
     Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),

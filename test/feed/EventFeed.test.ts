@@ -366,7 +366,7 @@ const absent = engineError("Unreachable", "there is no such socket")
 
 type Feed = Effect.Effect<Stream.Stream<Uint8Array, Engine.EngineError>, Engine.EngineError>
 
-const identity: Engine.Identity = { id: "ENGINE:A", kind: "docker", version: "20.10.24", api: "1.41", time: 1n }
+const identity: Engine.EngineIdentity = { id: "ENGINE:A", kind: "docker", version: "20.10.24", api: "1.41", time: 1n }
 
 /** The events of an engine whose feeds, by their number, are these. It replays what it has sent. */
 const feedsOf = (feed: (number: number) => Feed) => {
