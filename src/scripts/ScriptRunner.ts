@@ -17,7 +17,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { Environment } from "./Environment.ts"
-import * as NodeSpawner from "./NodeSpawner.ts"
+import * as HostSpawner from "./HostSpawner.ts"
 import * as Output from "./Output.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
 import * as ScriptExecutor from "./ScriptExecutor.ts"
@@ -283,5 +283,5 @@ export const layerWithExecutor: Layer.Layer<ScriptRunner, never, CommandExecutor
  */
 export const layer: Layer.Layer<ScriptRunner> = layerWithExecutor.pipe(
   Layer.provide(ScriptExecutor.layer),
-  Layer.provide(NodeSpawner.layer)
+  Layer.provide(HostSpawner.layer)
 )
