@@ -14,8 +14,21 @@ export default {
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "BoundedJson[.]ts"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/"),
-    only("environment-knows-only-events", "scripts/Environment[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
-    only("scripts-know-only-events", "scripts/", "scripts/", "event/(DockerEvent|EventCatalogue)[.]ts"),
+    only(
+      "environment-knows-only-events",
+      "scripts/Environment[.]ts",
+      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "scripts/Leaves[.]ts"
+    ),
+    only("leaves-know-nothing", "scripts/Leaves[.]ts"),
+    only(
+      "scripts-know-only-events",
+      "scripts/",
+      "scripts/",
+      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "event/PodmanEvents[.]ts",
+      "(DurationText|NearMiss|SystemReason)[.]ts"
+    ),
     only(
       "journal-knows-events-and-scripts",
       "journal/[^/]+$",
@@ -49,6 +62,7 @@ export default {
       "Backoff[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
+    only("words-know-nothing", "(DurationText|NearMiss|SystemReason)[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
@@ -66,7 +80,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -1,5 +1,4 @@
 import { userInfo } from "node:os"
-import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
@@ -15,13 +14,13 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Des from "../Des.ts"
+import * as DurationText from "../DurationText.ts"
 import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import * as Journal from "../journal/Journal.ts"
 import * as Log from "../Log.ts"
 import * as Environment from "../scripts/Environment.ts"
-import * as ScriptOptions from "../scripts/ScriptOptions.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as Arguments from "./Arguments.ts"
 import * as CommonOptions from "./CommonOptions.ts"
@@ -50,7 +49,7 @@ const parseVariable = (
 }
 
 const parseDuration = (name: string) => (text: string) => {
-  const parsed = ScriptOptions.parseDuration(text)
+  const parsed = DurationText.parse(text)
   return parsed === undefined
     ? Effect.fail(
         CommonOptions.invalid(
@@ -228,8 +227,6 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
       Effect.provide(
         Des.layer({
           ...given,
-          // The journal outlives the working directory.
-          directory: Option.isSome(given.state) ? resolve(given.directory) : given.directory,
           ...variables,
           hurry,
           timeout: given.timeout === 0 ? Number.POSITIVE_INFINITY : given.timeout

@@ -9,8 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import * as DurationText from "../DurationText.ts"
 import * as Log from "../Log.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as Failed from "./Failed.ts"
@@ -19,7 +19,7 @@ import * as StateOptions from "./State.ts"
 /** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
 const parseSince = (text: string) =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const ago = parseDuration(text)
+    const ago = DurationText.parse(text)
     const at = ago === undefined ? Date.parse(text) : now - ago
     return Number.isNaN(at)
       ? Effect.fail(

@@ -3,10 +3,10 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as DurationText from "../DurationText.ts"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
 import * as Keep from "../journal/Keep.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as Size from "./Size.ts"
@@ -30,7 +30,7 @@ export const ofState = {
 /** AGE[,COUNT[,SIZE]]: what is left out is as by default. */
 const parseKeep = (text: string): Keep.Keep | undefined => {
   const [age = "", count, size, ...more] = text.split(",")
-  const milliseconds = parseDuration(age)
+  const milliseconds = DurationText.parse(age)
   const events = count === undefined ? Keep.defaults.count : /^\d{1,9}$/.test(count) ? Number(count) : undefined
   const bytes = size === undefined ? Keep.defaults.size : Size.parse(size)
   if (milliseconds === undefined || events === undefined || bytes === undefined || more.length > 0) return undefined
