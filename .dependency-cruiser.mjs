@@ -67,20 +67,20 @@ export default {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
       from: { path: "^src/", pathNot: "^src/(bin|cli/)" },
-      to: { path: "^src/(bin|cli/)|@effect/cli" }
+      to: { path: "^src/(bin|cli/)" }
     },
     {
       name: "only-the-edges-know-the-platform-of-node",
       severity: "error",
       comment: "everything else asks for services, so that a Layer can replace them",
-      from: { path: "^src/", pathNot: "^src/(bin|cli/Cli|engine/EngineHttp|engine/Ssh)[.]ts" },
+      from: { path: "^src/", pathNot: "^src/(bin|cli/Watch|engine/EngineHttp|engine/Ssh)[.]ts" },
       to: { path: "@effect/platform-node" }
     },
     {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments|cli/Help|cli/Completions)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },
