@@ -2,8 +2,9 @@
 
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
+import * as DurationText from "../DurationText.ts"
 import type { Spelling } from "./Arguments.ts"
+import * as Size from "./Size.ts"
 import { UsageError } from "./UsageError.ts"
 
 /** What a shell offers for a value: files, directories, or one of these words. */
@@ -49,17 +50,12 @@ export const wholeNumber = (least: number, most: number): Parser<number> =>
 
 /** A duration: a number with its unit. */
 export const duration: Parser<Duration.Duration> = expecting("a number with ms, s, m, h or d, such as 30s", (text) => {
-  const milliseconds = parseDuration(text)
+  const milliseconds = DurationText.parse(text)
   return milliseconds === undefined ? undefined : Duration.millis(milliseconds)
 })
 
-const unitsOfSize: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 }
-
 /** A number of bytes, at least one. */
-export const bytes: Parser<number> = expecting("a number of bytes, or one with K, M or G, such as 64M", (text) => {
-  const [, number, unit = ""] = /^(\d{1,12})([KMG]?)$/.exec(text) ?? []
-  return number === undefined || Number(number) === 0 ? undefined : Number(number) * (unitsOfSize[unit] ?? 1)
-})
+export const bytes: Parser<number> = expecting("a number of bytes, or one with K, M or G, such as 64M", Size.parse)
 
 /** One of these words. */
 export const oneOf = <A>(words: Readonly<Record<string, A>>): Parser<A> => {

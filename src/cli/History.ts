@@ -4,8 +4,8 @@ import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as DurationText from "../DurationText.ts"
 import * as Log from "../Log.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
@@ -15,7 +15,7 @@ import * as StateOptions from "./State.ts"
 /** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
 const parseSince: CliOption.Parser<number> = (text, name) =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const ago = parseDuration(text)
+    const ago = DurationText.parse(text)
     const at = ago === undefined ? Date.parse(text) : now - ago
     return Number.isNaN(at)
       ? CliOption.refuse(name, text, "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00")

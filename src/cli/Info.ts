@@ -5,7 +5,7 @@ import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as EndpointSearch from "../endpoint/EndpointSearch.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as EngineHttp from "../engine/EngineHttp.ts"
-import type * as EngineReport from "../engine/EngineReport.ts"
+
 import * as Log from "../Log.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
@@ -16,7 +16,7 @@ const engineNames = { docker: "dockerd", podman: "podman" } as const
 
 /** What is printed for people. An engine's own words can hold anything. */
 const lines = (
-  report: EngineReport.EngineReport,
+  report: Engine.Report,
   name: string,
   endpoint: Endpoint.Endpoint,
   source: EndpointSearch.Source

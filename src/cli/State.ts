@@ -1,11 +1,13 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as DurationText from "../DurationText.ts"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
+import * as Keep from "../journal/Keep.ts"
 import type * as State from "../state.ts"
 import * as CliOption from "./CliOption.ts"
+import * as Size from "./Size.ts"
 import { UsageError } from "./UsageError.ts"
 
 /** The state directory that is given, by hand or by systemd (STATE_DIRECTORY, systemd.exec(5), which can name several). */
@@ -30,25 +32,23 @@ export const ofState = {
   }
 }
 
-/** How many events the journal keeps where only an age is given. */
-const keptEvents = 100_000
-
-const parseKeep = (text: string): State.JournalSql.Keep | undefined => {
-  const [age, count, ...rest] = text.split(",")
-  const milliseconds = parseDuration(age ?? "")
-  const events = count === undefined ? keptEvents : /^\d{1,9}$/.test(count) ? Number(count) : undefined
-  return milliseconds === undefined || events === undefined || rest.length > 0
-    ? undefined
-    : { age: milliseconds, count: events }
+/** AGE[,COUNT[,SIZE]]: what is left out is as by default. */
+const parseKeep = (text: string): Keep.Keep | undefined => {
+  const [age = "", count, size, ...more] = text.split(",")
+  const milliseconds = DurationText.parse(age)
+  const events = count === undefined ? Keep.defaults.count : /^\d{1,9}$/.test(count) ? Number(count) : undefined
+  const bytes = size === undefined ? Keep.defaults.size : Size.parse(size)
+  if (milliseconds === undefined || events === undefined || bytes === undefined || more.length > 0) return undefined
+  return { age: milliseconds, count: events, size: bytes }
 }
 
-/** How long the journal keeps what has run. */
+/** How much the journal keeps of what has run. */
 export const keep = CliOption.withDefault({
   name: "keep",
-  placeholder: "AGE[,COUNT]",
-  description: "with --state: forget what has run after AGE, and all but the newest COUNT events",
-  fallback: `30d,${keptEvents}`,
-  parse: CliOption.expecting("a duration, and a number of events if wanted, such as 30d,100000", parseKeep)
+  placeholder: "AGE[,COUNT[,SIZE]]",
+  description: "with --state: delete what has run after AGE, beyond COUNT events and beyond SIZE on the disk",
+  fallback: "30d,100000,1G",
+  parse: CliOption.expecting("an age, and if wanted a number of events and a size, such as 30d,100000,1G", parseKeep)
 })
 
 /**
@@ -67,7 +67,7 @@ export const load: Effect.Effect<typeof State, JournalError> = Effect.tryPromise
 /** The journal in a state directory. */
 export const layer = (options: {
   readonly directory: string
-  readonly keep: State.JournalSql.Keep
+  readonly keep: Keep.Keep
   readonly maxAge: number
   readonly engines: ReadonlyArray<string>
 }): Effect.Effect<Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem>, JournalError> =>

@@ -164,7 +164,7 @@ describe("a stop while a script runs", () => {
       sandbox.write("go", "")
       const ended = yield* assertEnded(sandbox, des, 143)
       assert.deepStrictEqual(sandbox.lines("runs"), ["run"])
-      assert.notInclude(ended.stderr, "is tried again")
+      assert.notInclude(ended.stderr, "is retried")
       assertLeftOver(ended, 1)
     }))
 
@@ -186,7 +186,7 @@ describe("a stop while nothing runs", () => {
     Effect.gen(function* () {
       const des = yield* running(sandbox, "echo run >>runs; exit 3", ["--retries", "5"])
       const waits = Effect.map(des.stderr, (text) =>
-        [...text.matchAll(/is tried again in (\S+) s/g)].map(([, s]) => Number(s))
+        [...text.matchAll(/is retried for \S+ \S+ in (\S+) s/g)].map(([, s]) => Number(s))
       )
       // The longer the wait that the stop falls into, the surer it is that the stop ended it.
       yield* poll(

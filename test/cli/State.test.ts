@@ -333,7 +333,7 @@ describe("the state directory", () => {
 
 describe("options of the journal", () => {
   const malformed = {
-    "--keep": ["x", "30d,", "30d,x", "30d,1,2", "-1d", "30d,-1", "30d,1.5"],
+    "--keep": ["x", "30d,", "30d,x", "30d,1,0", "30d,1,1G,1", "30d,1,2m", "-1d", "30d,-1", "30d,1.5"],
     "--max-age": ["x", "-1h", "1w"],
     "--queue": ["x", "0", "-1", "64m", "64MB", "1.5G"]
   }
@@ -351,7 +351,7 @@ describe("options of the journal", () => {
 
   test("are taken as they are meant", (sandbox) =>
     Effect.gen(function* () {
-      for (const keep of ["0", "1h", "90s,0", "30d,100000", "0.5h,10", "0.0001s"]) {
+      for (const keep of ["0", "1h", "90s,0", "30d,100000", "0.5h,10", "30d,10,1G", "0.0001s"]) {
         assertRuns(yield* life(sandbox, "", ["--keep", keep, "--max-age", keep.split(",")[0] ?? ""]))
       }
       for (const queue of ["1", "64K", "64M", "1G"]) assertRuns(yield* sandbox.feed([], ["--queue", queue]))
@@ -605,7 +605,7 @@ describe("what des was in the middle of", () => {
     Effect.gen(function* () {
       sandbox.script("container/start", 'echo "$DES_ATTEMPT" >>ran; test "$DES_ATTEMPT" -ge 3')
       const des = yield* start(sandbox, recordsOf("a"), ["--retries", "5"])
-      yield* des.said("is tried again in")
+      yield* des.said("is retried for")
       yield* des.kill("SIGTERM")
       const ended = yield* des.ended
       assert.strictEqual(ended.code, 143)

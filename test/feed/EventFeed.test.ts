@@ -244,6 +244,7 @@ describe("a feed on a real socket", () => {
             time: 1795453740,
             timeNano,
             record,
+            fingerprint: decode(shapes[0]?.[2] ?? "").fingerprint,
             engine: "",
             synthetic: false
           }
@@ -365,7 +366,7 @@ const absent = engineError("Unreachable", "there is no such socket")
 
 type Feed = Effect.Effect<Stream.Stream<Uint8Array, Engine.EngineError>, Engine.EngineError>
 
-const identity: Engine.Identity = { id: "ENGINE:A", kind: "docker", version: "20.10.24", api: "1.41", time: 1n }
+const identity: Engine.EngineIdentity = { id: "ENGINE:A", kind: "docker", version: "20.10.24", api: "1.41", time: 1n }
 
 /** The events of an engine whose feeds, by their number, are these. It replays what it has sent. */
 const feedsOf = (feed: (number: number) => Feed) => {
