@@ -232,7 +232,8 @@ const tests = (
           const { outcome } = yield* Effect.ensuring(run("script"), limit(soft))
           if (outcome._tag === "NotStarted") {
             missing++
-            assert.include(outcome.message, "des has too many files open")
+            // EBADF: the limit is below a descriptor that these tests inherited.
+            assert.match(outcome.message, /^des has too many files open|EBADF/)
           }
           assert.isAtMost(descriptors(), before)
         }
