@@ -8,17 +8,19 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Layer from "effect/Layer"
 import type { FeedMemory } from "./feed/FeedMemory.ts"
 import type { Journal, JournalError } from "./journal/Journal.ts"
+import * as Keep from "./journal/Keep.ts"
 import * as JournalSql from "./journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
+export * as Keep from "./journal/Keep.ts"
 export * as Failure from "./journal/sqlite/Failure.ts"
 export * as History from "./journal/sqlite/History.ts"
 export * as JournalSql from "./journal/sqlite/JournalSql.ts"
 export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
 /**
- * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days and
- * 100,000 events); what happened more than `maxAge` milliseconds ago does not run any more (default: however old). What waits for an engine that is not
+ * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days,
+ * 100,000 events and 1 GiB); what happened more than `maxAge` milliseconds ago does not run any more (default: however old). What waits for an engine that is not
  * among `engines`, by name, goes on waiting (default: nothing does).
  *
  * @since 1.0.0
@@ -26,13 +28,13 @@ export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
  */
 export const layer = (options: {
   readonly directory: string
-  readonly keep?: JournalSql.Keep
+  readonly keep?: Keep.Keep
   readonly maxAge?: number
   readonly engines?: ReadonlyArray<string>
 }): Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem> =>
   JournalSql.layer({
     file: StateDirectory.journalFile(options.directory),
-    keep: options.keep ?? JournalSql.defaultKeep,
+    keep: options.keep ?? Keep.defaults,
     maxAge: options.maxAge ?? Number.POSITIVE_INFINITY,
     ...(options.engines === undefined ? {} : { engines: options.engines }),
     durably: StateDirectory.durably

@@ -272,8 +272,8 @@ describe("its environment", () => {
       )
       assert.deepStrictEqual(seen.map(legacy), [
         ["exec_create: sh", "467730e17a0a", "alpine"],
-        ["start", "467730e17a0a", undefined],
-        ["pull", "alpine:3", undefined],
+        ["start", "467730e17a0a", ""],
+        ["pull", "alpine:3", ""],
         [undefined, undefined, undefined],
         [undefined, undefined, undefined]
       ])

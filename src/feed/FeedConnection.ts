@@ -7,11 +7,12 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Engine, EngineError, type Identity } from "../engine/Engine.ts"
+import { type Engine, EngineError, type EngineIdentity as Identity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
+import * as SkippedLines from "../event/SkippedLines.ts"
 import * as Belief from "./Belief.ts"
-import { type FeedMemory, fingerprint, type Recollection, remembered } from "./FeedMemory.ts"
+import { type FeedMemory, type Recollection, remembered } from "./FeedMemory.ts"
 import * as Gap from "./Gap.ts"
 import * as KnownRecords from "./KnownRecords.ts"
 import * as Liveness from "./Liveness.ts"
@@ -31,6 +32,8 @@ export interface Continuity {
   last: bigint
   gaps: number
   readonly known: KnownRecords.KnownRecords
+  /** How many records the journal still knows by their text. */
+  texts: number
   readonly belief: Belief.Belief
   readonly twins: Reconcile.Twins
 }
@@ -66,15 +69,19 @@ const unlearn = (belief: Belief.Belief, missed: Missed.Missed): Belief.Belief =>
  * @since 1.0.0
  * @category constructors
  */
-export const makeContinuity = (recalled: Recollection): Continuity => ({
-  identity: recalled.identity,
-  last: recalled.last,
-  gaps: 0,
-  known: KnownRecords.make(recalled.fingerprints),
-  belief: new Map(recalled.running.map((container) => [container.id, container])),
-  // A record whose twin was told is remembered by no journal: it never ran.
-  twins: new Map(recalled.running.map(({ id, startedAt }) => [id, { startedAt }]))
-})
+export const makeContinuity = (recalled: Recollection): Continuity => {
+  const known = KnownRecords.make(recalled.fingerprints)
+  return {
+    identity: recalled.identity,
+    last: recalled.last,
+    gaps: 0,
+    known,
+    texts: known.textsLeft(),
+    belief: new Map(recalled.running.map((container) => [container.id, container])),
+    // A record whose twin was told is remembered by no journal: it never ran.
+    twins: new Map(recalled.running.map(({ id, startedAt }) => [id, { startedAt }]))
+  }
+}
 
 /** An answer that should end by itself and is silent for so long has ended: some proxies keep it open (moby #48536). */
 const pause = "5 seconds"
@@ -107,34 +114,42 @@ interface Replay {
 
 const replay = (
   engine: Engine["Type"],
-  name: string,
+  known: KnownRecords.KnownRecords,
   range: { readonly since: bigint; readonly until?: bigint },
   within: Duration.DurationInput
 ): Effect.Effect<Replay, EngineError> =>
   Effect.gen(function* () {
     const fingerprints: Array<string> = []
     const turns: Array<DockerEvent> = []
-    const note = ({ record }: { readonly record: string }) =>
-      Effect.sync(() => void fingerprints.push(fingerprint(record)))
+    const { name } = engine
+    const note = (record: string, fingerprint: string) => {
+      known.learn(record, fingerprint)
+      fingerprints.push(fingerprint)
+    }
     yield* Stream.unwrap(engine.feed(range)).pipe(
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.empty : Stream.fail(error))),
       // What is no event is said when the feed brings it.
-      decodeRecords({ source: name, engine: name, report: note }),
+      decodeRecords({
+        source: name,
+        engine: name,
+        report: (skipped) => Effect.sync(() => void fingerprints.push(skipped.fingerprint))
+      }),
       Stream.take(mostReplayed),
       Stream.timeout(pause),
       Stream.interruptAfter(within),
       Stream.runForEach((event) => {
         if (Belief.turn(event) !== undefined) turns.push(event)
-        return note(event)
+        return Effect.sync(() => note(event.record, event.fingerprint))
       })
     )
     return { fingerprints, turns }
   })
 
-const replayRing = (engine: Engine["Type"], name: string, until: bigint) =>
-  replay(engine, name, { since: 0n, until }, patience)
+const replayRing = (engine: Engine["Type"], known: KnownRecords.KnownRecords, until: bigint) =>
+  replay(engine, known, { since: 0n, until }, patience)
 
-const replayStore = (engine: Engine["Type"], name: string, since: bigint) => replay(engine, name, { since }, glance)
+const replayStore = (engine: Engine["Type"], known: KnownRecords.KnownRecords, since: bigint) =>
+  replay(engine, known, { since }, glance)
 
 /** The feed as it comes, read whether or not somebody takes it. */
 const open = Effect.fnUntraced(function* (
@@ -150,6 +165,7 @@ const open = Effect.fnUntraced(function* (
       ? yield* answered
       : Option.getOrElse(yield* Effect.timeoutOption(answered, heldBack), () => Stream.unwrap(answered))
   const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(ahead)
+  const logSkipped = yield* SkippedLines.makeLog(name)
   let heardAt = yield* Clock.currentTimeMillis
   let isAwaited = false
   let isOver = false
@@ -168,11 +184,11 @@ const open = Effect.fnUntraced(function* (
     decodeRecords({
       source: name,
       engine: name,
-      report: ({ message, record }) =>
+      report: (skipped) =>
         Effect.suspend(() => {
           // What was cut off with the feed comes again, whole.
-          if (isOver) return Effect.logDebug(message)
-          return known.add(fingerprint(record)) ? Effect.logWarning(message) : Effect.void
+          if (isOver) return Effect.logDebug(skipped.message)
+          return known.add(skipped.fingerprint) ? logSkipped(skipped) : Effect.void
         })
     }),
     Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),
@@ -250,7 +266,7 @@ export const connect = (options: {
     const believed = unlearn(belief, unheard)
     const isDocker = identity.kind === "docker"
 
-    const ring: Replay = isDocker ? yield* replayRing(engine, name, identity.time) : { fingerprints: [], turns: [] }
+    const ring: Replay = isDocker ? yield* replayRing(engine, known, identity.time) : { fingerprints: [], turns: [] }
     const judged = Gap.judge({
       met: continuity.identity,
       answers: identity.id,
@@ -270,12 +286,15 @@ export const connect = (options: {
     const since = isDocker ? 0n : isNew ? identity.time : storeSince(identity.time)
     const live = yield* open(engine, identity.kind, since, known)
 
-    const isKnown = (event: DockerEvent) => known.has(fingerprint(event.record))
+    const isKnown = (event: DockerEvent) => {
+      known.learn(event.record, event.fingerprint)
+      return known.has(event.fingerprint)
+    }
     const hasJoint = isDocker ? joints.size > 0 : !isNew && !known.isEmpty()
     const { head, joined } = hasJoint
       ? yield* readHead(
           live.take,
-          (event) => (isDocker && joints.has(fingerprint(event.record))) || isKnown(event),
+          (event) => (isDocker && joints.has(event.fingerprint)) || isKnown(event),
           (event) => !isDocker && event.timeNano > continuity.last
         )
       : { head: Chunk.empty<DockerEvent>(), joined: true }
@@ -292,9 +311,7 @@ export const connect = (options: {
 
     const isCompared = gap !== undefined || judged === "first" || judged === "compare"
     const running = isCompared ? yield* Reconcile.survey(engine) : Option.none()
-    const pending = [...ring.turns, ...head].filter(
-      (event) => !isKnown(event) && !isOver.has(fingerprint(event.record))
-    )
+    const pending = [...ring.turns, ...head].filter((event) => !isKnown(event) && !isOver.has(event.fingerprint))
     const missed =
       Option.isNone(running) || (judged === "first" && !options.sync)
         ? []
@@ -323,6 +340,8 @@ export const connect = (options: {
         continuity.last = identity.time
       }
       for (const record of isOver) known.add(record)
+      // The ring is all that it has; podman may give older records again.
+      if (isDocker) known.forgetTexts()
       if (identity.id !== "" || continuity.identity === undefined) continuity.identity = identity.id
       if (judged === "other-engine" && Option.isNone(running)) belief.clear()
       if (Option.isSome(running)) {
@@ -335,8 +354,10 @@ export const connect = (options: {
       }
       return Chunk.fromIterable([...before, ...told])
     })
-    const meet = Effect.suspend(() =>
-      reason !== undefined || judged === "first"
+    const meet = Effect.suspend(() => {
+      const isTranslated = known.textsLeft() !== continuity.texts
+      continuity.texts = known.textsLeft()
+      return reason !== undefined || judged === "first" || isTranslated
         ? memory.meet(name, {
             identity: continuity.identity ?? "",
             fingerprints: known.last(remembered),
@@ -344,12 +365,13 @@ export const connect = (options: {
             running: [...belief.values()]
           })
         : Effect.void
-    )
+    })
 
     const sift = (events: Chunk.Chunk<DockerEvent>): Chunk.Chunk<DockerEvent> => {
       const fresh: Array<DockerEvent> = []
       for (const event of events) {
-        if (!known.add(fingerprint(event.record))) continue
+        known.learn(event.record, event.fingerprint)
+        if (!known.add(event.fingerprint)) continue
         if (event.timeNano > 0n) continuity.last = event.timeNano
         if (Reconcile.isTwin(twins, event)) continue
         Belief.follow(belief, event)
@@ -366,8 +388,8 @@ export const connect = (options: {
     const missing = Effect.gen(function* () {
       const { time } = yield* engine.identify
       const records = isDocker
-        ? yield* replayRing(engine, name, time)
-        : yield* replayStore(engine, name, storeSince(time))
+        ? yield* replayRing(engine, known, time)
+        : yield* replayStore(engine, known, storeSince(time))
       return records.fingerprints.filter((record) => !known.has(record))
     })
     const guarded = Liveness.guard({ ...live, name, interval: options.liveness, missing, isKnown: known.has })

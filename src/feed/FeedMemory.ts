@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -37,14 +36,6 @@ export interface Recollection {
  * @category models
  */
 export const remembered = 1024
-
-/**
- * Tells a record from every other one, also from one that somebody made up to be taken for it.
- *
- * @since 1.0.0
- * @category combinators
- */
-export const fingerprint = (record: string): string => createHash("sha256").update(record).digest("base64")
 
 /**
  * What the feed remembers beyond des's own life. `recall` gives it, once, when the feed begins. `meet` replaces all of it,

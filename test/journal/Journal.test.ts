@@ -20,7 +20,7 @@ const batch = (...ids: ReadonlyArray<string>): Journal.Batch => {
 
 const takeId = Effect.gen(function* () {
   const journal = yield* Journal.Journal
-  const taken = yield* journal.take
+  const taken = yield* journal.take("fair")
   if (Option.isSome(taken)) yield* journal.finish(taken.value.id, "done")
   return Option.map(taken, ({ event }) => event.Actor.ID)
 })
@@ -50,7 +50,7 @@ describe("the journal in memory", () => {
         lost.map(({ event }) => event.Actor.ID),
         ["3", "4", "5"]
       )
-      assert.strictEqual(yield* journal.waiting, 2)
+      assert.strictEqual(yield* journal.unfinished, 2)
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
       assert.deepStrictEqual(yield* journal.accept(batch("6")), [])
@@ -91,8 +91,8 @@ describe("the journal in memory", () => {
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       yield* journal.accept(batch("1", "2"))
-      const first = yield* Effect.flatten(journal.take)
-      yield* journal.take
+      const first = yield* Effect.flatten(journal.take("fair"))
+      yield* journal.take("fair")
       assert.lengthOf(yield* journal.accept(batch("3")), 1)
       yield* journal.finish(first.id, "done")
       assert.lengthOf(yield* journal.accept(batch("4")), 0)

@@ -21,8 +21,8 @@ export interface Memory {
   readonly recollection: () => FeedMemory.Recollection
 }
 
-export const makeMemory = (): Memory => {
-  let recollection: FeedMemory.Recollection = { identity: undefined, fingerprints: [], last: 0n, running: [] }
+export const makeMemory = (recalled: FeedMemory.Recollection = FeedMemory.nothing): Memory => {
+  let recollection = recalled
   return {
     layer: Layer.succeed(FeedMemory.FeedMemory, {
       recall: () => Effect.sync(() => recollection),
@@ -38,9 +38,7 @@ export const makeMemory = (): Memory => {
       const isEnd = event.Type === "container" && (event.Action === "die" || event.Action === "destroy")
       recollection = {
         ...recollection,
-        fingerprints: [...recollection.fingerprints, FeedMemory.fingerprint(event.record)].slice(
-          -FeedMemory.remembered
-        ),
+        fingerprints: [...recollection.fingerprints, event.fingerprint].slice(-FeedMemory.remembered),
         last: event.timeNano,
         running: isStart
           ? [...running, { id: event.Actor.ID, attributes: event.Actor.Attributes, startedAt: event.timeNano }]

@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
  * One execution of a script for an event, as the journal has it. Times are milliseconds since 1970; `timeNano` is the
@@ -56,7 +57,7 @@ export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.Sql
           attempt, began_at AS began, ended_at - began_at AS duration, outcome, exit, output
         FROM run JOIN event ON event.id = run.event_id
         WHERE run.id > ${after} AND began_at >= ${filter.since ?? 0}
-          AND ${filter.failed === true ? sql`(exit <> 0 OR outcome = 'cut off')` : sql`1 = 1`}
+          AND ${filter.failed === true ? sql`(exit <> 0 OR outcome IN ('cut off', 'des died', 'quarantined'))` : sql`1 = 1`}
         ORDER BY run.id LIMIT ${page}`
       const last = runs.length < page ? undefined : runs.at(-1)
       return [Chunk.unsafeFromArray(runs), Option.map(Option.fromNullable(last), ({ id }) => id)]
@@ -83,7 +84,7 @@ export const retry = (
     yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
         attempts, accepted_at, state)
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
-        (SELECT json_group_array(json(value)) FROM json_each(scripts) WHERE json_extract(value, '$.path') = run.script),
+        ${SqliteOnly.scriptsOfRun(sql)},
         (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
         ${now}, 'waiting'
       FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id

@@ -6,18 +6,23 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as DockerEvent from "../../../src/event/DockerEvent.ts"
+import * as Fingerprint from "../../../src/event/Fingerprint.ts"
 import * as FeedMemory from "../../../src/feed/FeedMemory.ts"
 import * as Journal from "../../../src/journal/Journal.ts"
+import * as Keep from "../../../src/journal/Keep.ts"
 import * as History from "../../../src/journal/sqlite/History.ts"
 import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
+import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
 
 const folder = Effect.acquireRelease(
@@ -26,7 +31,7 @@ const folder = Effect.acquireRelease(
 )
 
 const noBounds = {
-  keep: JournalSql.defaultKeep,
+  keep: Keep.defaults,
   maxAge: Number.POSITIVE_INFINITY,
   durably: StateDirectory.durably
 }
@@ -59,7 +64,7 @@ const accepted = (
 const accept = (...all: ReadonlyArray<Journal.Accepted>) =>
   Effect.flatMap(Journal.Journal, (journal) => journal.accept({ events: all.map(({ event }) => event), accepted: all }))
 
-const take = Effect.flatMap(Journal.Journal, (journal) => Effect.flatten(journal.take))
+const take = Effect.flatMap(Journal.Journal, (journal) => Effect.flatten(journal.take("fair")))
 
 const idOf = (entry: Journal.Entry) => entry.event.Actor.ID
 
@@ -68,7 +73,11 @@ const takeAll = Effect.gen(function* () {
   const journal = yield* Journal.Journal
   yield* journal.close
   const all: Array<Journal.Entry> = []
-  for (let taken = yield* journal.take; Option.isSome(taken); taken = yield* journal.take) all.push(taken.value)
+  for (let taken = yield* journal.take("fair"); Option.isSome(taken); taken = yield* journal.take("fair")) {
+    all.push(taken.value)
+    // The next event of its actor is given meanwhile.
+    yield* journal.park(taken.value.id)
+  }
   return all
 })
 
@@ -109,7 +118,7 @@ describe("the journal on disk", () => {
         yield* Effect.yieldNow()
         yield* accept(accepted("1"))
         assert.strictEqual(idOf(yield* Fiber.join(waiting)), "1")
-        const more = yield* Effect.fork(journal.take)
+        const more = yield* Effect.fork(journal.take("fair"))
         yield* journal.close
         assert.deepStrictEqual(yield* Fiber.join(more), Option.none())
       }).pipe(life(directory))
@@ -131,9 +140,9 @@ describe("the journal on disk", () => {
         const more = yield* Effect.fork(take)
         yield* TestClock.adjust("1 minute")
         assert.isNull(more.unsafePoll())
-        const again = yield* journal.rest(first)
+        yield* journal.park(first.id)
         assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
-        const back = yield* again
+        const back = yield* journal.reload(first.id)
         assert.isTrue(back.event.record === first.event.record)
         yield* journal.finish(first.id, "done")
         yield* journal.finish(first.id + 1, "done")
@@ -152,8 +161,9 @@ describe("the journal on disk", () => {
         const third = yield* take
         yield* run(third, Outcome.Exited({ code: 1, message: "" }), false)
         const journal = yield* Journal.Journal
-        yield* journal.begin(third, script, 2)
-        assert.strictEqual(yield* journal.waiting, 1)
+        const second = yield* journal.begin(third, script, 2)
+        yield* second.started(process.pid)
+        assert.strictEqual(yield* journal.unfinished, 2)
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
         const [third, fourth, ...rest] = yield* takeAll
@@ -215,7 +225,7 @@ describe("the journal on disk", () => {
       const line = "WARN 1 event is skipped: older than --max-age (5s)"
       assert.deepStrictEqual(
         logs.lines.filter((said) => !said.startsWith("DEBUG")),
-        [line, line]
+        [line, line, "INFO 1 event of an earlier life of des runs first"]
       )
     })
   )
@@ -251,9 +261,9 @@ describe("the journal on disk", () => {
         for (let at = 0; at < 6; at++) yield* run(yield* take, succeeded)
         assert.deepStrictEqual(yield* count, [10, 6])
       }).pipe(life(directory))
-      assert.deepStrictEqual(yield* life(directory, { keep: { age: 1000, count: 2 } })(count), [6, 2])
+      assert.deepStrictEqual(yield* life(directory, { keep: { ...Keep.defaults, age: 1000, count: 2 } })(count), [6, 2])
       yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* life(directory, { keep: { age: 1000, count: 2 } })(count), [4, 0])
+      assert.deepStrictEqual(yield* life(directory, { keep: { ...Keep.defaults, age: 1000, count: 2 } })(count), [4, 0])
     })
   )
 
@@ -300,9 +310,7 @@ describe("the journal on disk", () => {
         assert.strictEqual(recalled.last, 6n)
         assert.deepStrictEqual(recalled.fingerprints, [
           "before",
-          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ record }) =>
-            FeedMemory.fingerprint(record)
-          )
+          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ fingerprint }) => fingerprint)
         ])
         assert.deepStrictEqual(
           [...recalled.running].sort((a, b) => (a.id < b.id ? -1 : 1)),
@@ -316,6 +324,78 @@ describe("the journal on disk", () => {
           ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
         })
       }).pipe(life(directory))
+    })
+  )
+})
+
+/** All of them. */
+const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
+
+describe("a journal of version 1, which knew a record by its text", () => {
+  /** Makes a journal what des wrote before version 2. */
+  const downgrade = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const rows = yield* sql<{
+      id: number
+      record: string
+    }>`SELECT id, record FROM event WHERE fingerprint NOT LIKE 'retry%'`
+    for (const { id, record } of rows) {
+      yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
+    }
+    yield* sql`DELETE FROM migration WHERE migration_id >= 2`
+  })
+
+  it.scoped("knows again what it accepted, in whatever form the engine sends it now", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const large = {
+        ...accepted("large"),
+        event: makeEvent({ id: "large", attributes: { label: "x".repeat(9_000_000) } })
+      }
+      const many = Array.from({ length: 1200 }, (_, at) => accepted(`many ${at}`))
+      yield* life(directory)(
+        Effect.gen(function* () {
+          yield* accept(accepted("1"), accepted("2"), large, ...many)
+          yield* run(yield* take, succeeded)
+          yield* run(yield* take, Outcome.Exited({ code: 1, message: "" }))
+          yield* History.retry([2])
+          yield* downgrade
+        })
+      )
+      const inOtherForm = (all: Journal.Accepted): Journal.Accepted => ({
+        ...all,
+        event: Either.getOrThrow(DockerEvent.decode(Engine29.asOlderApi(all.event.record), all.event.engine))
+      })
+      const entries = yield* life(directory)(
+        Effect.zipRight(accept(...[accepted("1"), accepted("2"), large, ...many].map(inOtherForm)), takeAll)
+      )
+      assert.deepStrictEqual(entries.map(idOf), ["large", ...many.map(({ event }) => event.Actor.ID), "2"])
+    })
+  )
+
+  it.scoped("keeps both rows of an event that it had in two forms", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* accept(accepted("1"), accepted("2"))
+          yield* run(yield* take, succeeded)
+          yield* run(yield* take, succeeded)
+          yield* sql`UPDATE event SET record = (SELECT record FROM event WHERE id = 1) || ' ' WHERE id = 2`
+          yield* downgrade
+        })
+      )
+      yield* life(directory)(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(
+            (yield* listed({})).map(({ id }) => id),
+            [1, 2]
+          )
+          yield* accept(accepted("1"))
+          assert.deepStrictEqual(yield* takeAll, [])
+        })
+      )
     })
   )
 })
@@ -358,9 +438,6 @@ describe("a meeting with an engine that is cut in between", () => {
     )
   }
 })
-
-/** All of them. */
-const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
 
 describe("the history", () => {
   it.scoped("says why a script was not started", () =>
@@ -462,10 +539,11 @@ describe("the history", () => {
         yield* accept(accepted("1"))
         yield* run(yield* take, failed)
         yield* History.retry([1])
-        yield* TestClock.adjust("1 milli")
+        yield* TestClock.adjust("1 second")
         yield* History.retry([1])
         const begun = yield* take
         yield* journal.begin(begun, script, 2)
+        yield* journal.park(begun.id)
         const kept = yield* journal.begin(yield* take, script, 2)
         yield* kept.ended(failed, "", true)
       }).pipe(life(directory))
