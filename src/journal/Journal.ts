@@ -94,8 +94,9 @@ export interface KeptRun {
  * What was accepted and what became of it, in order. It stands between the reader and the scripts, so that the reader
  * never waits for one.
  *
- * `accept` gives back what it could not keep, and once it has answered the rest is kept; `room` answers when it can keep
- * more again. `take` gives the next one, waits
+ * `accept` keeps a batch, and says whether it had room for all of it: if not, it kept the events before the first one that did
+ * not fit, and knows nothing of the others. `room` answers when it can keep
+ * more again. `memory` is what the feed remembers: of each engine the events that were accepted. `take` gives the next one, waits
  * while there is none, and gives nothing once the journal is closed and empty. `rest` says of what was taken that it is not
  * needed for a while, and gives what brings it back. `begin` is said before each run, `finish` of an entry, by its id, when
  * its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
@@ -108,8 +109,9 @@ export class Journal extends Context.Tag("des/Journal")<
   Journal,
   {
     readonly durable: boolean
-    readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
     readonly room: Effect.Effect<void>
+    readonly memory: FeedMemory.FeedMemory
     readonly close: Effect.Effect<void>
     readonly take: Effect.Effect<Option.Option<Entry>, JournalError>
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
@@ -166,22 +168,23 @@ export const unkept: KeptRun = { variables: {}, started: () => Effect.void, ende
 /**
  * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
  *
- * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
- * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes
+ * When it is full, `whenFull: "refuse"` (default) refuses what comes, which is right for an engine's feed: it is closed until
+ * there is room, since a reader that waits slows every docker command, and the engine then drops events itself, silently. `"wait"` makes
  * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old). Of engines nothing is remembered: every start of des is its first.
+ * (default: however old). What is remembered of engines ends with des: every start is its first.
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
-  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
+  options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
+): Layer.Layer<Journal> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
       const capacity = options.capacity ?? defaultCapacity
       const mailbox = yield* Mailbox.make<Entry>()
+      const memory = FeedMemory.make()
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
       const weights = new Map<number, number>()
@@ -207,15 +210,18 @@ export const layerMemory = (
         })
 
       const accept = Effect.fnUntraced(function* (batch: Batch) {
-        const lost: Array<Accepted> = []
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
         for (const accepted of fresh) {
-          if (!isFull(accepted)) put(accepted)
-          else if (options.whenFull === "wait") yield* putWhenRoom(accepted)
-          else lost.push(accepted)
+          if (options.whenFull === "wait") yield* putWhenRoom(accepted)
+          else if (!isFull(accepted)) put(accepted)
+          else {
+            muchRoom.unsafeClose()
+            memory.accept(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
+            return false
+          }
         }
-        if (lost.length > 0) muchRoom.unsafeClose()
-        return lost
+        memory.accept(batch.events)
+        return true
       })
 
       const finish = (finished: number) =>
@@ -230,6 +236,7 @@ export const layerMemory = (
         durable: false,
         accept,
         room: muchRoom.await,
+        memory: { recall: memory.recall, meet: memory.meet },
         close: Effect.asVoid(mailbox.end),
         take: Effect.option(Effect.tap(mailbox.take, () => Effect.sync(() => waiting--))),
         // It is nowhere else.
@@ -239,4 +246,4 @@ export const layerMemory = (
         waiting: Effect.sync(() => waiting)
       }
     })
-  ).pipe(Layer.merge(FeedMemory.layerNone))
+  )

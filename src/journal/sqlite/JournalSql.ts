@@ -1,6 +1,5 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlError from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
@@ -65,23 +64,11 @@ const make = (options: Options) =>
       yield* queue.wake
       yield* safely(engines.keep(batch.events))
       yield* safely(retention.count(batch.events.length))
-      return []
+      return true
     })
 
     const finish = (id: number, state: "done" | "failed") =>
       Effect.zipRight(queue.finish(id, state), safely(retention.count(1)))
-
-    const journal = Journal.of({
-      durable: true,
-      accept,
-      room: Effect.void,
-      close: queue.close,
-      take: queue.take,
-      rest: queue.rest,
-      begin: runs.begin,
-      finish,
-      waiting: queue.waiting
-    })
 
     const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
       Effect.catchAll(safely(effect), (error) => {
@@ -90,11 +77,21 @@ const make = (options: Options) =>
       })
 
     yield* safely(retention.now)
-    const memory = FeedMemory.FeedMemory.of({
-      recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
-      meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+    return Journal.of({
+      durable: true,
+      accept,
+      room: Effect.void,
+      close: queue.close,
+      take: queue.take,
+      rest: queue.rest,
+      memory: {
+        recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
+        meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+      },
+      begin: runs.begin,
+      finish,
+      waiting: queue.waiting
     })
-    return Context.make(Journal, journal).pipe(Context.add(FeedMemory.FeedMemory, memory))
   })
 
 /**
@@ -104,6 +101,5 @@ const make = (options: Options) =>
  * @since 1.0.0
  * @category layers
  */
-export const layer = (
-  options: Options
-): Layer.Layer<Journal | FeedMemory.FeedMemory, JournalError, SqlClient.SqlClient> => Layer.effectContext(make(options))
+export const layer = (options: Options): Layer.Layer<Journal, JournalError, SqlClient.SqlClient> =>
+  Layer.effect(Journal, make(options))
