@@ -40,7 +40,7 @@ const noBounds = {
 const life =
   (directory: string, options: Partial<JournalSql.Options> = {}) =>
   <A, E>(
-    body: Effect.Effect<A, E, Journal.Journal | FeedMemory.FeedMemory | SqlClient.SqlClient>
+    body: Effect.Effect<A, E, Journal.Journal | SqlClient.SqlClient>
   ): Effect.Effect<A, E | Journal.JournalError> =>
     body.pipe(
       Effect.provide(
@@ -290,24 +290,35 @@ describe("the journal on disk", () => {
       const die = (id: string) => ({ ...makeEvent({ id, action: "die", timeNano: 6n }), engine: "unix:///e" })
       const synthetic = { ...start("synthetic"), synthetic: true }
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
         const journal = yield* Journal.Journal
+        const { memory } = journal
         assert.deepStrictEqual(yield* memory.recall("unix:///e"), FeedMemory.nothing)
         yield* memory.meet("unix:///e", {
           identity: "I",
           fingerprints: ["before"],
           last: 1n,
+          over: 4n,
+          gaps: 3,
           running: ["old", "gone"].map((id) => ({ id, attributes: { name: id }, startedAt: 3n }))
         })
-        yield* memory.meet("unix:///other", { identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] })
+        yield* memory.meet("unix:///other", {
+          identity: "J",
+          fingerprints: ["a", "b"],
+          last: 9n,
+          over: 0n,
+          gaps: 0,
+          running: []
+        })
         const events = [start("new"), die("gone"), start("brief"), die("brief"), synthetic]
         yield* journal.accept({ events, accepted: [] })
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
+        const { memory } = yield* Journal.Journal
         const recalled = yield* memory.recall("unix:///e")
         assert.strictEqual(recalled.identity, "I")
         assert.strictEqual(recalled.last, 6n)
+        assert.strictEqual(recalled.over, 4n)
+        assert.strictEqual(recalled.gaps, 3)
         assert.deepStrictEqual(recalled.fingerprints, [
           "before",
           ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ fingerprint }) => fingerprint)
@@ -321,7 +332,7 @@ describe("the journal on disk", () => {
           ]
         )
         assert.deepStrictEqual(yield* memory.recall("unix:///other"), {
-          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
+          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, over: 0n, gaps: 0, running: [] }
         })
       }).pipe(life(directory))
     })
@@ -342,6 +353,8 @@ describe("a journal of version 1, which knew a record by its text", () => {
     for (const { id, record } of rows) {
       yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
     }
+    yield* sql`ALTER TABLE engine DROP COLUMN is_over`
+    yield* sql`ALTER TABLE engine DROP COLUMN gaps`
     yield* sql`DELETE FROM migration WHERE migration_id >= 2`
   })
 
@@ -405,21 +418,23 @@ describe("a meeting with an engine that is cut in between", () => {
     identity: "I",
     fingerprints: [fingerprint],
     last: 1n,
+    over: 0n,
+    gaps: 0,
     running: [{ id: fingerprint, attributes: {}, startedAt: 3n }]
   })
 
   /** Meets an engine, and gives what is recalled when a statement of that met its end. */
-  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Recollection & { readonly identity: string }>) =>
+  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Meeting>) =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
+        const { memory } = yield* Journal.Journal
         const sql = yield* SqlClient.SqlClient
         for (const each of before) yield* memory.meet("unix:///e", each)
         yield* sql.unsafe(`CREATE TRIGGER cut BEFORE ${statement} BEGIN SELECT RAISE(ABORT, 'cut'); END`)
         yield* memory.meet("unix:///e", met("new"))
       }).pipe(life(directory))
-      return yield* Effect.flatMap(FeedMemory.FeedMemory, (memory) => memory.recall("unix:///e")).pipe(life(directory))
+      return yield* Effect.flatMap(Journal.Journal, ({ memory }) => memory.recall("unix:///e")).pipe(life(directory))
     })
 
   for (const statement of ["INSERT ON seen", "INSERT ON running", "INSERT ON engine"]) {
