@@ -125,13 +125,18 @@ export const retry = Command.make("retry", { ...StateOptions.ofState, ...CommonO
   Effect.gen(function* () {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const unknown = yield* History.retry(given.ids).pipe(
+    const { cut, unknown } = yield* History.retry(given.ids).pipe(
       Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
     if (unknown.length > 0) {
       yield* Failed.withCode(1)({
         message: `no run ${unknown.join(", ")} is in the journal, so nothing is queued; des history lists them`
+      })
+    }
+    if (cut.length > 0) {
+      yield* Failed.withCode(1)({
+        message: `run ${cut.join(", ")} cannot be retried, so nothing is queued: its event has run without a failure, and of such events records over 64 KiB are not kept`
       })
     }
     const { size } = new Set(given.ids)
