@@ -5,13 +5,29 @@ import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { type Batch, type Entry, Journal, type JournalError, type KeptRun } from "../Journal.ts"
-import type * as Keep from "../Keep.ts"
+import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
 import * as Failure from "./Failure.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
+
+/**
+ * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Keep extends Bounds {}
+
+/**
+ * What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultKeep: Keep = defaults
 
 /**
  * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
@@ -24,7 +40,7 @@ import * as RunLog from "./RunLog.ts"
  */
 export interface Options {
   readonly file: string
-  readonly keep: Keep.Keep
+  readonly keep: Keep
   readonly maxAge: number
   readonly engines?: ReadonlyArray<string>
   readonly durably: (
