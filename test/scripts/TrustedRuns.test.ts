@@ -3,12 +3,12 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Attempts from "../../src/dispatch/Attempts.ts"
+import * as Stop from "../../src/dispatch/Stop.ts"
 import * as Journal from "../../src/journal/Journal.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
@@ -329,7 +329,7 @@ describe("a script that others can change since it was looked up", () => {
     const logs = collectLogs()
     return Effect.gen(function* () {
       const { run } = yield* attempts(0)
-      yield* run(due, yield* Deferred.make<void>())
+      yield* run(due, yield* Stop.make({ drain: 0, hurry: Effect.never }))
       assert.deepStrictEqual(yield* runs, [])
       const errors = logs.lines.filter((line) => line.startsWith("ERROR"))
       assert.strictEqual(errors.length, 1)
@@ -342,7 +342,7 @@ describe("a script that others can change since it was looked up", () => {
     const failing = Testing.layerRecorder(() => Outcome.Exited({ code: 1, message: "" }))
     return Effect.gen(function* () {
       const { run } = yield* attempts(3)
-      const running = yield* Effect.fork(run(due, yield* Deferred.make<void>()))
+      const running = yield* Effect.fork(run(due, yield* Stop.make({ drain: 0, hurry: Effect.never })))
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(running)
       assert.deepStrictEqual(
@@ -369,7 +369,10 @@ describe("a script that others can change since it was looked up", () => {
           const [script] = yield* scripts.find("container", "start")
           if (script === undefined) return assert.fail("no script was found")
           change(script.path)
-          yield* run({ script, entry: entryOf(script), coalesced: 0 }, yield* Deferred.make<void>())
+          yield* run(
+            { script, entry: entryOf(script), coalesced: 0 },
+            yield* Stop.make({ drain: 0, hurry: Effect.never })
+          )
         }).pipe(Effect.provide(ScriptDirectory.layer({ directory })), Effect.provide(Trust.layer({ directory })))
         assert.deepStrictEqual(yield* runs, [])
         assert.match(logs.lines.at(-1) ?? "", /^ERROR Script .*\/container\/start Failed! /)
