@@ -149,7 +149,7 @@ const options = {
   queue: Options.text("queue").pipe(
     Options.withPseudoName("SIZE"),
     Options.withDescription(
-      "how much of accepted events may wait in memory, without --state (default 256M); beyond it events are lost, which is a gap"
+      "how much of accepted events may wait in memory, without --state (default 256M); beyond it des reads on once there is room, and what the engine has lost by then is a gap"
     ),
     Options.withDefault("256M"),
     Options.mapEffect(parseSize)

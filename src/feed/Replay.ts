@@ -71,7 +71,6 @@ const read = (
       if (turn !== undefined) turns.push(turn)
       heldBytes += weighTurn(turn)
       note(event.record, event.fingerprint)
-      return heldBytes < mostHeldBytes
     }
     const ended = Effect.sync(() => {
       isWhole = true
@@ -87,7 +86,9 @@ const read = (
         report: ({ record }) => Effect.sync(() => note(record, Fingerprint.ofLine(record)))
       }),
       Stream.interruptAfter(within),
-      Stream.runForEachWhile((event) => Effect.sync(() => noteEvent(event)))
+      // Not runForEachWhile, which keeps each event that it was given.
+      Stream.takeWhile(() => heldBytes < mostHeldBytes),
+      Stream.runForEach((event) => Effect.sync(() => noteEvent(event)))
     )
     return { fingerprints, turns, isWhole: isWhole && heldBytes < mostHeldBytes }
   })

@@ -62,7 +62,7 @@ const hasty: Clock.Clock = {
 }
 
 describe("a recorded session", () => {
-  const records = Fs.readFileSync("examples/container-life.jsonl", "utf8").split("\n").slice(0, 12)
+  const records = Fs.readFileSync("examples/container-life.jsonl", "utf8").split("\n").slice(0, 5)
   const session = `${records.join("\n")}\n`
 
   it.live(
