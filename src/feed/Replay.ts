@@ -94,7 +94,7 @@ const read = (
   })
 
 /**
- * What dockerd has in its ring, until a time.
+ * What dockerd has in its ring, until a time, as far as it can be read `within` another.
  *
  * @since 1.0.0
  * @category constructors
@@ -102,8 +102,9 @@ const read = (
 export const ofRing = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,
-  until: bigint
-): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, patience)
+  until: bigint,
+  within: Duration.DurationInput = patience
+): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, within)
 
 /**
  * A part of what podman has in its store, from a time on.

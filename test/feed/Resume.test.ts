@@ -728,7 +728,7 @@ describe("a feed that is silent", () => {
     Effect.gen(function* () {
       for (const podman of [false, true]) {
         const engine = yield* StandInEngine.make({ podman })
-        const des = yield* follow(engine.endpoint, { liveness: podman ? "1 second" : "200 millis" })
+        const des = yield* follow(engine.endpoint, { liveness: podman ? "1 second" : "500 millis" })
         yield* des.until("des/connected")
         yield* engine.emit(record("start", "a", podman ? 3_700 : 1))
         yield* des.until("container/start a")
