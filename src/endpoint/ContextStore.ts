@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Endpoint from "./Endpoint.ts"
 
 /**
- * A context of the docker command that is not there, or says of no engine how it is reached.
+ * A context of the docker command that does not exist, cannot be read, or names no engine.
  *
  * @since 1.0.0
  * @category errors
@@ -32,7 +32,7 @@ export class ContextError extends Schema.TaggedError<ContextError>()("ContextErr
   }
 }
 
-/** A JSON object's value by its key, as Go's decoder finds it: in any case, and of several the last one. */
+/** A value of a JSON object by its key. As in Go's decoder the case does not matter, and the last of several keys counts. */
 const field = (value: unknown, key: string): unknown =>
   typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.entries(value).findLast(([name]) => name.toLowerCase() === key.toLowerCase())?.[1]
@@ -41,8 +41,8 @@ const field = (value: unknown, key: string): unknown =>
 const parseJson = Schema.decodeUnknownEither(Schema.parseJson())
 
 /**
- * What the docker command's configuration says of every connection: the current context, if it has one, and headers that
- * its requests have, as proxies before an engine may want them (`HttpHeaders`).
+ * What the docker command's configuration says of every connection: the current context, if there is one, and the headers of
+ * each request (`HttpHeaders`), which a proxy before an engine may want.
  *
  * @since 1.0.0
  * @category models
@@ -56,8 +56,8 @@ const isHeader = (entry: readonly [string, unknown]): entry is [string, string] 
   typeof entry[1] === "string" && /^[\w!#$%&'*+.^`|~-]+$/.test(entry[0]) && /^[\t\x20-\x7e\x80-\xff]*$/.test(entry[1])
 
 /**
- * Reads the docker command's configuration (docker/cli `cli/config/configfile`). A file that is no JSON is warned of and says
- * nothing, as with the docker command.
+ * Reads the docker command's configuration (docker/cli `cli/config/configfile`). A file that is not JSON is warned of and then
+ * ignored, as the docker command does it.
  *
  * @since 1.0.0
  * @category constructors
@@ -70,7 +70,7 @@ export const configuration = Effect.fn("ContextStore.configuration")(function* (
   if (Option.isNone(text)) return nothing
   const config = parseJson(text.value)
   if (Either.isLeft(config)) {
-    yield* Effect.logWarning(`${file} is no JSON; it names no context, and des goes on without it`)
+    yield* Effect.logWarning(`${file} is not JSON; it names no context, and des goes on without it`)
     return nothing
   }
   const currentContext = field(config.right, "currentContext")
@@ -82,8 +82,8 @@ export const configuration = Effect.fn("ContextStore.configuration")(function* (
 })
 
 /**
- * The endpoint that a context names, with the TLS files that belong to it (docker/cli `cli/context/store`). `source` says in
- * errors who named the context.
+ * Loads the endpoint that a context names, with the context's own TLS files (docker/cli `cli/context/store`). Errors name the
+ * `source` that named the context.
  *
  * @since 1.0.0
  * @category constructors
@@ -104,7 +104,7 @@ export const load = Effect.fn("ContextStore.load")(function* (options: {
   const text = yield* Effect.mapError(fileSystem.readFileString(file), (error) =>
     error._tag === "SystemError" && error.reason === "NotFound" ? fail("Absent") : fail("Unreadable", error.message)
   )
-  const meta = yield* Either.mapLeft(parseJson(text), () => fail("Unreadable", "it is no JSON"))
+  const meta = yield* Either.mapLeft(parseJson(text), () => fail("Unreadable", "it is not JSON"))
   const endpoints = field(meta, "Endpoints")
   const docker: unknown = typeof endpoints === "object" ? Object(endpoints)["docker"] : undefined
   if (typeof docker !== "object" || docker === null) return yield* fail("NoEngine")
@@ -119,7 +119,7 @@ export const load = Effect.fn("ContextStore.load")(function* (options: {
   const encrypted = present.length > 0 || skipVerify
   const endpoint =
     typeof host === "string" && host !== ""
-      ? // The docker command gives a context's host to its HTTP client as it is, whose ports are those of the web.
+      ? // The docker command gives a context's host to its HTTP client unchanged, so the default ports are those of the web.
         yield* Endpoint.parse(host, { defaultPort: encrypted ? 443 : 80, source: `the context ${context}` })
       : Endpoint.defaultEndpoint
   if (endpoint._tag !== "Tcp" || !(encrypted || endpoint.tls !== undefined)) return endpoint

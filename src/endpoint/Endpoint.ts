@@ -4,8 +4,8 @@ import * as Schema from "effect/Schema"
 
 /**
  * How the connection to an engine is encrypted. `ca`, `cert` and `key` are paths of PEM files, which are read with every
- * new connection; without `ca` the engine's certificate must come from an authority that this system knows. With `verify` false
- * any certificate will do, and anybody can pretend to be the engine.
+ * new connection. Without `ca` the engine's certificate must come from an authority that this system knows. With `verify` false
+ * any certificate is accepted, so anybody can pretend to be the engine.
  *
  * @since 1.0.0
  * @category models
@@ -18,9 +18,9 @@ export interface Tls {
 }
 
 /**
- * An engine's address: a unix socket by its path; a host and port that speak HTTP, with the path that its API is served
- * under, encrypted where there is `tls`; or a host that the user's ssh reaches, where the docker command speaks to the
- * engine, at `path` if it is not that host's default socket.
+ * An engine's address. `Unix`: the path of a socket. `Tcp`: a host and a port that speak HTTP, encrypted where there is `tls`;
+ * the API is served below `basePath`. `Ssh`: a host that the user's ssh reaches, where the docker command speaks to the engine
+ * at the socket `path`, or at that host's default socket.
  *
  * @since 1.0.0
  * @category models
@@ -46,8 +46,8 @@ const accepted =
   "unix:///path/to/docker.sock, tcp://host[:port][/path], http:// and https:// in its place, and ssh://[user@]host[:port][/path/to/docker.sock]"
 
 /**
- * An endpoint that cannot be understood: names what was given, by which `source` where it was not given directly, and the
- * forms that are accepted.
+ * An endpoint that cannot be understood. The message names what was given, without a password; the `source` that named it, where
+ * that was not an option; and the forms that are accepted.
  *
  * @since 1.0.0
  * @category errors
@@ -62,6 +62,17 @@ export class EndpointError extends Schema.TaggedError<EndpointError>()("Endpoint
     const source = this.source === undefined ? "" : `${this.source}: `
     return `${source}the endpoint ${JSON.stringify(this.input)} ${this.detail}; accepted are ${accepted}`
   }
+}
+
+/** Text that may be meant as an endpoint, as it may be shown: without a password, and without a user but that of ssh. */
+const masked = (input: string): string => {
+  const at = input.lastIndexOf("@")
+  // A path may hold an @.
+  if (at === -1 || /^\s*(?:unix:|\/)/.test(input)) return input
+  const scheme = /^\s*\w+:\/\//.exec(input)?.[0] ?? ""
+  const [user = "", ...password] = input.slice(scheme.length, at).split(":")
+  if (scheme.trim() !== "ssh://") return `${scheme}***${input.slice(at)}`
+  return `${scheme}${user}${password.length === 0 ? "" : ":***"}${input.slice(at)}`
 }
 
 /**
@@ -98,7 +109,7 @@ const decoded = (text: string): string | undefined => {
   }
 }
 
-/** What ssh refuses in a host and a user (OpenSSH `ssh.c`, `valid_hostname`), since its own configuration can hand both to a shell. */
+/** What ssh refuses in a host and in a user (OpenSSH `ssh.c`, `valid_hostname`), since its own configuration can hand both to a shell. */
 const unsafeForSsh = /^-|['`"$\\;&<>|(){}\s\p{Cc}]/u
 
 const parseSsh = (address: string): Either.Either<Endpoint, string> => {
@@ -132,7 +143,7 @@ const parseAddress = (text: string, defaultPort: number | undefined): Either.Eit
       if (rest === "") return Either.left("is empty")
       // `unix:/run/docker.sock`, which would be the host `unix`.
       if (/^[a-z]+:\//i.test(rest)) return Either.left("has one / after its scheme, where two belong")
-      // The docker command takes a path for a host until 28, and for a socket since.
+      // The docker command takes a path as a host until 28, and as a socket since.
       return rest.startsWith("/") ? parseAddress(`unix://${rest}`, undefined) : tcp(defaultPort ?? defaultTcpPort)
     case "unix":
       if (rest === "") return Either.right(defaultEndpoint)
@@ -170,14 +181,14 @@ export const parse = (
     (detail) =>
       new EndpointError({
         reason: "Malformed",
-        input,
+        input: masked(input),
         detail,
         ...(options.source === undefined ? {} : { source: options.source })
       })
   )
 
 /**
- * The text of an endpoint, which {@link parse} reads again, TLS aside, and DOCKER_HOST takes.
+ * The text of an endpoint, for DOCKER_HOST and for {@link parse}. It does not say what its TLS is.
  *
  * @since 1.0.0
  * @category combinators
@@ -199,7 +210,7 @@ export const format = (endpoint: Endpoint): string => {
 }
 
 /**
- * Whether anybody on the network could read and change what the engine says: TCP without TLS to another host.
+ * Whether anybody on the network could read and change what the engine says: true for TCP without TLS to another host.
  *
  * @since 1.0.0
  * @category combinators
@@ -210,8 +221,8 @@ export const isExposed = (endpoint: Endpoint): boolean =>
   !/^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]+\])$/.test(endpoint.host)
 
 /**
- * The variables with which the docker command reaches an endpoint: DOCKER_HOST, and with TLS the folder of its files, which
- * the docker command takes by the names ca.pem, cert.pem and key.pem.
+ * The variables with which the docker command reaches an endpoint: DOCKER_HOST, and with TLS the folder of its files, where
+ * the docker command looks for ca.pem, cert.pem and key.pem.
  *
  * @since 1.0.0
  * @category combinators

@@ -5,7 +5,7 @@ import * as ContextStore from "./ContextStore.ts"
 import * as Endpoint from "./Endpoint.ts"
 
 /**
- * What decided on an endpoint: an option, a variable, the docker command's configuration, or nothing.
+ * What decided which endpoint is used: an option, a variable, the docker command's configuration, or the default.
  *
  * @since 1.0.0
  * @category models
@@ -17,8 +17,8 @@ export interface Source {
 }
 
 /**
- * An endpoint that was found, and the headers that the docker command's configuration gives every request. `otherSockets` are sockets of engines that are there, where nothing was named and the default
- * socket is not.
+ * An endpoint that was found, and the headers that the docker command's configuration gives every request. `otherSockets` are
+ * sockets of other engines that exist, where nothing named an engine and the default socket does not exist.
  *
  * @since 1.0.0
  * @category models
@@ -31,18 +31,18 @@ export interface Found {
 }
 
 /**
- * What names an engine: the values of the options, if they are given, and the environment.
+ * What can name an engine: the values of the options, if they are given, and the environment.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Named {
+export interface Hints {
   readonly endpoint?: string
   readonly context?: string
   readonly variables: Readonly<Record<string, string | undefined>>
 }
 
-type Variables = Named["variables"]
+type Variables = Hints["variables"]
 
 /** The docker command's folder (docker/cli `cli/config`): DOCKER_CONFIG, or `.docker` at home. */
 const configDirOf = (variables: Variables): string =>
@@ -52,8 +52,8 @@ const isThere = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fileSystem) => Effect.orElseSucceed(fileSystem.exists(path), () => false))
 
 /**
- * The TLS of what no context names (docker/cli `cli/flags/options.go`): any value of DOCKER_TLS_VERIFY, even `0`, turns it
- * on. The CA is needed then, the client's certificate and key only where they are there.
+ * The TLS of an endpoint that no context names (docker/cli `cli/flags/options.go`): any value of DOCKER_TLS_VERIFY, even `0`,
+ * turns it on. Then the CA must exist; the client's certificate and key are used where they exist.
  */
 const tlsFrom = Effect.fnUntraced(function* (variables: Variables, caIsNeeded: boolean) {
   const directory = variables["DOCKER_CERT_PATH"] || configDirOf(variables)
@@ -67,7 +67,7 @@ const tlsFrom = Effect.fnUntraced(function* (variables: Variables, caIsNeeded: b
   return tls
 })
 
-/** Where engines of one user, and podman, listen. */
+/** The sockets of a user's own engine and of podman that exist. */
 const otherSockets = (variables: Variables) => {
   const runtime = variables["XDG_RUNTIME_DIR"]
   const ofUser = runtime ? [`${runtime}/docker.sock`, `${runtime}/podman/podman.sock`] : []
@@ -75,12 +75,12 @@ const otherSockets = (variables: Variables) => {
 }
 
 /** The endpoint where no context is named: the option, DOCKER_HOST, or the default. */
-const withoutContext = Effect.fnUntraced(function* (named: Named) {
-  const { variables } = named
+const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
+  const { variables } = hints
   const encrypted = Boolean(variables["DOCKER_TLS_VERIFY"] || variables["DOCKER_TLS"])
-  const by = named.endpoint !== undefined ? "--endpoint" : variables["DOCKER_HOST"]?.trim() ? "DOCKER_HOST" : "default"
+  const by = hints.endpoint !== undefined ? "--endpoint" : variables["DOCKER_HOST"]?.trim() ? "DOCKER_HOST" : "default"
   const text =
-    by === "default" ? (encrypted ? "tcp://localhost:2376" : "") : (named.endpoint ?? variables["DOCKER_HOST"])
+    by === "default" ? (encrypted ? "tcp://localhost:2376" : "") : (hints.endpoint ?? variables["DOCKER_HOST"])
   const endpoint = text ? yield* Endpoint.parse(text, { source: by }) : Endpoint.defaultEndpoint
   const found: Omit<Found, "headers"> = { endpoint, source: { by }, otherSockets: [] }
   if (endpoint._tag === "Tcp" && !/^\s*http:/.test(text ?? "") && (encrypted || endpoint.tls !== undefined)) {
@@ -94,18 +94,18 @@ const withoutContext = Effect.fnUntraced(function* (named: Named) {
 /**
  * Finds the engine's endpoint in the order of the docker command (docker/cli `cli/command/cli.go`, `resolveContextName`):
  * the options, DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration, the default socket. The context
- * `default` is what is found where no context is named.
+ * `default` stands for what is found without a context.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const find = Effect.fn("EndpointSearch.find")(function* (named: Named) {
-  const { variables } = named
+export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
+  const { variables } = hints
   const configDir = configDirOf(variables)
   const { currentContext, headers } = yield* ContextStore.configuration(configDir)
   const inContext = (by: Source["by"], context: string, source: string) =>
     context === "default"
-      ? withoutContext(named)
+      ? withoutContext(hints)
       : Effect.map(ContextStore.load({ configDir, context, source }), (endpoint) => ({
           endpoint,
           source: { by, context },
@@ -116,21 +116,21 @@ export const find = Effect.fn("EndpointSearch.find")(function* (named: Named) {
     Omit<Found, "headers">,
     Endpoint.EndpointError | ContextStore.ContextError,
     FileSystem.FileSystem
-  > = named.context !== undefined
-    ? inContext("--context", named.context, "--context")
-    : named.endpoint !== undefined || variables["DOCKER_HOST"]
-      ? withoutContext(named)
+  > = hints.context !== undefined
+    ? inContext("--context", hints.context, "--context")
+    : hints.endpoint !== undefined || variables["DOCKER_HOST"]
+      ? withoutContext(hints)
       : context
         ? inContext("DOCKER_CONTEXT", context, "DOCKER_CONTEXT")
         : currentContext === undefined
-          ? withoutContext(named)
+          ? withoutContext(hints)
           : inContext("currentContext", currentContext, `${configDir}/config.json`)
   const found: Found = { ...(yield* deciding), headers }
   return found
 })
 
 /**
- * What decided on an endpoint, as words.
+ * Says in words what decided which endpoint is used.
  *
  * @since 1.0.0
  * @category combinators

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Tls } from "./Endpoint.ts"
 
 /**
- * Files of a certificate that are missing, or that no connection can be made with.
+ * TLS files that cannot be read, or that cannot be used for a connection.
  *
  * @since 1.0.0
  * @category errors
@@ -25,7 +25,7 @@ export class TlsFilesError extends Schema.TaggedError<TlsFilesError>()("TlsFiles
   }
 }
 
-/** Where systems keep the authorities that they trust; as Go looks for them (`crypto/x509/root_linux.go`), and docker so. */
+/** Where systems keep the authorities that they trust, in the order in which Go, and so docker, looks for them (`crypto/x509/root_linux.go`). */
 const ofSystem = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -34,7 +34,7 @@ const ofSystem = [
   "/etc/ssl/cert.pem"
 ]
 
-/** The system's authorities, where it has any: Node's own list knows nothing of those that an administrator added. */
+/** The authorities that the system trusts, where it has a file of them. Node's own list does not have those that an administrator added. */
 const systemAuthorities = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
   const named = yield* Config.option(Config.string("SSL_CERT_FILE"))
@@ -43,7 +43,7 @@ const systemAuthorities = Effect.gen(function* () {
 }).pipe(Effect.orElseSucceed(() => undefined))
 
 /**
- * Reads the files of a TLS connection. They are read with every connection, since certificates are renewed while des runs.
+ * Reads the files of a TLS connection, with every connection again: certificates are renewed while des runs.
  *
  * @since 1.0.0
  * @category constructors

@@ -1,6 +1,11 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 
-/** What a connection failed with, and what to do about it; by the codes of Node and of OpenSSL. */
+/** The certificate names no host but in its common name, which the docker command refuses as well. */
+export class CommonNameOnly extends Error {
+  readonly code = "CERT_COMMON_NAME_ONLY"
+}
+
+/** What to do about a connection that failed, by the codes of Node and of OpenSSL. */
 const advice: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket; is the engine running? -e and DOCKER_HOST name another one",
   ECONNREFUSED: "nothing listens there; is the engine running? -e and DOCKER_HOST name another one",
@@ -8,10 +13,12 @@ const advice: Readonly<Record<string, string>> = {
   ENOTFOUND: "the host's name is not known",
   EAI_AGAIN: "the host's name cannot be looked up now",
   ETIMEDOUT: "the host does not answer",
-  EHOSTUNREACH: "there is no way to the host",
-  ENETUNREACH: "there is no way to the host's network",
+  EHOSTUNREACH: "there is no route to the host",
+  ENETUNREACH: "there is no route to the host's network",
   CERT_HAS_EXPIRED: "its certificate has expired; renew it, or look at this machine's clock",
-  CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock"
+  CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock",
+  CERT_COMMON_NAME_ONLY:
+    "its certificate names the host only as a common name, which the docker command refuses, too; issue one with a subjectAltName"
 }
 
 const unknownAuthority = "its certificate is from an authority that"
@@ -25,7 +32,8 @@ const unverified = new Set([
   "CERT_SIGNATURE_FAILURE"
 ])
 
-const ofTls = (code: string, error: Error, endpoint: Endpoint): string | undefined => {
+/** What to do about a failure of TLS; nothing for any other failure. */
+const explainTls = (code: string, error: Error, endpoint: Endpoint): string | undefined => {
   if (endpoint._tag !== "Tcp" || endpoint.tls === undefined) return undefined
   const { ca, cert } = endpoint.tls
   if (unverified.has(code)) {
@@ -37,7 +45,7 @@ const ofTls = (code: string, error: Error, endpoint: Endpoint): string | undefin
     const reason = "reason" in error && typeof error.reason === "string" ? error.reason : error.message
     return `its certificate is for other names (${reason.slice(0, 300)}); name the engine as its certificate does`
   }
-  // OpenSSL's own words; as a code, or only in the message, as the moment has it.
+  // OpenSSL's own words stand in the code or only in the message, depending on when it failed.
   const said = `${code} ${error.message}`.replaceAll("_", " ").toLowerCase()
   if (said.includes("wrong version number")) {
     return "it speaks no TLS there; leave DOCKER_TLS_VERIFY and DOCKER_TLS empty, or name its port for TLS"
@@ -54,7 +62,7 @@ const ofTls = (code: string, error: Error, endpoint: Endpoint): string | undefin
 }
 
 /**
- * Why a connection could not be made, and what to do about it. `otherSockets` are those that are there where the default one
+ * Why a connection could not be made, and what to do about it. `otherSockets` are sockets that are there while the default one
  * is not.
  *
  * @since 1.0.0
@@ -67,5 +75,5 @@ export const explain = (cause: Error, endpoint: Endpoint, otherSockets: Readonly
   }
   // Node's word for an answer whose connection is gone.
   if (cause.message === "aborted") return "the connection was cut"
-  return ofTls(code, cause, endpoint) ?? advice[code] ?? cause.message
+  return explainTls(code, cause, endpoint) ?? advice[code] ?? cause.message
 }

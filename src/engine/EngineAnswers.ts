@@ -1,8 +1,9 @@
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /**
  * Nanoseconds since 1970 of a time as Go writes it (RFC 3339 with up to nine digits), exact to the last one. Nothing for
- * what is no time, and for Go's zero time, which says that there was none.
+ * what is no time, and for Go's zero time, which means that there was none.
  *
  * @internal
  */
@@ -27,7 +28,7 @@ const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(sche
 const Labels = optional(Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.String })))
 
 /**
- * What des reads of `GET /info`.
+ * What des reads of `GET /info`. `Swarm` may be anything: nothing but `des info` needs it.
  *
  * @internal
  */
@@ -35,15 +36,21 @@ export const Info = Schema.Struct({
   ID: optional(Schema.String),
   Name: optional(Schema.String),
   ServerVersion: optional(Schema.String),
-  SystemTime: optional(Schema.String)
+  SystemTime: optional(Schema.String),
+  Swarm: optional(Schema.Unknown)
 })
 
 /**
- * What des reads of `GET /version`, where `GET /_ping` does not say it.
+ * What des reads of `GET /version`. `Components` may be anything: only podman is known by it.
  *
  * @internal
  */
-export const Version = Schema.Struct({ ApiVersion: optional(Schema.String) })
+export const Version = Schema.Struct({
+  Version: optional(Schema.String),
+  ApiVersion: optional(Schema.String),
+  MinAPIVersion: optional(Schema.String),
+  Components: optional(Schema.Unknown)
+})
 
 /**
  * What des reads of `GET /containers/json`.
@@ -76,6 +83,39 @@ export const Inspection = Schema.Struct({
     FinishedAt: optional(Schema.String)
   })
 })
+
+const decodeComponents = Schema.decodeUnknownOption(Schema.Array(Schema.Struct({ Name: Schema.String })))
+
+/**
+ * Whether podman answers: it says so in the headers of a ping. Where a proxy leaves them out, or no ping was sent, it is
+ * known by the components that it names in `/version`.
+ *
+ * @internal
+ */
+export const kindOf = (said: {
+  readonly headers?: Readonly<Record<string, string | undefined>>
+  readonly version?: typeof Version.Type | undefined
+}): "docker" | "podman" => {
+  if (said.headers?.["libpod-api-version"] !== undefined) return "podman"
+  const components = Option.getOrElse(decodeComponents(said.version?.Components), () => [])
+  return components.some(({ Name }) => Name === "Podman Engine") ? "podman" : "docker"
+}
+
+const decodeSwarm = Schema.decodeUnknownOption(
+  Schema.Struct({ LocalNodeState: optional(Schema.String), ControlAvailable: optional(Schema.Boolean) })
+)
+
+/**
+ * The part that an engine has in a swarm: `inactive`, `worker` or `manager`, or what it says of a swarm that it is joining or
+ * leaving. Nothing where it does not say.
+ *
+ * @internal
+ */
+export const swarmOf = ({ Swarm }: typeof Info.Type): string | undefined => {
+  const swarm = Option.getOrUndefined(decodeSwarm(Swarm))
+  if (swarm?.LocalNodeState !== "active") return swarm?.LocalNodeState
+  return swarm.ControlAvailable === true ? "manager" : "worker"
+}
 
 /**
  * What an engine puts on a container's events: the labels, and over them the image and the name (moby `daemon/events.go`).

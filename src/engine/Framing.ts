@@ -6,24 +6,23 @@ const newline = 0x0a
 const quote = 0x22
 const backslash = 0x5c
 const carriageReturn = 0x0d
-const lineEnd = Uint8Array.of(newline)
 
-/** No record of an engine comes near it: a label of 5 MB was the largest that was seen. */
-const longestRecord = 67_108_864
+/** A record of more bytes never ends, as far as des can tell. A record that is shorter and too long to be read is skipped alone. */
+export const endlessRecord = 1_073_741_824
 
 /**
- * A record that does not end: the feed is of no engine.
+ * A record that does not end. The connection is given up, since everything behind it is lost.
  *
  * @since 1.0.0
  * @category errors
  */
 export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessRecord", {}) {
   override get message(): string {
-    return `a record is longer than ${longestRecord} bytes`
+    return `a record has no end after ${endlessRecord} bytes`
   }
 }
 
-/** Follows the JSON of a line, and knows where a value at its top ends. */
+/** Follows the JSON of a line, and knows where a top-level value ends. */
 const makeScanner = () => {
   let depth = 0
   let inString = false
@@ -58,37 +57,61 @@ const makeScanner = () => {
 const insertLineEnds = (bytes: Uint8Array, ends: ReadonlyArray<number>): Uint8Array => {
   const missing = ends.filter((end) => bytes[end] !== newline && bytes[end] !== carriageReturn)
   if (missing.length === 0) return bytes
-  const parts = missing.flatMap((end, at) => [bytes.subarray(missing[at - 1] ?? 0, end), lineEnd])
-  return Buffer.concat([...parts, bytes.subarray(missing.at(-1))])
+  const separated = Buffer.allocUnsafe(bytes.length + missing.length)
+  let to = 0
+  let from = 0
+  for (const end of missing) {
+    while (from < end) separated[to++] = bytes[from++] ?? 0
+    separated[to++] = newline
+  }
+  separated.set(bytes.subarray(from), to)
+  return separated
+}
+
+/** Gives each record in the pieces of one feed its line end, piece by piece. */
+const makeSeparator = () => {
+  const scanner = makeScanner()
+
+  return (bytes: Uint8Array): Uint8Array => {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const touching = buffer.includes("}{")
+    if (bytes.at(-1) === newline && !touching) {
+      scanner.reset()
+      return bytes
+    }
+    const lastLine = buffer.lastIndexOf(newline) + 1
+    if (!touching && lastLine > 0) scanner.reset()
+    return insertLineEnds(bytes, scanner.scan(bytes, touching ? 0 : lastLine))
+  }
+}
+
+/** How long the open line of a feed is after each piece. */
+const makeMeter = () => {
+  let open = 0
+
+  return (bytes: Uint8Array): number => {
+    const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).lastIndexOf(newline)
+    open = end === -1 ? open + bytes.length : bytes.length - end - 1
+    return open
+  }
 }
 
 /**
- * Gives every record of a feed a line of its own. Engines do so themselves; a proxy before one may drop the line ends (as
- * Docker Desktop's did). What arrives in whole lines is passed on without a look at its bytes.
+ * Gives every record of a feed a line of its own. Engines do so themselves; a proxy before an engine may drop the line ends, as
+ * that of Docker Desktop did. Whole lines are passed on without a look at their bytes. No bytes are held back.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const separate = <E, R>(
-  feed: Stream.Stream<Uint8Array, E, R>
+  feed: Stream.Stream<Uint8Array, E, R>,
+  longest: number = endlessRecord
 ): Stream.Stream<Uint8Array, E | EndlessRecord, R> =>
   Stream.suspend(() => {
-    const scanner = makeScanner()
-    let open = 0
-    const bounded = Stream.tap(feed, (bytes) => {
-      const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).lastIndexOf(newline)
-      open = end === -1 ? open + bytes.length : bytes.length - end - 1
-      return open > longestRecord ? new EndlessRecord() : Effect.void
-    })
-    return Stream.map(bounded, (bytes) => {
-      const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      const touching = buffer.includes("}{")
-      if (bytes.at(-1) === newline && !touching) {
-        scanner.reset()
-        return bytes
-      }
-      const lastLine = buffer.lastIndexOf(newline) + 1
-      if (!touching && lastLine > 0) scanner.reset()
-      return insertLineEnds(bytes, scanner.scan(bytes, touching ? 0 : lastLine))
-    })
+    const separator = makeSeparator()
+    const meter = makeMeter()
+    return feed.pipe(
+      Stream.map(separator),
+      Stream.tap((bytes) => (meter(bytes) > longest ? new EndlessRecord() : Effect.void))
+    )
   })

@@ -10,10 +10,10 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 
 type SshEndpoint = Extract<Endpoint, { readonly _tag: "Ssh" }>
 
-/** How much of what ssh says is kept, in characters. */
+/** How much of what ssh says on stderr is kept, in characters. */
 const longest = 1000
 
-/** What ssh says of itself, and what to do about it. */
+/** What ssh says on stderr when it fails, and what to do about it. */
 const advice: ReadonlyArray<readonly [RegExp, string]> = [
   [/Host key verification failed/, "connect once with ssh as this user, and compare the key before you accept it"],
   [/REMOTE HOST IDENTIFICATION HAS CHANGED/, "the host has another key than before; find out why"],
@@ -30,7 +30,7 @@ const advice: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 /**
- * ssh ended without, or in the middle of, an answer: `Failed` with what it said, `NoSsh` where there is no ssh command.
+ * ssh ended before the answer was complete (`Failed`, with what it said), or could not be started (`NoSsh`).
  *
  * @since 1.0.0
  * @category errors
@@ -49,8 +49,8 @@ export class SshError extends Schema.TaggedError<SshError>()("SshError", {
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /**
- * What ssh is called with, as the docker command does (docker/cli `cli/connhelper`). Nothing of the endpoint can become an
- * option: what stands before `--` is a value, and the host stands behind it.
+ * The arguments of ssh, the same as the docker command's (docker/cli `cli/connhelper`). No part of the endpoint can become an
+ * option: the user and the port are values of options, and the host stands behind `--`.
  *
  * @since 1.0.0
  * @category combinators
@@ -59,14 +59,15 @@ export const argumentsOf = (endpoint: SshEndpoint): ReadonlyArray<string> => [
   ...(endpoint.user === undefined ? [] : ["-l", endpoint.user]),
   ...(endpoint.port === undefined ? [] : ["-p", String(endpoint.port)]),
   ...["-o", "ConnectTimeout=30", "-T", "--", endpoint.host],
-  // A shell of that host reads this.
+  // The shell of the other host reads this.
   ...["docker", ...(endpoint.path === undefined ? [] : [quoted(`--host=unix://${endpoint.path}`)])],
   ...["system", "dial-stdio"]
 ]
 
 /**
- * A connection to the engine beyond ssh: the input and output of the user's own ssh, with its keys, agent, known hosts and
- * configuration. It is ended with the scope; when it ends by itself, what it said is the connection's error.
+ * Makes a connection to an engine over the user's own ssh, with its keys, agent, known hosts and configuration: the connection
+ * is the input and output of an ssh process. The process ends with the scope. When it ends by itself, what it said on stderr is
+ * the connection's error.
  *
  * @since 1.0.0
  * @category constructors
@@ -75,13 +76,13 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
   const outgoing = new PassThrough()
   const incoming = new PassThrough()
   const connection = Duplex.from({ writable: outgoing, readable: incoming })
-  // Whoever uses it hears of its errors as well; without this one, nobody listening would end the process.
+  // Who uses the connection hears of its errors as well. But an error without any listener would end des.
   connection.on("error", () => undefined)
   const ssh = yield* Effect.mapError(
     Command.start(Command.make("ssh", ...argumentsOf(endpoint))),
     (error) => new SshError({ reason: "NoSsh", detail: error.message })
   )
-  // The command's own finalizer waits for it without limit.
+  // This runs before the command's own finalizer, which waits for the process without limit.
   yield* Effect.addFinalizer(() =>
     Effect.interruptible(ssh.kill("SIGTERM")).pipe(
       Effect.timeout("2 seconds"),
@@ -91,7 +92,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
     )
   )
   const cutOff = () => new SshError({ reason: "Failed", detail: "cut off" })
-  // An ssh that has ended takes no request, and why it ended is the error to show.
+  // That a request cannot be written is no error to show: ssh has ended, and why it ended is.
   const requests = NodeStream.fromReadable(() => outgoing, cutOff, { closeOnDone: false })
   yield* Effect.forkScoped(Stream.run(requests, ssh.stdin))
   let said = ""
@@ -111,7 +112,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
   })
   yield* Effect.gen(function* () {
     const answers = NodeSink.fromWritable(() => incoming, cutOff, { endOnDone: false })
-    // Another ssh, which this one left behind for connections to come (ControlPersist), can hold its output open.
+    // ssh can leave a process behind for later connections (ControlPersist), which holds its output open.
     const aMoment = "500 millis"
     yield* Effect.raceFirst(Stream.run(received, answers), Effect.delay(ssh.exitCode, aMoment))
     const code = yield* ssh.exitCode
@@ -123,7 +124,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
       .slice(0, longest)
     return yield* new SshError({ reason: "Failed", detail: detail === "" ? `exit code ${code}` : detail })
   }).pipe(
-    // In the middle of an answer HTTP knows no other error than its end.
+    // In the middle of an answer HTTP has no way to show an error but to end, so it is logged.
     Effect.tapError((error) => (answered ? Effect.logWarning(error.message) : Effect.void)),
     Effect.catchAll((error) => Effect.sync(() => connection.destroy(error))),
     Effect.forkScoped

@@ -1,21 +1,16 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as BoundedJson from "../BoundedJson.ts"
 import * as Fingerprint from "./Fingerprint.ts"
 import { asDocker } from "./PodmanEvents.ts"
-
-const isAttributes = (input: unknown): input is Readonly<Record<string, string>> => {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) return false
-  for (const value of Object.values(input)) if (typeof value !== "string") return false
-  return true
-}
+import * as Wire from "./Wire.ts"
 
 /**
  * What the engine and the labels say about an actor: strings by key, any key. One guard instead of a `Record`
  * schema, since a feed decodes this for every event and labels can be many.
  */
-const Attributes = Schema.declare(isAttributes, {
+const Attributes = Schema.declare(Wire.isAttributes, {
   description: "an object whose values are strings"
 })
 
@@ -55,49 +50,6 @@ export const DockerEvent = Schema.Struct({
   synthetic: Schema.Boolean
 }).annotations({ identifier: "DockerEvent" })
 
-const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
-
-/**
- * An event as it is on the wire. The engine leaves out what is empty (Go's omitempty), and podman may send null for empty
- * maps.
- *
- * @internal
- */
-export const Wire = Schema.Struct({
-  Type: Schema.NonEmptyString,
-  Action: Schema.NonEmptyString,
-  Actor: optional(Schema.Struct({ ID: optional(Schema.String), Attributes: optional(Schema.NullOr(Attributes)) })),
-  scope: optional(Schema.String),
-  // What PodmanEvents.ts needs to know an event of podman by.
-  status: optional(Schema.Unknown),
-  HealthStatus: optional(Schema.Unknown),
-  time: optional(Schema.Number),
-  timeNano: optional(Schema.Number.pipe(Schema.filter(Number.isInteger, { description: "an integer" })))
-})
-
-const isNonEmpty = (input: unknown): boolean => typeof input === "string" && input !== ""
-
-const isActor = (input: unknown): boolean =>
-  Predicate.isRecord(input) &&
-  (input["ID"] === undefined || typeof input["ID"] === "string") &&
-  (input["Attributes"] === undefined || input["Attributes"] === null || isAttributes(input["Attributes"]))
-
-/**
- * What {@link Wire} says of parsed JSON, ten times as fast. Most of a flood needs no more; what is wrong, and why, says the
- * schema.
- *
- * @internal
- */
-export const isWire = (input: unknown): input is typeof Wire.Type =>
-  Predicate.isRecord(input) &&
-  isNonEmpty(input["Type"]) &&
-  isNonEmpty(input["Action"]) &&
-  (input["Actor"] === undefined || isActor(input["Actor"])) &&
-  (input["scope"] === undefined || typeof input["scope"] === "string") &&
-  (input["time"] === undefined || typeof input["time"] === "number") &&
-  (input["timeNano"] === undefined || Number.isInteger(input["timeNano"]))
-
-const decodeWire = ParseResult.decodeUnknownEither(Wire)
 const noAttributes: Readonly<Record<string, string>> = {}
 
 /**
@@ -121,14 +73,8 @@ const exactInteger = (record: string, key: string, value: number): bigint => {
   return /^-?\d+$/.test(text) ? BigInt(text) : BigInt(value)
 }
 
-const parseJson = (record: string): Either.Either<unknown, ParseResult.ParseIssue> =>
-  Either.try({
-    try: () => JSON.parse(record) as unknown,
-    catch: (cause) => new ParseResult.Type(Schema.String.ast, undefined, String(cause))
-  })
-
 /** Of the fields as they were sent: see {@link Fingerprint.Content}. */
-const fingerprintOf = (wire: typeof Wire.Type, record: string): string =>
+const fingerprintOf = (wire: Wire.Wire, record: string): string =>
   Fingerprint.ofEvent(
     {
       type: wire.Type,
@@ -141,7 +87,7 @@ const fingerprintOf = (wire: typeof Wire.Type, record: string): string =>
     record
   )
 
-const fromWire = (wire: typeof Wire.Type, record: string, engine: string): DockerEvent => {
+const fromWire = (wire: Wire.Wire, record: string, engine: string): DockerEvent => {
   const { Action, Actor, Type } = asDocker(wire)
   return {
     Type,
@@ -157,11 +103,39 @@ const fromWire = (wire: typeof Wire.Type, record: string, engine: string): Docke
   }
 }
 
-// Apart from the schema, which checks its result once more: the feed decodes every event that an engine sends.
+/**
+ * Why a record is no event: in a field, or as a whole.
+ *
+ * @internal
+ */
+export interface NotAnEvent {
+  readonly path: ReadonlyArray<string>
+  /** Made on demand: of a flood of such records only the first ones are shown. */
+  readonly why: () => string
+}
+
+/**
+ * Reads one record without the cost of a `ParseError`, for feeds that can be floods.
+ *
+ * @internal
+ */
+export const read = (record: string, engine: string): Either.Either<DockerEvent, NotAnEvent> => {
+  const json = BoundedJson.parse(record)
+  if (Either.isLeft(json)) return Either.left({ path: [], why: () => json.left })
+  const problem = Wire.problemOf(json.right)
+  return problem === undefined
+    ? Either.right(fromWire(json.right as Wire.Wire, record, engine))
+    : Either.left({ path: problem.path, why: () => Wire.describe(problem) })
+}
+
+// The issue holds no value of the record: its formatter would walk all of it.
+const issueOf = ({ path, why }: NotAnEvent): ParseResult.ParseIssue => {
+  const issue = new ParseResult.Type(Schema.String.ast, undefined, why())
+  return path.length === 0 ? issue : new ParseResult.Pointer([...path] as [string, ...Array<string>], undefined, issue)
+}
+
 const parse = (record: string, engine: string): Either.Either<DockerEvent, ParseResult.ParseIssue> =>
-  Either.flatMap(parseJson(record), (json) =>
-    Either.map(isWire(json) ? Either.right(json) : decodeWire(json), (wire) => fromWire(wire, record, engine))
-  )
+  Either.mapLeft(read(record, engine), issueOf)
 
 /**
  * Decodes one record of the feed of `engine` (default: of none); what is no event is a `ParseError` that says why.

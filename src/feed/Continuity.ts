@@ -1,4 +1,4 @@
-import type { Identity } from "../engine/Engine.ts"
+import type { EngineIdentity as Identity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as Belief from "./Belief.ts"
 import { type Meeting, type Recollection, remembered } from "./FeedMemory.ts"

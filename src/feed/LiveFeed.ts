@@ -6,10 +6,10 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Engine, EngineError, Identity } from "../engine/Engine.ts"
+import type { Engine, EngineError, EngineIdentity as Identity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
-import * as Fingerprint from "../event/Fingerprint.ts"
 import { decodeRecords } from "../event/Records.ts"
+import * as SkippedLines from "../event/SkippedLines.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
 /**
@@ -82,6 +82,7 @@ export const open = (
         : Option.getOrElse(yield* Effect.timeoutOption(answered, heldBack), () => Stream.unwrap(answered))
     const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(aheadEvents)
     const hold = yield* makeHold
+    const logSkipped = yield* SkippedLines.makeLog(name)
     let heardAt = yield* Clock.currentTimeMillis
     let isAwaited = false
     let isOver = false
@@ -100,11 +101,11 @@ export const open = (
       decodeRecords({
         source: name,
         engine: name,
-        report: ({ message, record }) =>
+        report: (skipped) =>
           Effect.suspend(() => {
             // What was cut off with the feed comes again, whole.
-            if (isOver) return Effect.logDebug(message)
-            return known.add(Fingerprint.ofLine(record)) ? Effect.logWarning(message) : Effect.void
+            if (isOver) return Effect.logDebug(skipped.message)
+            return known.add(skipped.fingerprint) ? logSkipped(skipped) : Effect.void
           })
       }),
       Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),

@@ -90,6 +90,9 @@ export const isTwin = (twins: Twins, event: DockerEvent.DockerEvent): boolean =>
   return told.startedAt !== undefined && change === "started" && event.timeNano <= told.startedAt + mostDelayed
 }
 
+/** A question that was refused, or whose answer is too large, stays open; everything else goes on without it. */
+const isUnanswered = ({ reason }: EngineError): boolean => reason === "Refused" || reason === "TooLarge"
+
 /** Inspecting is asked for that many containers at once. */
 const concurrency = 8
 
@@ -117,22 +120,17 @@ export const survey = (engine: Engine["Type"]): Effect.Effect<Option.Option<Beli
     )
     return Option.some(running)
   }).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason === "Refused",
-      (error) =>
-        Effect.as(
-          Effect.logWarning(`${error.message}; without the list of containers, what was missed of them is not known`),
-          Option.none()
-        )
+    Effect.catchIf(isUnanswered, (error) =>
+      Effect.as(
+        Effect.logWarning(`${error.message}; without the list of containers, what was missed of them is not known`),
+        Option.none()
+      )
     )
   )
 
 const inspect = (engine: Engine["Type"], id: string): Effect.Effect<Container | "refused" | undefined, EngineError> =>
   Effect.map(engine.inspect(id), Option.getOrUndefined).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason === "Refused",
-      () => Effect.succeed("refused" as const)
-    )
+    Effect.catchIf(isUnanswered, () => Effect.succeed("refused" as const))
   )
 
 const make = (

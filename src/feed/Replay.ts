@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Engine, EngineError } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
-import * as Fingerprint from "../event/Fingerprint.ts"
 import { decodeRecords } from "../event/Records.ts"
 import * as Belief from "./Belief.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
@@ -61,8 +60,7 @@ const read = (
     let heldBytes = 0
     let isWhole = false
 
-    const note = (record: string, fingerprint: string) => {
-      known.learn(record, fingerprint)
+    const note = (fingerprint: string) => {
       fingerprints.push(fingerprint)
       heldBytes += fingerprintBytes
     }
@@ -70,7 +68,8 @@ const read = (
       const turn = Belief.turnOf(event)
       if (turn !== undefined) turns.push(turn)
       heldBytes += weighTurn(turn)
-      note(event.record, event.fingerprint)
+      known.learn(event.record, event.fingerprint)
+      note(event.fingerprint)
     }
     const ended = Effect.sync(() => {
       isWhole = true
@@ -83,7 +82,7 @@ const read = (
       decodeRecords({
         source: name,
         engine: name,
-        report: ({ record }) => Effect.sync(() => note(record, Fingerprint.ofLine(record)))
+        report: ({ fingerprint }) => Effect.sync(() => note(fingerprint))
       }),
       Stream.interruptAfter(within),
       // Not runForEachWhile, which keeps each event that it was given.

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
 import * as Framing from "../../src/engine/Framing.ts"
@@ -64,6 +65,19 @@ describe("Framing", () => {
     const bytes = encoder.encode('{"a":"x"}\n{"b":1}\n')
     const [same] = Array.from(Effect.runSync(Stream.runCollect(Framing.separate(Stream.make(bytes)))))
     assert.strictEqual(same, bytes)
+  })
+
+  it("a record that does not end ends the feed, and long records that end do not", () => {
+    const run = (pieces: ReadonlyArray<string>) =>
+      Effect.runSync(
+        Effect.either(
+          Stream.runDrain(Framing.separate(Stream.fromIterable(pieces.map((piece) => encoder.encode(piece))), 20))
+        )
+      )
+    assert.isTrue(Either.isLeft(run(['{"a":"', "x".repeat(10), "x".repeat(10)])))
+    assert.isTrue(Either.isRight(run(['{"a":"', "x".repeat(10), '"}', '{"a":"', "x".repeat(10), '"}\n'])))
+    // A proxy drops all line ends, and the records are short.
+    assert.isTrue(Either.isRight(run(Array.from({ length: 100 }, () => '{"a":1}'))))
   })
 
   it.prop(

@@ -197,39 +197,6 @@ const anyRecord = FastCheck.record({
   }
 })
 
-/** JSON that is an event, or nearly: each field right, of another type, empty or missing. */
-const nearly = (right: FastCheck.Arbitrary<unknown>) => FastCheck.oneof(right, right, right, FastCheck.jsonValue())
-const anyWire = nearly(
-  FastCheck.record(
-    {
-      Type: nearly(anyText),
-      Action: nearly(anyText),
-      Actor: nearly(
-        FastCheck.record(
-          { ID: nearly(anyText), Attributes: nearly(FastCheck.dictionary(anyText, nearly(anyText))) },
-          { requiredKeys: [] }
-        )
-      ),
-      scope: nearly(anyText),
-      time: nearly(FastCheck.integer()),
-      timeNano: nearly(FastCheck.integer()),
-      extra: FastCheck.jsonValue()
-    },
-    { requiredKeys: ["Type", "Action"] }
-  )
-).map((value) => JSON.parse(JSON.stringify(value)) as unknown)
-
-describe("isWire", () => {
-  it.prop(
-    "takes what the schema takes, and nothing else",
-    [anyWire],
-    ([json]) => {
-      assert.strictEqual(DockerEvent.isWire(json), Schema.is(DockerEvent.Wire)(json))
-    },
-    { fastCheck: { numRuns: 2000 } }
-  )
-})
-
 describe("FromRecord", () => {
   it.prop(
     "gives back the record that it read, and nothing is lost between",

@@ -20,7 +20,7 @@ const batch = (...ids: ReadonlyArray<string>): Journal.Batch => {
 
 const takeId = Effect.gen(function* () {
   const journal = yield* Journal.Journal
-  const taken = yield* journal.take
+  const taken = yield* journal.take("fair")
   if (Option.isSome(taken)) yield* journal.finish(taken.value.id, "done")
   return Option.map(taken, ({ event }) => event.Actor.ID)
 })
@@ -46,7 +46,7 @@ describe("the journal in memory", () => {
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       assert.isFalse(yield* journal.accept(batch("1", "2", "3", "4", "5")))
-      assert.strictEqual(yield* journal.waiting, 2)
+      assert.strictEqual(yield* journal.unfinished, 2)
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
       assert.isTrue(yield* journal.accept(batch("6")))
@@ -110,8 +110,8 @@ describe("the journal in memory", () => {
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       yield* journal.accept(batch("1", "2"))
-      const first = yield* Effect.flatten(journal.take)
-      yield* journal.take
+      const first = yield* Effect.flatten(journal.take("fair"))
+      yield* journal.take("fair")
       assert.isFalse(yield* journal.accept(batch("3")))
       yield* journal.finish(first.id, "done")
       assert.isTrue(yield* journal.accept(batch("4")))
@@ -125,5 +125,70 @@ describe("the journal in memory", () => {
       yield* journal.accept(batch("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: 1 })))
+  )
+})
+
+describe("an order of the journal in memory", () => {
+  const takeIds = (order: Journal.TakeOrder, count: number) =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const ids: Array<string> = []
+      for (let at = 0; at < count; at++) {
+        const entry = yield* Effect.flatten(journal.take(order))
+        ids.push(entry.event.Actor.ID)
+        yield* journal.finish(entry.id, "done")
+      }
+      return ids.join("")
+    })
+
+  it.effect("total: gives events as they were accepted, and the next one when the last is finished or parked", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("a", "a", "b", "a", "c"))
+      assert.strictEqual(yield* takeIds("total", 2), "aa")
+      const b = yield* Effect.flatten(journal.take("total"))
+      const next = yield* Effect.fork(Effect.flatten(journal.take("total")))
+      yield* Effect.yieldNow()
+      assert.isNull(next.unsafePoll())
+      yield* journal.park(b.id)
+      assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
+      assert.strictEqual((yield* journal.reload(b.id)).event.Actor.ID, "b")
+      assert.strictEqual(yield* journal.unfinished, 3)
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect("fair: gives the next event of the actor that was served longest ago", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("a", "a", "a", "b", "a", "c", "b"))
+      assert.strictEqual(yield* takeIds("fair", 7), "abcabaa")
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect("fair: gives one event of an actor at a time", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("a", "a", "b"))
+      const [first, second] = [yield* Effect.flatten(journal.take("fair")), yield* Effect.flatten(journal.take("fair"))]
+      assert.deepStrictEqual([first.event.Actor.ID, second.event.Actor.ID], ["a", "b"])
+      const next = yield* Effect.fork(Effect.flatten(journal.take("fair")))
+      yield* Effect.yieldNow()
+      assert.isNull(next.unsafePoll())
+      yield* journal.finish(first.id, "done")
+      assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect("gives up a storm's events beyond half of the queue, and none of other actors", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const storm = Array.from({ length: 30 }, () => "s")
+      assert.isTrue(yield* journal.accept(batch(...storm)))
+      assert.strictEqual(yield* journal.unfinished, 10)
+      assert.isTrue(yield* journal.accept(batch("a", "b", "c", "d")))
+      assert.strictEqual(yield* journal.unfinished, 14)
+      assert.isTrue(yield* journal.accept(batch("s")))
+      assert.strictEqual(yield* journal.unfinished, 14)
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(20) })))
   )
 })

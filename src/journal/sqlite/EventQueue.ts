@@ -1,195 +1,223 @@
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as DockerEvent from "../../event/DockerEvent.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
-import { type Accepted, type Earlier, type Entry, type JournalError, sayTooOld, splitByAge, weigh } from "../Journal.ts"
+import {
+  type Accepted,
+  type Earlier,
+  type Entry,
+  type JournalError,
+  splitByAge,
+  type TakeOrder,
+  weigh
+} from "../Journal.ts"
+import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
+import type { Quarantine } from "./Quarantine.ts"
+import { keptRecord, sizeOfEvent, sizeOfRuns } from "./Retention.ts"
 import { pieces, withoutNul } from "./Rows.ts"
 import type { RunLog } from "./RunLog.ts"
+import * as Turns from "./Turns.ts"
 
-/** What was taken and is not finished is in memory: at most so many bytes of it. */
+/** How much of the events that are out is in memory, in bytes: 64 MiB, or one event that is larger. */
 const mostTaken = 67_108_864
 
 /** How often an idle journal is looked at, for what `des retry` has queued. */
 const lookAgain = "1 second"
 
-interface WaitingRow {
-  readonly id: number
-  readonly engine: string
-  readonly record: string
-  readonly synthetic: number
-  readonly scripts: string
-  readonly attempts: number
-}
-
 /**
  * `file` names the database in errors. What happened more than `maxAge` milliseconds ago is skipped. With `engines` only
- * events of these, and those of none, are given. `earlierOf` says what became of an event's scripts before.
+ * events of these, and those of none, are given.
  */
 export interface Options {
   readonly file: string
   readonly maxAge: number
   readonly engines: ReadonlyArray<string> | undefined
-  readonly earlierOf: RunLog["earlierOf"]
+  readonly runs: RunLog
+  readonly quarantine: Quarantine
 }
 
-/** What was taken and is not finished, with the bytes that it takes of memory. `room` is open while more may be taken. */
-const makeTaken = Effect.gen(function* () {
-  const room = yield* Effect.makeLatch(true)
-  const weights = new Map<number, number>()
-  let weight = 0
+/** An event that was given and is not finished. `bytes` is what it takes of memory: nothing while it is parked. */
+interface Given {
+  readonly actor: Turns.Actor
+  readonly recordLength: number
+  bytes: number
+}
 
-  const weighAs = (id: number, now: number) =>
-    Effect.suspend(() => {
-      weight += now - (weights.get(id) ?? 0)
-      weights.set(id, now)
-      if (weight > mostTaken) room.unsafeClose()
-      return weight > mostTaken ? Effect.void : room.open
-    })
+/** The events that were given and are not finished. `room` waits while the bytes of those that are out allow no more. */
+const makeGiven = Effect.map(Effect.makeLatch(true), (room) => {
+  const events = new Map<number, Given>()
+  let bytes = 0
 
-  const remove = (id: number) =>
-    Effect.zipRight(
-      weighAs(id, 0),
-      Effect.sync(() => weights.delete(id))
-    )
+  const weighAs = (given: Given, now: number) => {
+    bytes += now - given.bytes
+    given.bytes = now
+    if (bytes > mostTaken) room.unsafeClose()
+    else room.unsafeOpen()
+  }
 
-  return { room, weighAs, remove }
+  return {
+    room: room.await,
+    get: (id: number) => events.get(id),
+    add: (row: Turns.WaitingRow) => {
+      const { actor, engine, type } = row
+      const given: Given = { actor: { engine, type, actor }, recordLength: row.record.length, bytes: 0 }
+      events.set(row.id, given)
+      weighAs(given, weigh({ event: row }))
+    },
+    weighAs,
+    remove: (id: number, given: Given) => {
+      weighAs(given, 0)
+      events.delete(id)
+    }
+  }
 })
 
-/** The accepted events, in the table `event`. Its members are those of the journal; `insert` adds to the queue. */
+const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
+  engine: accepted.event.engine,
+  fingerprint: accepted.event.fingerprint,
+  type: accepted.event.Type,
+  action: withoutNul(accepted.event.Action),
+  actor: withoutNul(accepted.event.Actor.ID),
+  time_nano: String(accepted.event.timeNano),
+  record: accepted.event.record,
+  synthetic: accepted.event.synthetic ? 1 : 0,
+  scripts: JSON.stringify(accepted.scripts),
+  attempts: 0,
+  accepted_at: now,
+  state,
+  size: sizeOfEvent(accepted.event.record)
+})
+
+/** Puts accepted events into the table `event`: those that are too old as skipped. A record that is there stays as it is. */
+const insertInto = (sql: SqlClient.SqlClient, maxAge: number) =>
+  Effect.fnUntraced(function* (all: ReadonlyArray<Accepted>) {
+    const now = yield* Clock.currentTimeMillis
+    const { fresh, tooOld } = yield* splitByAge(all, maxAge)
+    const rows = [...tooOld.map(rowOf(now, "skipped")), ...fresh.map(rowOf(now, "waiting"))]
+    for (const piece of pieces(rows)) {
+      yield* sql`INSERT INTO event ${sql.insert(piece)} ON CONFLICT (engine, fingerprint) DO NOTHING`
+    }
+  })
+
+/** Reads rows as entries: nothing where a record cannot be read. `newest` is the last event of an earlier life of des. */
+const makeRead = (options: Options, newest: number) => {
+  const earlierOf = Effect.fnUntraced(function* (row: Turns.WaitingRow, scripts: ReadonlyArray<Script>) {
+    // What `des retry` queued counts on from the runs of another row.
+    const counted: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
+    const retried = row.attempts === 0 ? {} : Object.fromEntries(scripts.map(({ path }) => [path, counted]))
+    if (row.id > newest) return retried
+    return { ...retried, ...(yield* options.runs.earlierOf(row.id)) }
+  })
+
+  return Effect.fnUntraced(function* (row: Turns.WaitingRow): Effect.fn.Return<Entry | undefined, SqlError> {
+    const decode = Effect.sync(() => DockerEvent.decode(row.record, row.engine))
+    // What this life of des accepted it has read before.
+    const decoded = yield* row.id > newest ? decode : options.quarantine.whileReading(row.id, decode)
+    if (Either.isLeft(decoded)) return undefined
+    const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
+    const event = { ...decoded.right, synthetic: row.synthetic === 1 }
+    return { id: row.id, event, scripts, earlier: yield* earlierOf(row, scripts) }
+  })
+}
+
+/**
+ * The accepted events, in the table `event`. Its members are those of the journal, but for `insert`, which only writes,
+ * and `arrived`, which lets `take` know of it.
+ */
 export const make = (options: Options) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const safely = Failure.explained(options.file)
+    // As an expression: the planner would take the index of actors for a column, and sort all that it finds.
+    const isWatched =
+      options.engines === undefined ? sql`1 = 1` : sql`engine || '' IN ${sql.in(["", ...options.engines])}`
+    yield* safely(options.quarantine.begin)
+    yield* safely(Backlog.begin(sql, isWatched, options.maxAge))
     const [newest] = yield* safely(sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM event`)
-    /** What is newer was never taken before. */
-    const lastOfEarlierLife = newest?.id ?? 0
+    const read = makeRead(options, newest?.id ?? 0)
+    const given = yield* makeGiven
     const wake = yield* Effect.makeLatch(false)
-    const taken = yield* makeTaken
+    const inOrder = yield* Turns.makeTotal(isWatched)
+    const inTurns = yield* Turns.makeFair(isWatched)
+    let turns = inOrder
     let closed = false
-    let cursor = 0
 
-    const isWatched = options.engines === undefined ? sql`1 = 1` : sql.in("engine", ["", ...options.engines])
-
-    const sayUnwatched = Effect.gen(function* () {
-      const waiting = yield* sql<{ engine: string; n: number }>`SELECT engine, count(*) AS n FROM event
-        WHERE state = 'waiting' AND NOT (${isWatched}) GROUP BY engine`
-      for (const { engine, n } of waiting) {
-        yield* Effect.logWarning(
-          `${n} ${n === 1 ? "event" : "events"} of ${engine} waited and ${n === 1 ? "goes" : "go"} on waiting, as that engine is not watched now`
-        )
-      }
+    const finish = Effect.fn("Journal.finish")(function* (id: number, state: "done" | "failed") {
+      const event = given.get(id)
+      if (event === undefined) return
+      // Who repeats a run needs its record. Of a large one that did its work the history is enough.
+      const cut = state === "done" && event.recordLength > keptRecord
+      const size = sql`${cut ? sizeOfEvent("") : sql("size")} + ${sizeOfRuns(sql, id)}`
+      yield* safely(
+        sql`UPDATE event SET state = ${state}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
+      )
+      given.remove(id, event)
+      turns.back(event.actor, true)
+      yield* wake.open
     })
 
-    const skipTooOld = Effect.gen(function* () {
-      if (options.maxAge === Number.POSITIVE_INFINITY) return
-      const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - options.maxAge)) * 1_000_000n
-      const skipped = yield* sql`UPDATE event SET state = 'skipped'
-        WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) BETWEEN 1 AND ${oldest} AND attempts = 0 RETURNING id`
-      if (skipped.length > 0) yield* sayTooOld(skipped.length, options.maxAge)
+    const give = Effect.fnUntraced(function* (row: Turns.WaitingRow) {
+      given.add(row)
+      const entry = yield* safely(read(row))
+      if (entry !== undefined) return entry
+      yield* Effect.logError(`event ${row.id} of the journal ${options.file} cannot be read, and does not run`)
+      yield* finish(row.id, "failed")
+      return undefined
     })
 
-    const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
-      engine: accepted.event.engine,
-      fingerprint: accepted.event.fingerprint,
-      type: accepted.event.Type,
-      action: withoutNul(accepted.event.Action),
-      actor: withoutNul(accepted.event.Actor.ID),
-      time_nano: String(accepted.event.timeNano),
-      record: accepted.event.record,
-      synthetic: accepted.event.synthetic ? 1 : 0,
-      scripts: JSON.stringify(accepted.scripts),
-      attempts: 0,
-      accepted_at: now,
-      state
-    })
-
-    const insert = Effect.fnUntraced(function* (all: ReadonlyArray<Accepted>) {
-      const now = yield* Clock.currentTimeMillis
-      const { fresh, tooOld } = yield* splitByAge(all, options.maxAge)
-      const rows = [...tooOld.map(rowOf(now, "skipped")), ...fresh.map(rowOf(now, "waiting"))]
-      for (const piece of pieces(rows)) {
-        yield* sql`INSERT INTO event ${sql.insert(piece)} ON CONFLICT (engine, fingerprint) DO NOTHING`
-      }
-    })
-
-    const earlierOf = Effect.fnUntraced(function* (row: WaitingRow, scripts: ReadonlyArray<Script>) {
-      // What `des retry` queued counts on from the runs of another row.
-      const counted: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
-      const retried = row.attempts === 0 ? {} : Object.fromEntries(scripts.map(({ path }) => [path, counted]))
-      if (row.id > lastOfEarlierLife) return retried
-      return { ...retried, ...(yield* options.earlierOf(row.id)) }
-    })
-
-    /** The entry of a row, or nothing where it cannot be read: then it is failed. */
-    const read = Effect.fnUntraced(function* (row: WaitingRow) {
-      const decoded = DockerEvent.decode(row.record, row.engine)
-      if (Either.isLeft(decoded)) {
-        yield* Effect.logError(`Event ${row.id} of the journal cannot be read and is not run`)
-        yield* safely(sql`UPDATE event SET state = 'failed' WHERE id = ${row.id}`)
-        return undefined
-      }
-      const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
-      const event = { ...decoded.right, synthetic: row.synthetic === 1 }
-      const entry: Entry = { id: row.id, event, scripts, earlier: yield* safely(earlierOf(row, scripts)) }
-      yield* taken.weighAs(row.id, weigh(entry))
-      return entry
-    })
-
-    const takeRow: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
-      wake.unsafeClose()
-      const [row] = yield* safely(sql<WaitingRow>`SELECT id, engine, record, synthetic, scripts, attempts FROM event
-        WHERE state = 'waiting' AND id > ${cursor} AND ${isWatched} ORDER BY id LIMIT 1`)
-      if (row === undefined) return Option.none()
-      cursor = row.id
-      const entry = yield* read(row)
-      return entry === undefined ? yield* takeRow : Option.some(entry)
-    })
-
-    const take: Effect.Effect<Option.Option<Entry>, JournalError> = Effect.gen(function* () {
+    const take = Effect.fnUntraced(function* (order: TakeOrder): Effect.fn.Return<Option.Option<Entry>, JournalError> {
+      turns = order === "total" ? inOrder : inTurns
       while (true) {
-        yield* taken.room.await
-        const row = yield* takeRow
-        if (Option.isSome(row) || closed) return row
+        yield* given.room
+        wake.unsafeClose()
+        const row = yield* safely(turns.next)
+        const entry = row === undefined ? undefined : yield* give(row)
+        if (entry !== undefined) return Option.some(entry)
+        if (row !== undefined) continue
+        if (closed && turns.isEmpty()) return Option.none()
         yield* Effect.raceFirst(wake.await, Effect.sleep(lookAgain))
       }
     })
 
-    /** What rests is on the disk, where it takes no memory. */
-    const rest = (entry: Entry) => {
-      const { id } = entry
-      const again = Effect.gen(function* () {
-        const rows = yield* safely(sql<WaitingRow>`SELECT id, engine, record, synthetic, scripts, attempts FROM event
-          WHERE id = ${id}`)
-        const back = rows[0] === undefined ? undefined : yield* read(rows[0])
-        return back ?? (yield* Failure.gone(options.file, id))
+    /** What is parked is on the disk, where it takes no memory. */
+    const park = (id: number) =>
+      Effect.suspend(() => {
+        const event = given.get(id)
+        if (event === undefined || event.bytes === 0) return Effect.void
+        given.weighAs(event, 0)
+        turns.back(event.actor, false)
+        return Effect.asVoid(wake.open)
       })
-      return Effect.as(taken.weighAs(id, 0), again)
+
+    const reload = Effect.fnUntraced(function* (id: number) {
+      const [row] = yield* safely(sql<Turns.WaitingRow>`SELECT ${Turns.columns(sql)} FROM event WHERE id = ${id}`)
+      const event = given.get(id)
+      const entry = row === undefined ? undefined : yield* safely(read(row))
+      if (entry === undefined || event === undefined) return yield* Failure.gone(options.file, id)
+      if (event.bytes === 0) turns.out(event.actor)
+      given.weighAs(event, weigh(entry))
+      return entry
+    })
+
+    return {
+      insert: insertInto(sql, options.maxAge),
+      arrived: Effect.suspend(() => {
+        turns.arrived()
+        return wake.open
+      }),
+      take,
+      park,
+      reload,
+      finish,
+      unfinished: safely(Backlog.count(sql, isWatched)),
+      close: Effect.suspend(() => {
+        closed = true
+        return Effect.asVoid(wake.open)
+      })
     }
-
-    const finish = Effect.fn("Journal.finish")(function* (id: number, state: "done" | "failed") {
-      yield* safely(sql`UPDATE event SET state = ${state} WHERE id = ${id}`)
-      yield* taken.remove(id)
-    })
-
-    const waiting = Effect.gen(function* () {
-      const [row] = yield* safely(
-        sql<{
-          waiting: number
-        }>`SELECT count(*) AS waiting FROM event WHERE state = 'waiting' AND id > ${cursor} AND ${isWatched}`
-      )
-      return row?.waiting ?? 0
-    })
-
-    const close = Effect.suspend(() => {
-      closed = true
-      return Effect.asVoid(wake.open)
-    })
-
-    yield* safely(skipTooOld)
-    yield* safely(sayUnwatched)
-    return { insert, wake: wake.open, take, rest, finish, waiting, close }
   })

@@ -3,28 +3,31 @@ import type * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
-import { type Batch, Journal, type JournalError } from "../Journal.ts"
+import type { Script } from "../../scripts/ScriptDirectory.ts"
+import { type Batch, type Entry, Journal, type JournalError, type KeptRun } from "../Journal.ts"
+import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
 import * as Failure from "./Failure.ts"
+import * as Quarantine from "./Quarantine.ts"
 import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
 
 /**
- * How long what has run is kept.
+ * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Keep extends Retention.Keep {}
+export interface Keep extends Bounds {}
 
 /**
- * What is kept where nothing else is said: 30 days, 100,000 events.
+ * What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const defaultKeep: Keep = Retention.defaultKeep
+export const defaultKeep: Keep = defaults
 
 /**
  * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
@@ -50,9 +53,10 @@ const make = (options: Options) =>
     const sql = yield* SqlClient.SqlClient
     const safely = Failure.explained(options.file)
     const runs = yield* RunLog.make(safely)
-    const queue = yield* EventQueue.make({ ...options, engines: options.engines, earlierOf: runs.earlierOf })
+    const quarantine = yield* Quarantine.make(options)
+    const queue = yield* EventQueue.make({ ...options, engines: options.engines, runs, quarantine })
     const engines = yield* EngineMemory.make
-    const retention = yield* Retention.make({ keep: options.keep, also: engines.forgetOld })
+    const retention = yield* Retention.make({ keep: options.keep, alsoForget: engines.forgetOld })
     // What failed where nobody could be told: the next batch is.
     let broken: JournalError | undefined
 
@@ -61,14 +65,26 @@ const make = (options: Options) =>
       if (broken !== undefined) return yield* broken
       yield* safely(options.durably(sql)(queue.insert(batch.accepted)))
       // What is accepted need not wait for what is only noted.
-      yield* queue.wake
+      yield* queue.arrived
       yield* safely(engines.keep(batch.events))
-      yield* safely(retention.count(batch.events.length))
+      const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
+      yield* safely(retention.count({ rows: batch.events.length, bytes }))
       return true
     })
 
+    const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
+      const leave = yield* quarantine.enter(entry.id)
+      const kept = yield* Effect.tapError(runs.begin(entry, script, attempt), () => leave)
+      return {
+        ...kept,
+        started: (pid) => Effect.zipRight(kept.started(pid), leave),
+        ended: (outcome, output, last) => Effect.ensuring(kept.ended(outcome, output, last), leave),
+        interrupted: Effect.zipRight(kept.interrupted, leave)
+      } satisfies KeptRun
+    })
+
     const finish = (id: number, state: "done" | "failed") =>
-      Effect.zipRight(queue.finish(id, state), safely(retention.count(1)))
+      Effect.zipRight(queue.finish(id, state), safely(retention.count({ rows: 1, bytes: 0 })))
 
     const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
       Effect.catchAll(safely(effect), (error) => {
@@ -83,14 +99,15 @@ const make = (options: Options) =>
       room: Effect.void,
       close: queue.close,
       take: queue.take,
-      rest: queue.rest,
+      park: queue.park,
+      reload: queue.reload,
       memory: {
         recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
         meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
       },
-      begin: runs.begin,
+      begin,
       finish,
-      waiting: queue.waiting
+      unfinished: queue.unfinished
     })
   })
 

@@ -109,11 +109,29 @@ const canonicalFingerprints = Effect.gen(function* () {
   }
 })
 
+/**
+ * `event.size` is what an event and its runs take of the disk, in bytes, as far as retention counts it. `handling` has
+ * the events that des reads at this moment, and how often that began. The backlog of one actor is found by an index of its own.
+ */
+const third = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE event ADD COLUMN size BIGINT NOT NULL DEFAULT 0`
+  yield* sql`UPDATE event SET size = length(record)`
+  yield* sql`CREATE TABLE handling (event_id BIGINT PRIMARY KEY, times INTEGER NOT NULL)`
+  yield* sql`CREATE INDEX event_actor ON event (engine, type, actor, id) WHERE state = 'waiting'`
+  yield* sql`DROP INDEX event_over`
+  yield* sql`CREATE INDEX event_over ON event (id, accepted_at, size) WHERE state <> 'waiting'`
+})
+
 /** The newest version that this des knows. */
-export const newest = 2
+export const newest = 3
 
 /** Brings the tables to the newest version. */
 export const run = Migrator.make({})({
-  loader: Migrator.fromRecord({ "0001_first": first, "0002_canonical_fingerprints": canonicalFingerprints }),
+  loader: Migrator.fromRecord({
+    "0001_first": first,
+    "0002_canonical_fingerprints": canonicalFingerprints,
+    "0003_fair_share": third
+  }),
   table: "migration"
 })

@@ -69,10 +69,10 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
       return Object.fromEntries(byScript.map(([script, ofScript]) => [script, summarize(ofScript)]))
     })
 
-    const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
+    const begin = Effect.fnUntraced(function* (entry: Entry, script: Script, attempt: number) {
       const now = yield* Clock.currentTimeMillis
       if (entry.earlier[script.path] !== undefined) {
-        yield* safely(sql`UPDATE run SET ended_at = ${now}, outcome = 'cut off'
+        yield* safely(sql`UPDATE run SET ended_at = ${now}, outcome = coalesce(outcome, 'cut off')
           WHERE event_id = ${entry.id} AND script = ${script.path} AND ended_at IS NULL`)
       }
       const row = { event_id: entry.id, script: script.path, attempt, began_at: now, last: 0 }
@@ -92,7 +92,11 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
           Effect.flatMap(Clock.currentTimeMillis, (ended) =>
             safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
               exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0} WHERE id = ${id}`)
-          )
+          ),
+        interrupted: Effect.flatMap(Clock.currentTimeMillis, (ended) =>
+          // Without a word it is cut off all the same, and may be taken for a death of des.
+          Effect.ignore(safely(sql`UPDATE run SET ended_at = ${ended}, outcome = 'cut off' WHERE id = ${id}`))
+        )
       } satisfies KeptRun
     })
 

@@ -1,0 +1,60 @@
+import * as Either from "effect/Either"
+
+/**
+ * Parsing needs several times the memory of the text for each value, and much time for each level. Shorter texts, in
+ * characters, cannot do harm with either, so they are parsed without a count.
+ */
+const countedFrom = 65_536
+
+/** The most levels of objects and arrays in a counted text. Engines use five; a million levels take a second. */
+export const mostLevels = 10_000
+
+/** The most values and keys in a counted text. A container with a million labels is below it; each million takes about 120 MB. */
+export const mostValues = 2_500_000
+
+const quote = 0x22
+const backslash = 0x5c
+
+/** The position behind the string that begins at `start`. */
+const skipString = (text: string, start: number): number => {
+  for (let at = start + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === backslash) at++
+    else if (code === quote) return at + 1
+  }
+  return text.length
+}
+
+/** What is too much in a text, without parsing it. Text that is not JSON is counted as if it were. */
+const excessOf = (text: string): string | undefined => {
+  let levels = 0
+  let values = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === quote) at = skipString(text, at) - 1
+    else if (code === 0x7b || code === 0x5b) {
+      values++
+      if (++levels > mostLevels) return `it is nested deeper than ${mostLevels} levels`
+    } else if (code === 0x7d || code === 0x5d) levels--
+    else if ((code === 0x2c || code === 0x3a) && ++values > mostValues) {
+      return `it holds more than ${mostValues} values and keys`
+    }
+  }
+  return undefined
+}
+
+/**
+ * Parses JSON that a stranger wrote: `Left` says in words why the text cannot be read. It blocks for a bounded time and takes a
+ * bounded amount of memory, whatever the text holds, as long as its length is bounded.
+ */
+export const parse = (text: string): Either.Either<unknown, string> => {
+  const excess = text.length < countedFrom ? undefined : excessOf(text)
+  if (excess !== undefined) return Either.left(excess)
+  return Either.try({
+    try: () => JSON.parse(text) as unknown,
+    catch: (cause) =>
+      cause instanceof RangeError
+        ? "it is nested too deeply"
+        : `it is not JSON (${cause instanceof Error ? cause.message : String(cause)})`
+  })
+}

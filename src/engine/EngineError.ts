@@ -1,0 +1,39 @@
+import * as Schema from "effect/Schema"
+
+/**
+ * An engine could not be asked, or its answer cannot be used.
+ *
+ * `Unreachable`: there is no connection, or no answer in time. `Refused`: the answer is an error, whose HTTP `status` is given.
+ * `TooLarge`: the answer is longer than des reads. `NotAnEngine`: something else answers there. `Broken`: the connection was lost
+ * in the middle of an answer. `Ended`: the engine ended the feed, as it does when it stops. `Silent`: the feed is open and does
+ * not bring what happens.
+ *
+ * @since 1.0.0
+ * @category errors
+ */
+export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
+  reason: Schema.Literal("Unreachable", "Refused", "TooLarge", "NotAnEngine", "Broken", "Ended", "Silent"),
+  endpoint: Schema.String,
+  detail: Schema.String,
+  status: Schema.optional(Schema.Number),
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    switch (this.reason) {
+      case "Unreachable":
+        return `no engine can be reached at ${this.endpoint}: ${this.detail}`
+      case "Refused":
+        return `the engine at ${this.endpoint} refused: ${this.detail}`
+      case "TooLarge":
+        return `the engine at ${this.endpoint} answers too much: ${this.detail}`
+      case "NotAnEngine":
+        return `what answers at ${this.endpoint} is no engine: ${this.detail}`
+      case "Broken":
+        return `the feed of ${this.endpoint} broke off: ${this.detail}`
+      case "Ended":
+        return `the engine at ${this.endpoint} ended the feed`
+      case "Silent":
+        return `the feed of ${this.endpoint} is open and dead: ${this.detail}`
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import { createHash, type Hash } from "node:crypto"
+
+/** The longest record in bytes that is read. A real engine accepts a label of 70 MB, and then sends it with each event. */
+export const longestRecord = 67_108_864
+
+/** A line buffer larger than this, in bytes, is given back when its line has ended. */
+const keptBuffer = 1_048_576
+
+const newline = 0x0a
+const carriageReturn = 0x0d
+
+/**
+ * A line of a feed without its line end, or what is left of a line that is too long: how many bytes it had and its SHA-256, as
+ * `Fingerprint.ofLine` gives it.
+ */
+export type Line =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "TooLong"; readonly bytes: number; readonly fingerprint: string }
+
+const withoutCarriageReturn = (bytes: Buffer, start: number, end: number): number =>
+  end > start && bytes[end - 1] === carriageReturn ? end - 1 : end
+
+/** The beginning of a line whose end has not come yet. It holds the bytes up to `longest`, and beyond that only their hash. */
+const makeOpenLine = (longest: number) => {
+  let buffer = Buffer.alloc(0)
+  let length = 0
+  let hash: Hash | undefined
+
+  const reserve = (size: number) => {
+    if (size <= buffer.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.min(longest, Math.max(size, buffer.length * 2)))
+    buffer.copy(larger, 0, 0, length)
+    buffer = larger
+  }
+
+  const add = (bytes: Buffer) => {
+    if (hash === undefined && length + bytes.length > longest) {
+      hash = createHash("sha256").update(buffer.subarray(0, length))
+      buffer = Buffer.alloc(0)
+    }
+    if (hash === undefined) {
+      reserve(length + bytes.length)
+      bytes.copy(buffer, length)
+    } else hash.update(bytes)
+    length += bytes.length
+  }
+
+  const end = (): Line => {
+    const line: Line =
+      hash === undefined
+        ? { _tag: "Text", text: buffer.toString("utf8", 0, withoutCarriageReturn(buffer, 0, length)) }
+        : { _tag: "TooLong", bytes: length, fingerprint: hash.digest("base64url") }
+    if (buffer.length > keptBuffer) buffer = Buffer.alloc(0)
+    length = 0
+    hash = undefined
+    return line
+  }
+
+  return { isEmpty: () => length === 0, add, end }
+}
+
+/** Splits bytes into lines, wherever the bytes are cut. */
+export interface Splitter {
+  /** Gives the lines that end in these pieces. */
+  readonly pushAll: (pieces: Iterable<Uint8Array>) => Generator<Line>
+  /** Gives the last line, if it has no line end. */
+  readonly end: () => Generator<Line>
+}
+
+/** Begins at the start of a line. A line of more than `longest` bytes is dropped as it comes. */
+export const makeSplitter = (longest: number = longestRecord): Splitter => {
+  const open = makeOpenLine(longest)
+
+  function* push(given: Uint8Array): Generator<Line> {
+    const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength)
+    let start = 0
+    for (let at = bytes.indexOf(newline); at !== -1; at = bytes.indexOf(newline, start)) {
+      if (open.isEmpty() && at - start <= longest) {
+        yield { _tag: "Text", text: bytes.toString("utf8", start, withoutCarriageReturn(bytes, start, at)) }
+      } else {
+        open.add(bytes.subarray(start, at))
+        yield open.end()
+      }
+      start = at + 1
+    }
+    if (start < bytes.length) open.add(bytes.subarray(start))
+  }
+
+  function* pushAll(pieces: Iterable<Uint8Array>): Generator<Line> {
+    for (const piece of pieces) yield* push(piece)
+  }
+
+  function* end(): Generator<Line> {
+    if (!open.isEmpty()) yield open.end()
+  }
+
+  return { pushAll, end }
+}

@@ -1,0 +1,107 @@
+import type { Sent } from "./PodmanEvents.ts"
+
+type Attributes = Readonly<Record<string, string>>
+
+/** An event as it is on the wire. The engine leaves out what is empty (Go's omitempty), and podman may send null for an empty map. */
+export interface Wire extends Sent {
+  readonly time?: number
+  readonly timeNano?: number
+}
+
+/** Why parsed JSON is no event: the first field that is wrong (empty: the whole value), and what belongs there. */
+export interface Problem {
+  readonly path: ReadonlyArray<string>
+  readonly expected: string
+  readonly actual: unknown
+}
+
+/** Whether a value is an object whose values are strings. */
+export const isAttributes = (input: unknown): input is Attributes => {
+  if (!isObject(input)) return false
+  // Not Object.values, which makes a list of all of them: labels can be a million.
+  for (const key in input) if (typeof input[key] !== "string") return false
+  return true
+}
+
+const isObject = (input: unknown): input is Readonly<Record<string, unknown>> =>
+  typeof input === "object" && input !== null && !Array.isArray(input)
+
+const problem = (path: string, expected: string, actual: unknown): Problem => ({
+  path: path.split("."),
+  expected,
+  actual
+})
+
+const problemOfName = (field: "Type" | "Action", input: unknown): Problem | undefined => {
+  if (typeof input !== "string") return problem(field, "a string", input)
+  return input === "" ? problem(field, "a non empty string", input) : undefined
+}
+
+const problemOfActor = (actor: unknown): Problem | undefined => {
+  if (actor === undefined) return undefined
+  if (!isObject(actor)) return problem("Actor", "an object", actor)
+  const { Attributes, ID } = actor
+  if (ID !== undefined && typeof ID !== "string") return problem("Actor.ID", "a string", ID)
+  if (Attributes !== undefined && Attributes !== null && !isAttributes(Attributes)) {
+    return problem("Actor.Attributes", "an object whose values are strings", Attributes)
+  }
+  return undefined
+}
+
+const problemOfTime = (time: unknown, timeNano: unknown): Problem | undefined => {
+  if (time !== undefined && typeof time !== "number") return problem("time", "number", time)
+  if (timeNano === undefined || Number.isInteger(timeNano)) return undefined
+  return problem("timeNano", typeof timeNano === "number" ? "an integer" : "number", timeNano)
+}
+
+/**
+ * Checks parsed JSON by hand and not by a schema: this runs for each record of a flood, and a schema's error walks the whole value, which
+ * ends the process where it is nested deeply.
+ */
+export const problemOf = (input: unknown): Problem | undefined => {
+  if (!isObject(input)) return { path: [], expected: "an object with Type and Action", actual: input }
+  const { scope } = input
+  return (
+    problemOfName("Type", input["Type"]) ??
+    problemOfName("Action", input["Action"]) ??
+    problemOfActor(input["Actor"]) ??
+    (scope === undefined || typeof scope === "string" ? undefined : problem("scope", "a string", scope)) ??
+    problemOfTime(input["time"], input["timeNano"])
+  )
+}
+
+/** Whether parsed JSON is an event. */
+export const isWire = (input: unknown): input is Wire => problemOf(input) === undefined
+
+/** How much of a value is shown: characters of a string, entries of an object or an array. */
+const shownCharacters = 100
+const shownEntries = 3
+
+const showScalar = (value: unknown): string => {
+  if (Array.isArray(value)) return value.length === 0 ? "[]" : "[…]"
+  if (isObject(value)) return "{…}"
+  if (typeof value !== "string") return String(value)
+  return value.length > shownCharacters ? `${JSON.stringify(value.slice(0, shownCharacters))}…` : JSON.stringify(value)
+}
+
+const firstKeys = (value: Readonly<Record<string, unknown>>, count: number): ReadonlyArray<string> => {
+  const keys: Array<string> = []
+  for (const key in value) if (keys.push(key) === count) break
+  return keys
+}
+
+/** The beginning of a value: one level of it, since a stranger's value can be as deep and as long as a record. */
+const show = (value: unknown): string => {
+  if (Array.isArray(value)) {
+    const entries = value.slice(0, shownEntries).map(showScalar)
+    return `[${[...entries, ...(value.length > shownEntries ? ["…"] : [])].join(",")}]`
+  }
+  if (!isObject(value)) return showScalar(value)
+  const keys = firstKeys(value, shownEntries + 1)
+  const entries = keys.slice(0, shownEntries).map((key) => `${showScalar(key)}:${showScalar(value[key])}`)
+  return `{${[...entries, ...(keys.length > shownEntries ? ["…"] : [])].join(",")}}`
+}
+
+/** A problem in words, without its path. */
+export const describe = ({ actual, expected }: Problem): string =>
+  actual === undefined ? "is missing" : `Expected ${expected}, actual ${show(actual)}`

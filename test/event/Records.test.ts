@@ -1,0 +1,181 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as Fingerprint from "../../src/event/Fingerprint.ts"
+import * as Lines from "../../src/event/Lines.ts"
+import { decodeRecords } from "../../src/event/Records.ts"
+import type { SkippedLine } from "../../src/event/SkippedLines.ts"
+import * as SkippedLines from "../../src/event/SkippedLines.ts"
+import { collectLogs } from "../support/Logs.ts"
+import { record } from "../support/Record.ts"
+
+const encode = (text: string) => new TextEncoder().encode(text)
+
+/** The names of the events in these pieces, and what was skipped. */
+const decodeAll = (pieces: Iterable<Uint8Array>) => {
+  const skipped: Array<SkippedLine> = []
+  return Stream.fromIterable(pieces).pipe(
+    // Each piece is a chunk of its own, as a socket gives them.
+    Stream.rechunk(1),
+    decodeRecords({ source: "FEED", report: (line) => Effect.sync(() => void skipped.push(line)) }),
+    Stream.runCollect,
+    Effect.map((events) => ({ ids: Chunk.toReadonlyArray(events).map(({ Actor }) => Actor.ID), skipped }))
+  )
+}
+
+function* inPieces(text: string, size: number): Generator<Uint8Array> {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+}
+
+describe("a record that is too long", () => {
+  const long = record({ id: "long", attributes: { label: "x".repeat(Lines.longestRecord) } })
+
+  for (const [what, size] of [
+    ["in pieces as sockets give them", 65_536],
+    ["in one piece", Number.POSITIVE_INFINITY]
+  ] as const) {
+    it.effect(`is skipped alone and reported with its size, ${what}`, () =>
+      Effect.gen(function* () {
+        const feed = `${record({ id: "before" })}\n${long}\n${record({ id: "after" })}\n`
+        const { ids, skipped } = yield* decodeAll(
+          size === Number.POSITIVE_INFINITY ? [encode(feed)] : inPieces(feed, size)
+        )
+        assert.deepStrictEqual(ids, ["before", "after"])
+        assert.deepStrictEqual(
+          skipped.map(({ fingerprint, message }) => ({ fingerprint, message })),
+          [
+            {
+              fingerprint: Fingerprint.ofLine(long),
+              message: `Skipped line 2 of FEED: it is ${long.length} bytes long, and des reads records of up to 67108864 bytes; its scripts do not run`
+            }
+          ]
+        )
+      })
+    )
+  }
+
+  it.effect("is told from one that is just short enough", () =>
+    Effect.gen(function* () {
+      const room = Lines.longestRecord - record({ id: "most", attributes: { label: "" } }).length
+      const most = record({ id: "most", attributes: { label: "x".repeat(room) } })
+      assert.lengthOf(most, Lines.longestRecord)
+      assert.deepStrictEqual((yield* decodeAll(inPieces(`${most}\n`, 65_536))).ids, ["most"])
+    })
+  )
+})
+
+describe("a record that is nested deeply, or holds too much", () => {
+  const nested = (levels: number, open = "[", close = "]") => open.repeat(levels) + close.repeat(levels)
+  const eventWith = (field: string) => `{"Type":"container","Action":"start",${field}}`
+
+  for (const levels of [3_000, 1_000_000]) {
+    for (const [where, line, why] of [
+      ["as a whole", nested(levels), /actual \[\[…\]\]$/],
+      ["in objects as a whole", nested(levels, '{"a":', "}").replace(":}", ":1}"), /Type: is missing$/],
+      ["in its type", `{"Type":${nested(levels)},"Action":"start"}`, /Type: Expected a string, actual \[\[…\]\]$/],
+      [
+        "in its attributes",
+        eventWith(`"Actor":{"Attributes":{"a":${nested(levels)}}}`),
+        /Actor\.Attributes: Expected .*, actual \{"a":\[…\]\}$/
+      ]
+    ] as const) {
+      it.effect(`is skipped, with ${levels} levels ${where}`, () =>
+        Effect.gen(function* () {
+          const { ids, skipped } = yield* decodeAll([encode(`${line}\n${record({ id: "after" })}\n`)])
+          assert.deepStrictEqual(ids, ["after"])
+          assert.lengthOf(skipped, 1)
+          assert.match(skipped[0]?.message ?? "", levels > 10_000 ? /nested deeper than 10000 levels$/ : why)
+        })
+      )
+    }
+  }
+
+  it.effect("is an event where 3,000 levels are in a field that des does not know, and none with 1,000,000", () =>
+    Effect.gen(function* () {
+      const few = yield* decodeAll([encode(`${eventWith(`"z":${nested(3_000)}`)}\n`)])
+      assert.lengthOf(few.ids, 1)
+      const many = yield* decodeAll([encode(`${eventWith(`"z":${nested(1_000_000)}`)}\n`)])
+      assert.lengthOf(many.ids, 0)
+      assert.match(many.skipped[0]?.message ?? "", /^Skipped line 1 of FEED, which is no event: it is nested deeper/)
+    })
+  )
+
+  it.effect("is an event with a million labels, and none with three million values", () =>
+    Effect.gen(function* () {
+      const labels = Array.from({ length: 1_000_000 }, (_, at) => `"${at}":""`).join(",")
+      const { ids } = yield* decodeAll([encode(`${eventWith(`"Actor":{"ID":"many","Attributes":{${labels}}}`)}\n`)])
+      assert.deepStrictEqual(ids, ["many"])
+      const { skipped } = yield* decodeAll([encode(`${eventWith(`"z":[${"1,".repeat(3_000_000)}1]`)}\n`)])
+      assert.match(skipped[0]?.message ?? "", /it holds more than 2500000 values and keys$/)
+    })
+  )
+})
+
+describe("the log of skipped lines", () => {
+  it.scoped("has the first ten of a minute, and one line for the rest of it", () =>
+    Effect.gen(function* () {
+      const logs = collectLogs()
+      yield* Effect.gen(function* () {
+        const log = yield* SkippedLines.makeLog("FEED")
+        const flood = Effect.forEach(Array.from({ length: 1000 }), (_, at) => log({ message: `line ${at}` }), {
+          discard: true
+        })
+        yield* flood
+        assert.lengthOf(logs.lines, 10)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(
+          logs.lines.at(-1),
+          "WARN Skipped 990 more lines of FEED, which are no events; at most 10 a minute are shown"
+        )
+        yield* TestClock.adjust("10 minutes")
+        assert.lengthOf(logs.lines, 11)
+        yield* log({ message: "later" })
+        assert.strictEqual(logs.lines.at(-1), "WARN later")
+        yield* flood
+      }).pipe(Effect.scoped, Effect.provide(logs.layer))
+      assert.strictEqual(
+        logs.lines.at(-1),
+        "WARN Skipped 991 more lines of FEED, which are no events; at most 10 a minute are shown"
+      )
+    })
+  )
+
+  it.effect("reads the message of no line that it does not show", () =>
+    Effect.gen(function* () {
+      const logs = collectLogs()
+      let read = 0
+      const line = {
+        get message() {
+          read++
+          return "x"
+        }
+      }
+      yield* Effect.flatMap(SkippedLines.makeLog("FEED"), (log) =>
+        Effect.forEach(Array.from({ length: 100 }), () => log(line), { discard: true })
+      ).pipe(Effect.scoped, Effect.provide(logs.layer))
+      assert.strictEqual(read, SkippedLines.loggedPerInterval)
+    })
+  )
+})
+
+describe("a flood of records that are no events", () => {
+  it.live("gives way to what else there is to do", () =>
+    Effect.gen(function* () {
+      const flood = encode("{}\n".repeat(20_000))
+      let turns = 0
+      const counting = setInterval(() => turns++, 1)
+      // It never waits for anything, as a socket that is always full.
+      yield* Stream.repeatValue(flood).pipe(
+        Stream.take(60),
+        decodeRecords({ source: "FEED" }),
+        Stream.runDrain,
+        Effect.provide(collectLogs().layer)
+      )
+      clearInterval(counting)
+      assert.isAbove(turns, 10)
+    })
+  )
+})
