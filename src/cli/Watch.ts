@@ -116,7 +116,7 @@ const options = {
     name: "queue",
     placeholder: "SIZE",
     description:
-      "without --state: how much of accepted events may wait in memory; beyond it events are lost, which is a gap",
+      "without --state: how much of accepted events may wait in memory; beyond it des reads on once there is room, and what the engine has lost by then is a gap",
     fallback: "256M",
     parse: CliOption.bytes
   }),
