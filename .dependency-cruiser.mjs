@@ -14,8 +14,21 @@ export default {
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "BoundedJson[.]ts"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/"),
-    only("environment-knows-only-events", "scripts/Environment[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
-    only("scripts-know-only-events", "scripts/", "scripts/", "event/(DockerEvent|EventCatalogue)[.]ts"),
+    only(
+      "environment-knows-only-events",
+      "scripts/Environment[.]ts",
+      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "scripts/Leaves[.]ts"
+    ),
+    only("leaves-know-nothing", "scripts/Leaves[.]ts"),
+    only(
+      "scripts-know-only-events",
+      "scripts/",
+      "scripts/",
+      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "event/PodmanEvents[.]ts",
+      "(DurationText|NearMiss|SystemReason)[.]ts"
+    ),
     only(
       "journal-knows-events-and-scripts",
       "journal/[^/]+$",
@@ -28,7 +41,7 @@ export default {
       "the-journal-on-disk-is-a-journal",
       "(journal/sqlite/|state[.]ts)",
       "journal/",
-      "event/(DockerEvent|OwnEvent)[.]ts",
+      "event/(DockerEvent|EventName|OwnEvent)[.]ts",
       "feed/(Belief|FeedMemory)[.]ts",
       "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts"
     ),
@@ -45,27 +58,29 @@ export default {
       "dispatch/",
       "journal/Journal[.]ts",
       "scripts/",
-      "event/DockerEvent[.]ts"
+      "event/(DockerEvent|EventName)[.]ts",
+      "Backoff[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
+    only("words-know-nothing", "(DurationText|NearMiss|SystemReason)[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
       from: { path: "^src/", pathNot: "^src/(bin|cli/)" },
-      to: { path: "^src/(bin|cli/)|@effect/cli" }
+      to: { path: "^src/(bin|cli/)" }
     },
     {
       name: "only-the-edges-know-the-platform-of-node",
       severity: "error",
       comment: "everything else asks for services, so that a Layer can replace them",
-      from: { path: "^src/", pathNot: "^src/(bin|cli/Cli|engine/EngineHttp|engine/Ssh)[.]ts" },
+      from: { path: "^src/", pathNot: "^src/(bin|cli/Watch|engine/EngineHttp|engine/Ssh)[.]ts" },
       to: { path: "@effect/platform-node" }
     },
     {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(scripts/Environment|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments|cli/Help|cli/Completions)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -6,7 +6,6 @@
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Layer from "effect/Layer"
-import type { FeedMemory } from "./feed/FeedMemory.ts"
 import type { Journal, JournalError } from "./journal/Journal.ts"
 import * as JournalSql from "./journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
@@ -17,8 +16,8 @@ export * as JournalSql from "./journal/sqlite/JournalSql.ts"
 export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
 /**
- * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days and
- * 100,000 events); what happened more than `maxAge` milliseconds ago does not run any more (default: however old). What waits for an engine that is not
+ * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days,
+ * 100,000 events and 1 GiB); what happened more than `maxAge` milliseconds ago does not run any more (default: however old). What waits for an engine that is not
  * among `engines`, by name, goes on waiting (default: nothing does).
  *
  * @since 1.0.0
@@ -29,7 +28,7 @@ export const layer = (options: {
   readonly keep?: JournalSql.Keep
   readonly maxAge?: number
   readonly engines?: ReadonlyArray<string>
-}): Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem> =>
+}): Layer.Layer<Journal, JournalError, FileSystem.FileSystem> =>
   JournalSql.layer({
     file: StateDirectory.journalFile(options.directory),
     keep: options.keep ?? JournalSql.defaultKeep,

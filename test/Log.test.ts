@@ -162,7 +162,7 @@ describe("Log: what a stranger writes", () => {
     FastCheck.integer({ min: 0, max: 0x10ffff })
   )
   const hostile = FastCheck.array(codePoint, { maxLength: 40 }).map((points) => String.fromCodePoint(...points))
-  const options = { fastCheck: { numRuns: 500 } }
+  const options = { fastCheck: { numRuns: 100 } }
 
   for (const format of Log.formats) {
     it.effect.prop(

@@ -1,9 +1,10 @@
+import { execFile } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
+import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import ts from "typescript"
 import { afterAll } from "vitest"
 
 const root = resolve(import.meta.dirname, "..")
@@ -31,34 +32,35 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const written = pages.flatMap(programs)
 for (const { name, text } of written) writeFileSync(join(folder, name), text)
 
-const config = ts.parseJsonConfigFileContent(
-  ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile).config,
-  ts.sys,
-  root
-).options
+writeFileSync(
+  join(folder, "tsconfig.json"),
+  JSON.stringify({
+    extends: join(root, "tsconfig.json"),
+    compilerOptions: {
+      paths: {
+        "docker-event-scripts": [join(root, "src/index.ts")],
+        "docker-event-scripts/state": [join(root, "src/state.ts")],
+        "docker-event-scripts/testing": [join(root, "src/testing.ts")]
+      }
+    },
+    include: [],
+    files: written.map(({ name }) => join(folder, name))
+  })
+)
 
 describe("the programs in the docs", () => {
   it("are there", () => {
     assert.isAtLeast(written.length, 5)
   })
 
-  it("type-check", () => {
-    const program = ts.createProgram(
-      written.map(({ name }) => join(folder, name)),
-      {
-        ...config,
-        paths: {
-          "docker-event-scripts": [join(root, "src/index.ts")],
-          "docker-event-scripts/state": [join(root, "src/state.ts")],
-          "docker-event-scripts/testing": [join(root, "src/testing.ts")]
-        }
-      }
+  // In a process of its own: it computes for many seconds.
+  it("type-check", async () => {
+    const tsc = [join(root, "node_modules/typescript/bin/tsc"), "--pretty", "false", "-p", folder]
+    const problems = await promisify(execFile)(process.execPath, tsc).then(
+      () => "",
+      ({ stdout }: { readonly stdout: string }) => stdout
     )
-    const problems = ts.getPreEmitDiagnostics(program).map(({ file, messageText, start }) => {
-      const line = file === undefined || start === undefined ? 0 : file.getLineAndCharacterOfPosition(start).line + 1
-      return `${file?.fileName}:${line} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`
-    })
-    assert.deepStrictEqual(problems, [])
+    assert.strictEqual(problems, "")
   }, 120_000)
 
   it("of the testing page gives what the page says", async () => {

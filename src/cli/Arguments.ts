@@ -1,120 +1,158 @@
 import { parseArgs } from "node:util"
 
-/** The command line in its one plain spelling, after the subcommand that it names, or what is wrong with it. */
-export type Parsed =
-  | { readonly subcommand?: Subcommand; readonly arguments: ReadonlyArray<string> }
-  | { readonly problem: string }
-
-/** Options that every command has. */
-const everywhere = {
-  verbose: { type: "boolean", short: "v" },
-  "log-format": { type: "string" },
-  "log-level": { type: "string" },
-  help: { type: "boolean", short: "h" }
-} as const
-
-/** Options of the commands that ask an engine. */
-const ofEngine = {
-  context: { type: "string", multiple: true },
-  endpoint: { type: "string", short: "e", multiple: true }
-} as const
-
-/** Options of the commands that use a journal on disk. */
-const ofState = { state: { type: "string" } } as const
-
-/** A command's options, which of them take a value, and whether it takes arguments that are none. */
-interface Spelling {
-  readonly options: Readonly<Record<string, { type: "boolean" | "string"; short?: string; multiple?: boolean }>>
-  readonly operands?: boolean
+/** How an option is written: its name without dashes, its short letter, and whether a value follows it. */
+export interface Spelling {
+  readonly name: string
+  readonly short?: string
+  /** What stands for the value in the help, such as `DIR`; a switch has none. */
+  readonly placeholder?: string
+  /** Every value counts; of any other option the last one does. */
+  readonly isRepeatable: boolean
 }
 
-/** What des is without a subcommand. */
-const watch: Spelling = {
-  options: {
-    ...everywhere,
-    ...ofEngine,
-    ...ofState,
-    create: { type: "boolean", short: "c" },
-    directory: { type: "string", short: "d" },
-    from: { type: "string" },
-    env: { type: "string", multiple: true },
-    jobs: { type: "string" },
-    timeout: { type: "string" },
-    grace: { type: "string" },
-    retries: { type: "string" },
-    cooldown: { type: "string" },
-    drain: { type: "string" },
-    keep: { type: "string" },
-    "max-age": { type: "string" },
-    queue: { type: "string" },
-    sync: { type: "boolean" },
-    liveness: { type: "string" },
-    "insecure-scripts": { type: "boolean" },
-    completions: { type: "string" },
-    version: { type: "boolean" }
-  }
+/** What may follow a command: its options, and whether it takes positional arguments. */
+export interface Grammar {
+  /** As its user writes it: `des`, `des info`. */
+  readonly name: string
+  readonly options: ReadonlyArray<Spelling>
+  readonly takesOperands: boolean
 }
 
-/**
- * Every subcommand by its name: spelling is settled here, meaning in src/cli/NAME.ts, and src/cli/Cli.ts puts both together.
- * An option of one name takes a value in every command or in none.
- */
-const subcommands = {
-  info: { options: { ...everywhere, ...ofEngine, json: { type: "boolean" } } },
-  history: {
-    options: {
-      ...everywhere,
-      ...ofState,
-      failed: { type: "boolean" },
-      since: { type: "string" },
-      json: { type: "boolean" }
+/** des without a subcommand, and its subcommands by name. */
+export interface Grammars {
+  readonly des: Grammar
+  readonly subcommands: ReadonlyMap<string, Grammar>
+}
+
+/** A command line that was understood. The values of an option stand in the order in which they were given; a switch has one, which is empty. */
+export interface Given {
+  readonly subcommand?: string
+  readonly values: ReadonlyMap<string, ReadonlyArray<string>>
+  readonly operands: ReadonlyArray<string>
+}
+
+/** The command line, or what is wrong with it in one line. */
+export type Parsed = Given | { readonly problem: string }
+
+/** How many letters may be wrong in a name that is still recognised. */
+const mostWrong = 2
+
+/** In how many steps (a letter put in, left out, or replaced) one text becomes the other. */
+const distance = (one: string, other: string): number => {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
+  for (const [at, letter] of [...one].entries()) {
+    const next = [at + 1]
+    for (const [column, its] of [...other].entries()) {
+      const replaced = (row[column] ?? 0) + (letter === its ? 0 : 1)
+      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
     }
-  },
-  retry: { options: { ...everywhere, ...ofState }, operands: true }
-} as const satisfies Readonly<Record<string, Spelling>>
+    row = next
+  }
+  return row[other.length] ?? 0
+}
 
-/** The name of a subcommand. */
-export type Subcommand = keyof typeof subcommands
+/** The name that was probably meant. */
+const nearest = (text: string, names: Iterable<string>): string | undefined => {
+  const written = text.toLowerCase()
+  const [best] = [...names]
+    .map((name) => ({ name, wrong: name.startsWith(written) ? 1 : distance(written, name) }))
+    .filter(({ name, wrong }) => written.length > mostWrong && wrong <= mostWrong && wrong < name.length - 1)
+    .sort((one, other) => one.wrong - other.wrong)
+  return best?.name
+}
 
-const isSubcommand = (name: string): name is Subcommand => Object.hasOwn(subcommands, name)
+const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows what it takes`
 
-/** The options of all commands, which tell a subcommand's name from a value that stands before it. */
-const known: Spelling["options"] = Object.fromEntries(
-  [watch, ...Object.values(subcommands)].flatMap(({ options }) => Object.entries(options))
-)
+const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<Grammar>): string => {
+  const name = written.replace(/^-+/, "")
+  const near = written.startsWith("--")
+    ? nearest(
+        name,
+        grammar.options.map((option) => option.name)
+      )
+    : undefined
+  if (near !== undefined) return `${written}: there is no such option; did you mean --${near}?`
+  const owners = others.filter(({ options }) => options.some((option) => [option.name, option.short].includes(name)))
+  return owners.length === 0
+    ? `${written}: there is no such option; ${seeHelp(grammar)}`
+    : `${written}: an option of ${owners.map((owner) => owner.name).join(" and ")}, not of ${grammar.name}; ${seeHelp(grammar)}`
+}
 
-/** `-d=DIR` is `-dDIR`, which a value that begins with `=` is to Unix tools. */
-const unattached = (argument: string): string => argument.replace(/^(-[cvh]*[de])=/, "$1")
+const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Grammars): string => {
+  const near = grammar === des ? nearest(written, subcommands.keys()) : undefined
+  const what = `${JSON.stringify(written)}: ${grammar.name} takes no positional argument`
+  return near === undefined ? `${what}; ${seeHelp(grammar)}` : `${what}; did you mean des ${near}?`
+}
+
+/** `-d=DIR` is `-dDIR`, though Unix tools take the `=` as part of the value. */
+const makeUnattached = (options: ReadonlyArray<Spelling>) => {
+  const letters = (valued: boolean) =>
+    options.flatMap(({ placeholder, short }) =>
+      short === undefined || (placeholder !== undefined) !== valued ? [] : [short]
+    )
+  const pattern = new RegExp(`^(-[${letters(false).join("")}]*[${letters(true).join("")}])=`)
+  return (argument: string): string => argument.replace(pattern, "$1")
+}
 
 /**
- * Reads the command line as Unix tools do: `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR`, `--from=FILE`; of an option that is given
- * twice the last one counts. The first operand names the subcommand, whose options stand before or after it. A request
- * for the version or for help stands above everything beside it.
+ * Reads the command line as Unix tools do: `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR`, `--from=FILE`, options in any order. The
+ * first positional argument names the subcommand; its options stand before or after it. A request for the version, for help
+ * or for completions counts alone, whatever stands beside it.
+ *
+ * An option of one name takes a value in every command or in none, so a value is never taken for the subcommand's name.
  */
-export const parse = (argv: ReadonlyArray<string>): Parsed => {
-  const args = argv.map(unattached)
-  const { tokens, values: asked } = parseArgs({ args, options: known, strict: false, tokens: true })
-  const operand = tokens.find(({ kind }) => kind !== "option")
-  const name = operand?.kind === "positional" && isSubcommand(operand.value) ? operand.value : undefined
-  const chosen = name === undefined ? {} : { subcommand: name }
-  if (asked["version"] === true) return { arguments: ["--version"] }
-  if (asked["help"] === true) return { ...chosen, arguments: ["--help"] }
-  const { options, operands = false }: Spelling = name === undefined ? watch : subcommands[name]
-  try {
-    const { positionals, values } = parseArgs({
-      args: name === undefined ? args : args.filter((_, at) => at !== operand?.index),
-      options,
-      allowPositionals: operands
-    })
-    const empty = Object.entries(values).find(([, value]) => [value].flat().includes(""))
-    if (empty !== undefined) return { problem: `Option '--${empty[0]}' has an empty value` }
-    if (values["completions"] !== undefined) return { arguments: ["--completions", String(values["completions"])] }
-    const spelled = Object.entries(values).flatMap(([name, value]) =>
-      [value].flat().flatMap((one) => (typeof one === "string" ? [`--${name}`, one] : [`--${name}`]))
-    )
-    return { ...chosen, arguments: positionals.length === 0 ? spelled : [...spelled, "--", ...positionals] }
-  } catch (error) {
-    // Only the first sentence is about the argument.
-    return { problem: error instanceof Error ? (error.message.split(/\. /)[0] ?? "") : String(error) }
+export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed => {
+  const all = [grammars.des, ...grammars.subcommands.values()]
+  const known = all.flatMap(({ options }) => options)
+  const { tokens } = parseArgs({
+    args: argv.map(makeUnattached(known)),
+    options: Object.fromEntries(
+      known.map(({ name, placeholder, short }) => [
+        name,
+        { type: placeholder === undefined ? "boolean" : "string", ...(short === undefined ? {} : { short }) } as const
+      ])
+    ),
+    strict: false,
+    tokens: true
+  })
+  const options = tokens.filter((token) => token.kind === "option")
+  const operand = tokens.find((token) => token.kind !== "option")
+  const subcommand =
+    operand?.kind === "positional" && grammars.subcommands.has(operand.value) ? operand.value : undefined
+  const chosen = subcommand === undefined ? {} : { subcommand }
+  for (const alone of ["version", "help"]) {
+    if (options.some(({ name, value }) => name === alone && value === undefined)) {
+      return { ...chosen, values: new Map([[alone, [""]]]), operands: [] }
+    }
   }
+
+  const grammar = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
+  const spellings = new Map(grammar.options.map((option) => [option.name, option]))
+  const values = new Map<string, ReadonlyArray<string>>()
+  for (const { inlineValue, name, rawName, value } of options) {
+    const spelling = spellings.get(name)
+    if (spelling === undefined) {
+      return { problem: unknownOption(rawName, grammar, all) }
+    }
+    if (spelling.placeholder === undefined) {
+      if (value !== undefined) return { problem: `--${name}: takes no value` }
+    } else if (value === undefined) {
+      return { problem: `--${name}: its value is missing: --${name} ${spelling.placeholder}` }
+    } else if (inlineValue === false && value.startsWith("-") && value !== "-") {
+      return { problem: `--${name}: its value is missing, or if it is ${value}: --${name}=${value}` }
+    } else if (value === "") {
+      return { problem: `--${name}: its value is empty` }
+    }
+    values.set(name, [...(spelling.isRepeatable ? (values.get(name) ?? []) : []), value ?? ""])
+  }
+
+  const operands = tokens.flatMap((token) => (token.kind === "positional" && token !== operand ? [token.value] : []))
+  if (operand?.kind === "positional" && subcommand === undefined) operands.unshift(operand.value)
+  if (!grammar.takesOperands && operands[0] !== undefined) {
+    return { problem: unexpected(operands[0], grammar, grammars) }
+  }
+  const completions = values.get("completions")
+  return completions === undefined
+    ? { ...chosen, values, operands }
+    : { values: new Map([["completions", completions]]), operands: [] }
 }

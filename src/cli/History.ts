@@ -1,47 +1,26 @@
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import type { PlatformError } from "@effect/platform/Error"
 import * as Terminal from "@effect/platform/Terminal"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import * as DurationText from "../DurationText.ts"
 import * as Log from "../Log.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
 import type * as State from "../state.ts"
-import * as CommonOptions from "./CommonOptions.ts"
-import * as Failed from "./Failed.ts"
+import * as CliCommand from "./CliCommand.ts"
+import * as CliOption from "./CliOption.ts"
+import * as FileProblem from "./FileProblem.ts"
 import * as StateOptions from "./State.ts"
 
 /** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
-const parseSince = (text: string) =>
+const parseSince: CliOption.Parser<number> = (text, name) =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const ago = parseDuration(text)
+    const ago = DurationText.parse(text)
     const at = ago === undefined ? Date.parse(text) : now - ago
     return Number.isNaN(at)
-      ? Effect.fail(
-          CommonOptions.invalid(
-            `--since ${JSON.stringify(text)}: it is a duration before now, such as 2h, or a date, such as 2026-11-23T10:00`
-          )
-        )
+      ? CliOption.refuse(name, text, "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00")
       : Effect.succeed(at)
   })
-
-const historyOptions = {
-  ...StateOptions.ofState,
-  failed: Options.boolean("failed").pipe(Options.withDescription("only runs that did not succeed")),
-  since: Options.text("since").pipe(
-    Options.withPseudoName("TIME"),
-    Options.withDescription("only runs that began since then: 2h ago (2h), or a date (2026-11-23T10:00)"),
-    Options.mapEffect(parseSince),
-    Options.optional
-  ),
-  json: Options.boolean("json").pipe(Options.withDescription("print one JSON object a line")),
-  ...CommonOptions.ofLog
-}
 
 const two = (number: number) => String(number).padStart(2, "0")
 
@@ -84,20 +63,38 @@ const formatTable = (runs: Iterable<ReadonlyArray<string>>): ReadonlyArray<strin
 const print = (lines: ReadonlyArray<string>) =>
   Effect.flatMap(Terminal.Terminal, ({ display }) => display(lines.map((line) => `${line}\n`).join("")))
 
-const notWritten = ({ cause, message }: PlatformError) => {
-  const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined
+const notWritten = (error: PlatformError) => {
   // A reader that is gone (`des history | head`) has what it wanted.
-  if (code === "EPIPE") return Effect.void
-  const why = cause instanceof Error ? cause.message : message
-  return Failed.withCode(1)({ message: `the history cannot be written (${why}); nothing in the journal has changed` })
+  if (FileProblem.codeOf(error) === "EPIPE") return Effect.void
+  return new FileProblem.FileProblem({
+    message: `the history cannot be written: ${FileProblem.reasonOf(error)}; nothing in the journal has changed`
+  })
 }
 
+/** A run's number. */
+const parseId = CliOption.expecting("the number of a run, as des history shows it", (text) =>
+  /^\d{1,15}$/.test(text) ? Number(text) : undefined
+)
+
 /** `des history`: the runs of the journal. */
-export const history = Command.make("history", historyOptions, (given) =>
-  Effect.gen(function* () {
+export const history = CliCommand.make({
+  name: "des history",
+  summary: "prints the runs that the journal has: time, event, script, exit, duration",
+  options: {
+    ...StateOptions.ofState,
+    failed: CliOption.flag({ name: "failed", description: "only runs that did not succeed" }),
+    since: CliOption.optional({
+      name: "since",
+      placeholder: "TIME",
+      description: "only runs that began since then: 2h ago (2h), or a date (2026-11-23T10:00)",
+      parse: parseSince
+    }),
+    json: CliOption.flag({ name: "json", description: "print one JSON object a line" })
+  },
+  run: Effect.fnUntraced(function* (given) {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const runs = History.list({ failed: given.failed, since: Option.getOrElse(given.since, () => 0) })
+    const runs = History.list({ failed: given.failed, since: given.since ?? 0 })
     const explained = Stream.mapError(runs, Failure.explain(StateDirectory.journalFile(directory)))
     const printed = given.json
       ? Stream.runForEachChunk(explained, (page) => print(Chunk.toReadonlyArray(page).map(formatJson)))
@@ -108,39 +105,40 @@ export const history = Command.make("history", historyOptions, (given) =>
       Effect.catchTag("BadArgument", "SystemError", notWritten),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
-  }).pipe(
-    Effect.catchTag("JournalError", Failed.withCode(1)),
-    Effect.catchAllDefect(Failed.onDefect),
-    Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
-  )
-).pipe(Command.withDescription("Prints the runs that the journal has: time, event, script, exit, duration."))
-
-const ids = Args.integer({ name: "ID" }).pipe(
-  Args.withDescription("a run, as des history numbers them"),
-  Args.atLeast(1)
-)
+    return 0
+  })
+})
 
 /** `des retry`: queues runs again. */
-export const retry = Command.make("retry", { ...StateOptions.ofState, ...CommonOptions.ofLog, ids }, (given) =>
-  Effect.gen(function* () {
+export const retry = CliCommand.make({
+  name: "des retry",
+  summary: "queues runs again: a des that runs takes them up within a second, else the next start does",
+  options: StateOptions.ofState,
+  operands: {
+    placeholder: "ID…",
+    description: "the numbers of one or more runs, as des history shows them",
+    parse: parseId
+  },
+  run: Effect.fnUntraced(function* (given) {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const unknown = yield* History.retry(given.ids).pipe(
+    const { cut, unknown } = yield* History.retry(given.operands).pipe(
       Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
     if (unknown.length > 0) {
-      yield* Failed.withCode(1)({
-        message: `no run ${unknown.join(", ")} is in the journal, so nothing is queued; des history lists them`
-      })
+      const missing = `no run ${unknown.join(", ")} is in the journal, so nothing is queued; des history lists them`
+      yield* Effect.logError(missing)
+      return 1
     }
-    const { size } = new Set(given.ids)
+    if (cut.length > 0) {
+      yield* Effect.logError(
+        `run ${cut.join(", ")} cannot be retried, so nothing is queued: its event has run without a failure, and of such events records over 64 KiB are not kept`
+      )
+      return 1
+    }
+    const { size } = new Set(given.operands)
     yield* Effect.logInfo(`queued ${size} ${size === 1 ? "run" : "runs"} again`)
-  }).pipe(
-    Effect.catchTag("JournalError", Failed.withCode(1)),
-    Effect.catchAllDefect(Failed.onDefect),
-    Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
-  )
-).pipe(
-  Command.withDescription("Queues runs again: a des that runs takes them up within a second, else the next start does.")
-)
+    return 0
+  })
+})

@@ -1,5 +1,3 @@
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,15 +7,10 @@ import * as Engine from "../engine/Engine.ts"
 import * as EngineHttp from "../engine/EngineHttp.ts"
 
 import * as Log from "../Log.ts"
+import * as CliCommand from "./CliCommand.ts"
+import * as CliOption from "./CliOption.ts"
 import * as CommonOptions from "./CommonOptions.ts"
-import * as Failed from "./Failed.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
-
-const options = {
-  ...CommonOptions.ofEngine,
-  json: Options.boolean("json").pipe(Options.withDescription("print one line of JSON")),
-  ...CommonOptions.ofLog
-}
 
 const engineNames = { docker: "dockerd", podman: "podman" } as const
 
@@ -61,23 +54,22 @@ const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
   )
 })
 
-/** Every engine is asked, also where another one cannot be. */
-const askAll = Effect.fnUntraced(function* (given: Command.Command.ParseConfig<typeof options>) {
-  const asked = yield* Effect.forEach(yield* WatchedEngine.find(given), (watched) =>
-    Effect.isSuccess(Effect.catchTag(ask(watched, given.json), "EngineError", Failed.withCode(1)))
-  )
-  if (asked.includes(false)) yield* new Failed.Failed({ code: 1 })
-})
-
 /** `des info`: says which engine would be watched, what it is, and whether its feed opens. */
-export const command = Command.make("info", options, (given) =>
-  askAll(given).pipe(
-    Effect.catchTags({
-      ContextError: Failed.withCode(1),
-      EndpointError: Failed.withCode(2),
-      UsageError: Failed.withCode(2)
-    }),
-    Effect.catchAllDefect(Failed.onDefect),
-    Effect.provide(Log.layer({ format: given.logFormat, verbose: given.verbose }))
-  )
-).pipe(Command.withDescription("Says which engine des finds and how, what it is, and whether its feed opens."))
+export const info = CliCommand.make({
+  name: "des info",
+  summary: "says which engine des finds and how, what it is, and whether its feed opens",
+  options: {
+    ...CommonOptions.ofEngine,
+    json: CliOption.flag({ name: "json", description: "print one JSON object a line" })
+  },
+  run: Effect.fnUntraced(function* (given) {
+    // Every engine is asked, also where another one cannot be.
+    const asked = yield* Effect.forEach(yield* WatchedEngine.find(given), (watched) =>
+      ask(watched, given.json).pipe(
+        Effect.as(true),
+        Effect.catchTag("EngineError", ({ message }) => Effect.as(Effect.logError(message), false))
+      )
+    )
+    return asked.includes(false) ? 1 : 0
+  })
+})

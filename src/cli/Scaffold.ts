@@ -4,18 +4,19 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type CatalogueEntry, entries } from "../event/EventCatalogue.ts"
+import * as SystemReason from "../SystemReason.ts"
 import { variableName } from "../scripts/Environment.ts"
 
 /** The template directory was not created: names what stood in the way. */
 export class ScaffoldError extends Schema.TaggedError<ScaffoldError>()("ScaffoldError", {
   reason: Schema.Literal("Exists", "NotWritable"),
   path: Schema.String,
-  cause: Schema.optional(Schema.Defect)
+  detail: Schema.optional(Schema.String)
 }) {
   override get message(): string {
     return this.reason === "Exists"
       ? `${this.path} exists already and was not touched; give a new directory with -d`
-      : `${this.path} cannot be created: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+      : `${this.path} cannot be created: ${this.detail}; give a directory with -d that this user may create`
   }
 }
 
@@ -25,7 +26,7 @@ const engineNames = { docker: "Docker", podman: "podman" } as const
 const commonVariables = (type: string): ReadonlyArray<string> => [
   "TYPE",
   "ACTION",
-  ...(type === "container" ? ["STATUS", "ID", "FROM"] : type === "image" ? ["STATUS", "ID"] : []),
+  ...(type === "container" || type === "image" ? ["STATUS", "ID", "FROM"] : []),
   "SCOPE",
   "TIME",
   "TIMENANO",
@@ -60,8 +61,15 @@ const exists = (fileSystem: FileSystem.FileSystem, path: string) =>
     ([there, link]) => there || link
   )
 
+/** The directories above a path, from the top. */
+const above = (path: Path.Path, at: string): ReadonlyArray<string> => {
+  const parent = path.dirname(at)
+  return parent === at ? [] : [...above(path, parent), parent]
+}
+
 /**
- * Creates a script directory with a script for every event that engines emit today, each executable and without effect.
+ * Creates a script directory with a script for every event that engines emit today, each executable and of comments only:
+ * des starts it once a command stands in it.
  * An existing directory is refused; a failure on the way leaves nothing behind.
  */
 export const create = Effect.fn("Scaffold.create")(function* (given: string) {
@@ -69,8 +77,8 @@ export const create = Effect.fn("Scaffold.create")(function* (given: string) {
   const directory = given.replace(/(?<=.)\/+$/, "")
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const notWritable = (at: string) => (cause: PlatformError) =>
-    new ScaffoldError({ reason: "NotWritable", path: at, cause })
+  const notWritable = (at: string) => (error: PlatformError) =>
+    new ScaffoldError({ reason: "NotWritable", path: at, detail: SystemReason.describePlatform(error) })
 
   const makeDirectory = (at: string) =>
     fileSystem.makeDirectory(at).pipe(
@@ -92,8 +100,11 @@ export const create = Effect.fn("Scaffold.create")(function* (given: string) {
     return yield* new ScaffoldError({ reason: "Exists", path: directory })
   }
   yield* Effect.logInfo(`Creating template script directory at ${directory}`)
-  const parent = path.dirname(directory)
-  yield* Effect.mapError(fileSystem.makeDirectory(parent, { recursive: true, mode: 0o755 }), notWritable(parent))
+  // One by one: Node gives another reason than the system's where it creates all at once (ENOENT for EROFS).
+  for (const parent of above(path, directory)) {
+    if (yield* Effect.mapError(exists(fileSystem, parent), notWritable(directory))) continue
+    yield* Effect.mapError(fileSystem.makeDirectory(parent, { mode: 0o755 }), notWritable(directory))
+  }
   yield* makeDirectory(directory)
   yield* Effect.gen(function* () {
     for (const type of new Set(entries.map((entry) => entry.type))) yield* makeDirectory(path.join(directory, type))

@@ -1,57 +1,54 @@
-import * as Options from "@effect/cli/Options"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type { FeedMemory } from "../feed/FeedMemory.ts"
+import * as DurationText from "../DurationText.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
-import { parseDuration } from "../scripts/ScriptOptions.ts"
+import * as Keep from "../journal/Keep.ts"
 import type * as State from "../state.ts"
-import * as CommonOptions from "./CommonOptions.ts"
+import * as CliOption from "./CliOption.ts"
+import * as Size from "./Size.ts"
+import { UsageError } from "./UsageError.ts"
 
 /** The state directory that is given, by hand or by systemd (STATE_DIRECTORY, systemd.exec(5), which can name several). */
 const fromVariables = (own: NodeJS.ProcessEnv): string | undefined =>
   [own["DES_STATE_DIR"], own["STATE_DIRECTORY"]?.split(":")[0]].find((directory) => directory)
 
+const state = CliOption.optional({
+  name: "state",
+  placeholder: "DIR",
+  description:
+    "keep the journal in DIR/journal.sqlite, so that nothing accepted is lost; without it DES_STATE_DIR, then systemd's STATE_DIRECTORY, then the journal is in memory",
+  completion: "directory",
+  parse: CliOption.anyText
+})
+
 /** Which state directory a command uses. */
 export const ofState = {
-  state: Options.text("state").pipe(
-    Options.withPseudoName("DIR"),
-    Options.withDescription(
-      "keep the journal in DIR/journal.sqlite, so that nothing accepted is lost; without it DES_STATE_DIR, then systemd's STATE_DIRECTORY, then the journal is in memory"
-    ),
-    Options.optional,
-    Options.map(Option.orElse(() => Option.fromNullable(fromVariables(process.env))))
-  )
+  state: {
+    ...state,
+    read: (values: ReadonlyArray<string>) =>
+      Effect.map(state.read(values), (directory) => directory ?? fromVariables(process.env))
+  }
 }
 
-const parseKeep = (text: string): State.JournalSql.Keep | undefined => {
-  const [age, count, ...rest] = text.split(",")
-  const milliseconds = parseDuration(age ?? "")
-  const events = count === undefined ? 100_000 : /^\d{1,9}$/.test(count) ? Number(count) : undefined
-  return milliseconds === undefined || events === undefined || rest.length > 0
-    ? undefined
-    : { age: milliseconds, count: events }
+/** AGE[,COUNT[,SIZE]]: what is left out is as by default. */
+const parseKeep = (text: string): Keep.Keep | undefined => {
+  const [age = "", count, size, ...more] = text.split(",")
+  const milliseconds = DurationText.parse(age)
+  const events = count === undefined ? Keep.defaults.count : /^\d{1,9}$/.test(count) ? Number(count) : undefined
+  const bytes = size === undefined ? Keep.defaults.size : Size.parse(size)
+  if (milliseconds === undefined || events === undefined || bytes === undefined || more.length > 0) return undefined
+  return { age: milliseconds, count: events, size: bytes }
 }
 
-/** How long the journal keeps what has run. */
-export const keep = Options.text("keep").pipe(
-  Options.withPseudoName("AGE[,COUNT]"),
-  Options.withDescription(
-    "let go of what has run after AGE, and beyond COUNT events (default 30d,100000); with --state"
-  ),
-  Options.withDefault("30d"),
-  Options.mapEffect((text) => {
-    const parsed = parseKeep(text)
-    return parsed === undefined
-      ? Effect.fail(
-          CommonOptions.invalid(
-            `--keep ${JSON.stringify(text)}: it is a duration, and a number of events where one is wanted, such as 30d,100000`
-          )
-        )
-      : Effect.succeed(parsed)
-  })
-)
+/** How much the journal keeps of what has run. */
+export const keep = CliOption.withDefault({
+  name: "keep",
+  placeholder: "AGE[,COUNT[,SIZE]]",
+  description: "with --state: delete what has run after AGE, beyond COUNT events and beyond SIZE on the disk",
+  fallback: "30d,100000,1G",
+  parse: CliOption.expecting("an age, and if wanted a number of events and a size, such as 30d,100000,1G", parseKeep)
+})
 
 /**
  * The journal on disk, loaded only where it is wanted: the rest of des starts faster and smaller without it.
@@ -69,19 +66,16 @@ export const load: Effect.Effect<typeof State, JournalError> = Effect.tryPromise
 /** The journal in a state directory. */
 export const layer = (options: {
   readonly directory: string
-  readonly keep: State.JournalSql.Keep
+  readonly keep: Keep.Keep
   readonly maxAge: number
   readonly engines: ReadonlyArray<string>
-}): Effect.Effect<Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem>, JournalError> =>
+}): Effect.Effect<Layer.Layer<Journal, JournalError, FileSystem.FileSystem>, JournalError> =>
   Effect.map(load, (state) => state.layer(options))
 
 /** The directory, where a command is about nothing else. */
-export const required = (directory: Option.Option<string>): Effect.Effect<string, JournalError> =>
-  Option.match(directory, {
-    onSome: Effect.succeed,
-    onNone: () =>
-      new JournalError({
-        reason: "Unusable",
-        detail: "which journal? --state DIR (or DES_STATE_DIR) names the state directory that des runs with"
+export const required = (directory: string | undefined): Effect.Effect<string, UsageError> =>
+  directory === undefined
+    ? new UsageError({
+        message: "which journal? --state DIR (or DES_STATE_DIR) names the state directory that des runs with"
       })
-  })
+    : Effect.succeed(directory)

@@ -1,11 +1,8 @@
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as EndpointSearch from "../endpoint/EndpointSearch.ts"
 import type * as CommonOptions from "./CommonOptions.ts"
-
-/** Options or variables that cannot be meant. */
-export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
+import { UsageError } from "./UsageError.ts"
 
 const findOne = Effect.fn("WatchedEngine.findOne")(function* (
   asked: { readonly context?: string; readonly endpoint?: string },
@@ -15,7 +12,7 @@ const findOne = Effect.fn("WatchedEngine.findOne")(function* (
   const pinned = process.env["DOCKER_API_VERSION"]?.replace(/^v/, "") ?? ""
   if (pinned !== "" && !/^1\.\d+$/.test(pinned)) {
     return yield* new UsageError({
-      message: `DOCKER_API_VERSION ${JSON.stringify(pinned)} is no version of the API; one is such as 1.44`
+      message: `DOCKER_API_VERSION ${JSON.stringify(pinned)}: expected a version of the engine's API, such as 1.44`
     })
   }
   if (Endpoint.isExposed(found.endpoint)) {

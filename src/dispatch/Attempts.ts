@@ -1,24 +1,31 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import type { Earlier, Entry, Journal, JournalError } from "../journal/Journal.ts"
+import * as Backoff from "../Backoff.ts"
+import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
+import type { Earlier, Entry, Journal, JournalError, KeptRun } from "../journal/Journal.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as Outlived from "../scripts/Outlived.ts"
 import * as Output from "../scripts/Output.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import { type Bounds, exitCode, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
 import { Trust } from "../scripts/Trust.ts"
+import type { Stop } from "./Stop.ts"
 
-/** A script that is to run for an accepted event. */
+/** A script that is to run for an event. */
 export interface Due {
   readonly script: Script
-  readonly entry: Entry
+  readonly event: DockerEvent
   /** How many older events this run stands for as well. */
   readonly coalesced: number
+}
+
+/** The same for an event that the journal keeps. */
+export interface KeptDue extends Omit<Due, "event"> {
+  readonly entry: Entry
 }
 
 /** How it ended: `left` is not at all, since a stop came between. */
@@ -47,23 +54,30 @@ const limits = Effect.gen(function* () {
   return Environment.limitsFor(soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft))
 })
 
-const firstDelay = Duration.seconds(1)
-const longestDelay = Duration.minutes(5)
-
-const backoff = (attempt: number) =>
-  Effect.map(Random.nextRange(0.5, 1.5), (spread) =>
-    Duration.times(Duration.min(Duration.times(firstDelay, 2 ** Math.min(attempt - 1, 16)), longestDelay), spread)
-  )
+const backoff: Backoff.Backoff = { first: "1 second", longest: "5 minutes" }
 
 const noneEarlier: Earlier = { attempts: 0, settled: undefined, outlived: [] }
 
 /** What became of a script for this event before. */
-export const earlierOf = ({ entry, script }: Due): Earlier => entry.earlier[script.path] ?? noneEarlier
+export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[script.path] ?? noneEarlier
 
 /**
- * `run` runs a script for an event until it succeeds or its retries are used up. When `stopping` is done no further attempt
- * begins, and the answer is that it was left. `refuse` does not run it, for a reason. `begin` keeps each.
+ * Runs scripts.
+ *
+ * - `attempt`: runs a script once, and keeps that run. True if it succeeded.
+ * - `run`: runs a script until it succeeds or its retries are used up. After a stop no further attempt begins.
+ * - `refuse`: does not run it, and keeps the reason.
  */
+export interface Attempts {
+  readonly attempt: (
+    due: Due,
+    kept: KeptRun,
+    which: { readonly number: number; readonly last: boolean }
+  ) => Effect.Effect<boolean, JournalError>
+  readonly run: (due: KeptDue, stop: Stop) => Effect.Effect<End, JournalError>
+  readonly refuse: (due: KeptDue, reason: string) => Effect.Effect<End, JournalError>
+}
+
 export const make = (defaults: {
   readonly base: Environment.Environment
   readonly engines: Readonly<Record<string, Environment.Environment>>
@@ -82,7 +96,7 @@ export const make = (defaults: {
         : { ...defaults.bounds, timeout: timeout === 0 ? Duration.infinity : timeout }
 
     /** A run that outlived des gets what is left of its timeout, so that two of one event never run at once. */
-    const awaitOutlived = (due: Due) =>
+    const awaitOutlived = (due: KeptDue) =>
       Effect.forEach(
         earlierOf(due).outlived,
         Effect.fnUntraced(function* (outlived) {
@@ -97,67 +111,73 @@ export const make = (defaults: {
         { discard: true }
       )
 
-    /** Whether the script succeeded. */
-    const attempt = Effect.fnUntraced(function* (due: Due, number: number, last: boolean) {
-      const { coalesced, entry, script } = due
-      const { event } = entry
-      const kept = yield* defaults.begin(entry, script, number)
-      const own = {
-        DES_ATTEMPT: String(number),
-        ...(coalesced === 0 ? {} : { DES_COALESCED: String(coalesced) }),
-        ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
-        ...kept.variables
-      }
-      const environment = Environment.make(
+    const environmentOf = ({ coalesced, event }: Due, kept: KeptRun, number: number) =>
+      Environment.make(
         event,
-        { ...defaults.base, ...defaults.engines[event.engine], ...own },
+        {
+          ...defaults.base,
+          ...defaults.engines[event.engine],
+          DES_ATTEMPT: String(number),
+          ...(coalesced === 0 ? {} : { DES_COALESCED: String(coalesced) }),
+          ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
+          ...kept.variables
+        },
         kernel
       )
+
+    /** Runs a trusted script, and says how. */
+    const execute = Effect.fnUntraced(function* (due: Due, kept: KeptRun, number: number) {
+      const { event, script } = due
+      const environment = environmentOf(due, kept, number)
       yield* Effect.logDebug("Script ENV:", environment)
       yield* Effect.logInfo(`Running script ${script.path}`)
       const tail = Output.makeTail()
+      const observer = { started: kept.started, line: tail.push }
       const outcome = yield* trust.check(script.path).pipe(
         Effect.zipRight(
-          runner.run({
-            script: script.path,
-            event,
-            environment,
-            bounds: boundsOf(script.options),
-            observer: { started: kept.started, line: tail.push }
-          })
+          runner.run({ script: script.path, event, environment, bounds: boundsOf(script.options), observer })
         ),
         Effect.catchAll(({ message }) => Effect.succeed(Outcome.NotStarted({ message })))
       )
+      return { outcome, output: tail.text() }
+    })
+
+    const attempt: Attempts["attempt"] = Effect.fnUntraced(function* (due, kept, { last, number }) {
+      const { outcome, output } = yield* Effect.onInterrupt(execute(due, kept, number), () => kept.interrupted)
       const failure = describeFailure(outcome)
-      if (Option.isSome(failure)) yield* Effect.logError(`Script ${script.path} ${failure.value}`)
-      yield* kept.ended(outcome, tail.text(), last || Option.isNone(failure))
+      if (Option.isSome(failure)) yield* Effect.logError(`Script ${due.script.path} ${failure.value}`)
+      yield* kept.ended(outcome, output, last || Option.isNone(failure))
       return Option.isNone(failure)
     })
 
-    const refuse = Effect.fnUntraced(function* (due: Due, message: string) {
+    const run: Attempts["run"] = Effect.fnUntraced(function* (due, stop) {
+      const { coalesced, entry, script } = due
+      yield* Effect.raceFirst(awaitOutlived(due), stop.await)
+      if (yield* stop.isStopping) return "left"
+      const before = earlierOf(due).attempts
+      const attempts = 1 + (script.options.retries ?? defaults.retries)
+      for (let number = 1; number <= attempts; number++) {
+        const which = { number: before + number, last: number === attempts }
+        const kept = yield* defaults.begin(entry, script, which.number)
+        if (yield* attempt({ script, event: entry.event, coalesced }, kept, which)) return "succeeded"
+        if (which.last) return "failed"
+        if (yield* stop.isStopping) return "left"
+        const delay = yield* Backoff.delay(backoff, number)
+        yield* Effect.logInfo(
+          `Script ${script.path} is retried for ${eventName(entry.event)} in ${Duration.toSeconds(delay).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
+        )
+        if (!(yield* stop.sleep(Duration.toMillis(delay)))) return "left"
+      }
+      return "failed"
+    })
+
+    const refuse: Attempts["refuse"] = Effect.fnUntraced(function* (due, reason) {
+      const message = `${eventName(due.entry.event)}: ${due.script.path} is ${reason}`
       yield* Effect.logError(message)
       const kept = yield* defaults.begin(due.entry, due.script, earlierOf(due).attempts + 1)
       yield* kept.ended(Outcome.NotStarted({ message }), "", true)
+      return "failed" as const
     })
 
-    const run = (due: Due, stopping: Deferred.Deferred<void>): Effect.Effect<End, JournalError> =>
-      Effect.gen(function* () {
-        yield* Effect.raceFirst(awaitOutlived(due), Deferred.await(stopping))
-        if (yield* Deferred.isDone(stopping)) return "left"
-        const before = earlierOf(due).attempts
-        const attempts = 1 + (due.script.options.retries ?? defaults.retries)
-        for (let number = 1; !(yield* attempt(due, before + number, number === attempts)); number++) {
-          if (number === attempts) return "failed"
-          if (yield* Deferred.isDone(stopping)) return "left"
-          const delay = yield* backoff(number)
-          yield* Effect.logInfo(
-            `Script ${due.script.path} is tried again in ${Duration.toSeconds(delay).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
-          )
-          yield* Effect.raceFirst(Effect.sleep(delay), Deferred.await(stopping))
-          if (yield* Deferred.isDone(stopping)) return "left"
-        }
-        return "succeeded"
-      })
-
-    return { run, refuse }
+    return { attempt, run, refuse } satisfies Attempts
   })

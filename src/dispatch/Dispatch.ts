@@ -1,5 +1,4 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -9,14 +8,17 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type DockerEvent, verb } from "../event/DockerEvent.ts"
-import { type Accepted, type Entry, Journal, type JournalError, unkept } from "../journal/Journal.ts"
+import { eventName } from "../event/EventName.ts"
+import { type Accepted, actorOf, type Entry, Journal, type JournalError, unkept } from "../journal/Journal.ts"
 import type { Environment } from "../scripts/Environment.ts"
 import { defaultBounds, type ScriptRunner } from "../scripts/ScriptRunner.ts"
 import type { Trust } from "../scripts/Trust.ts"
 import * as Attempts from "./Attempts.ts"
-import * as Cooldown from "./Cooldown.ts"
-import * as LoopGuard from "./LoopGuard.ts"
+import type * as Cooldown from "./Cooldown.ts"
+import * as Cooled from "./Cooled.ts"
+import * as Guarded from "./Guarded.ts"
 import * as Order from "./Order.ts"
+import * as Stop from "./Stop.ts"
 
 /**
  * Runs what the journal accepted. The events of one actor stay in order; with one job all events do. `run` ends when the
@@ -63,215 +65,156 @@ export interface DispatchOptions {
   readonly hurry?: Effect.Effect<void>
 }
 
-const describeEvent = (event: DockerEvent): string => `${event.Type}/${verb(event)}`
-
-const actorOf = (event: DockerEvent): string => `${event.engine} ${event.Type} ${event.Actor.ID}`
-
-/** What one script has to do for an event, and whom to tell how it ended. */
-interface Work extends Attempts.Due {
-  readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
-}
-
-/** Work that waits for a cooldown: the journal keeps its event meanwhile. */
-interface Held extends Pick<Work, "script" | "settle"> {
-  readonly entry: Effect.Effect<Entry, JournalError>
-}
-
-/** Milliseconds since 1970, when the engine saw the event. */
-const timeOf = (event: DockerEvent): number => Number(event.timeNano / 1_000_000n)
-
 const sayDetected = (event: DockerEvent) =>
-  Effect.logDebug(`Detected actionable event ${describeEvent(event)}: ${event.record}`)
+  Effect.logDebug(`Detected actionable event ${event.Type}/${verb(event)}: ${event.record}`)
 
-const sayFinished = (described: string) => Effect.logDebug(`Finished handling ${described}`)
+const sayFinished = (event: string) => Effect.logDebug(`Finished handling ${event}`)
+
+/** Lines of a run say of which event it is. The texts that log scrapers match have no room for it: the other formats do. */
+const about =
+  (event: DockerEvent) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.annotateLogs(effect, "event", eventName(event))
+
+/** Tells the journal when the last of an event's scripts has come to its end. It needs not the event, which may be parked. */
+const makeSettle = (finish: Journal["Type"]["finish"], { event, id, scripts }: Entry): Cooled.Work["settle"] => {
+  const described = `${event.Type}/${verb(event)}`
+  let open = scripts.length
+  let state: "done" | "failed" = "done"
+  return Effect.fnUntraced(function* (end) {
+    if (end === "left") return
+    if (end === "failed") state = "failed"
+    if (--open > 0) return
+    yield* finish(id, state)
+    yield* sayFinished(described)
+  })
+}
+
+const sayLeft = Effect.fnUntraced(function* (journal: Journal["Type"]) {
+  const left = yield* Effect.orElseSucceed(journal.unfinished, () => 0)
+  if (left === 0) return
+  const later = journal.durable ? "; the next start runs them" : ""
+  yield* Effect.logWarning(
+    `des stops; ${left} accepted ${left === 1 ? "event" : "events"} did not run to the end${later}`
+  )
+})
+
+/** What ends a dispatch before its journal does: a journal that failed, where nobody would know of what still ran. */
+const makeBroken = (stop: Stop.Stop) =>
+  Effect.map(Deferred.make<never, JournalError>(), (broken) => ({
+    await: Deferred.await(broken),
+    orBreak: (work: Effect.Effect<void, JournalError>): Effect.Effect<void> =>
+      Effect.catchAll(work, (error) =>
+        // Who stops already waits for no error any more.
+        Effect.whenEffect(Effect.logError(error.message), stop.isStopping).pipe(
+          Effect.zipRight(stop.begin),
+          Effect.zipRight(Deferred.fail(broken, error))
+        )
+      )
+  }))
+
+/** Runs the scripts of events that the journal gave, each event to its end or until a cooldown holds what is left of it. */
+const makeHandle = (
+  options: DispatchOptions,
+  parts: {
+    readonly journal: Journal["Type"]
+    readonly attempts: Attempts.Attempts
+    readonly order: Order.Order
+    readonly stop: Stop.Stop
+    readonly orBreak: (work: Effect.Effect<void, JournalError>) => Effect.Effect<void>
+  }
+) => {
+  const { attempts, journal, orBreak, order, stop } = parts
+  const defaultCooldown = Duration.toMillis(options.cooldown ?? 0)
+  const cooled = Cooled.make({
+    cooldownOf: ({ options }) => options.cooldown ?? defaultCooldown,
+    attempts,
+    guarded: Guarded.make(attempts, stop),
+    stop,
+    fork: order.fork,
+    later: (actor, release) => order.submit(actor, orBreak(Effect.suspend(() => resume(release()))))
+  })
+
+  const resume = Effect.fnUntraced(function* (held: Cooldown.Held<Cooled.Held> | undefined) {
+    if (held === undefined || (yield* stop.isStopping)) return
+    const { id, script, settle } = held.newest
+    const entry = yield* journal.reload(id)
+    yield* about(entry.event)(cooled({ script, settle, entry, coalesced: held.coalesced }))
+    yield* journal.park(id)
+  })
+
+  return Effect.fnUntraced(function* (entry: Entry) {
+    const { event, scripts } = entry
+    const settle = makeSettle(journal.finish, entry)
+    yield* sayDetected(event)
+    for (const script of scripts) {
+      if (yield* stop.isStopping) return
+      const work: Cooled.Work = { script, entry, coalesced: 0, settle }
+      const { settled } = Attempts.earlierOf(work)
+      yield* settled === undefined ? about(event)(cooled(work)) : settle(settled)
+    }
+    yield* journal.park(entry.id)
+  })
+}
 
 const make = (options: DispatchOptions) =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const kept = {
+    const jobs = options.jobs ?? 1
+    const stop = yield* Stop.make({ drain: options.drain ?? "30 seconds", hurry: options.hurry ?? Effect.never })
+    const attempts = yield* Attempts.make({
       base: options.base,
       engines: options.engines ?? {},
       bounds: { timeout: options.timeout ?? defaultBounds.timeout, grace: options.grace ?? defaultBounds.grace },
       retries: options.retries ?? 0,
       begin: journal.begin
-    }
-    const attempts = yield* Attempts.make(kept)
-    const unkeptAttempts = yield* Attempts.make({ ...kept, retries: 0, begin: () => Effect.succeed(unkept) })
-    const hurry = options.hurry ?? Effect.never
-    const drain = Duration.toMillis(options.drain ?? "30 seconds")
-    let stopBegan: number | undefined
+    })
 
     const run = Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const order = yield* Scope.extend(Order.make(options.jobs ?? 1), scope)
-      const stopping = yield* Deferred.make<void>()
-      const broken = yield* Deferred.make<never, JournalError>()
-      const cooldowns = Cooldown.make<Held>()
-      const guard = LoopGuard.make()
-      const jobs = options.jobs ?? 1
-      // What was taken from the journal and is not finished.
-      let unfinished = 0
-
-      /** Where the journal fails nothing more may begin: nobody would know of it. */
-      const orBreak = (work: Effect.Effect<void, JournalError>): Effect.Effect<void> =>
-        Effect.catchAll(work, (error) =>
-          // Who stops already waits for no error any more.
-          Effect.whenEffect(Effect.logError(error.message), Deferred.isDone(stopping)).pipe(
-            Effect.zipRight(Deferred.succeed(stopping, undefined)),
-            Effect.zipRight(Deferred.fail(broken, error))
-          )
-        )
-
-      const sleepUnlessStopping = (milliseconds: number) =>
-        Effect.zipRight(
-          Effect.raceFirst(Effect.sleep(milliseconds), Deferred.await(stopping)),
-          Effect.negate(Deferred.isDone(stopping))
-        )
-
-      /** With one job nothing else runs in a rest, so that a loop over ever new actors is seen too. */
-      const guardKey = ({ entry, script }: Work) =>
-        jobs === 1 ? script.path : `${script.path} ${actorOf(entry.event)}`
-
-      const runGuarded = (work: Work) =>
-        Effect.gen(function* () {
-          const key = guardKey(work)
-          const { event } = work.entry
-          const rest = guard.judge(key, timeOf(event))
-          if (rest === "loop") {
-            yield* attempts.refuse(
-              work,
-              `Script ${work.script.path} is not run for ${describeEvent(event)} of ${event.Actor.ID}: such events came from each of its last runs and none while it was at rest, so it brings them about itself and would run for ever. Let it act on another event, or give it a cooldown`
-            )
-            return yield* work.settle("failed")
-          }
-          if (rest > 0 && !(yield* sleepUnlessStopping(rest))) return
-          const from = yield* Clock.currentTimeMillis
-          const end = yield* attempts.run(work, stopping)
-          guard.ran(key, { rest, from, to: yield* Clock.currentTimeMillis })
-          yield* work.settle(end)
-        })
-
-      /** Runs a script now, or keeps its event until the cooldown is over. */
-      const runCooled = (work: Work): Effect.Effect<void, JournalError> =>
-        Effect.gen(function* () {
-          const cooldown = work.script.options.cooldown ?? Duration.toMillis(options.cooldown ?? 0)
-          if (cooldown === 0) return yield* runGuarded(work)
-          const actor = actorOf(work.entry.event)
-          const key = `${work.script.path} ${actor}`
-          const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
-          if (wait === 0) {
-            // What was held is older: its turn came, but this event stood before it in the actor's order.
-            const held = cooldowns.release(key)
-            const coalesced = work.coalesced + (held === undefined ? 0 : held.coalesced + 1)
-            const end = yield* attempts.run({ ...work, coalesced }, stopping)
-            if (held !== undefined) yield* held.newest.settle(end)
-            return yield* work.settle(end)
-          }
-          const { script, settle } = work
-          const replaced = cooldowns.hold(
-            key,
-            { script, settle, entry: yield* journal.rest(work.entry) },
-            work.coalesced
-          )
-          if (replaced !== undefined) return yield* replaced.settle("succeeded")
-          yield* order.fork(
-            Effect.whenEffect(
-              Effect.suspend(() => order.submit(actor, orBreak(runHeld(key)))),
-              // Longer sleeps than 24 days are none to the runtime; what wakes too early sleeps again.
-              sleepUnlessStopping(Math.min(wait, 2 ** 31 - 1))
-            )
-          )
-        })
-
-      const runHeld = (key: string): Effect.Effect<void, JournalError> =>
-        Effect.gen(function* () {
-          if (yield* Deferred.isDone(stopping)) return
-          const held = cooldowns.release(key)
-          if (held === undefined) return
-          yield* runCooled({ ...held.newest, entry: yield* held.newest.entry, coalesced: held.coalesced })
-        })
-
-      /** Apart from its event, which need not be in memory as long as this. */
-      const makeSettle = (id: number, scripts: number, described: string): Work["settle"] => {
-        let open = scripts
-        let state: "done" | "failed" = "done"
-        return Effect.fnUntraced(function* (end) {
-          if (end === "left") return
-          if (end === "failed") state = "failed"
-          if (--open > 0) return
-          unfinished--
-          yield* journal.finish(id, state)
-          yield* sayFinished(described)
-        })
-      }
-
-      const runEvent = Effect.fnUntraced(function* (entry: Entry) {
-        const { event, scripts } = entry
-        const settle = makeSettle(entry.id, scripts.length, describeEvent(event))
-        yield* sayDetected(event)
-        for (const script of scripts) {
-          if (yield* Deferred.isDone(stopping)) return
-          const work: Work = { script, entry, coalesced: 0, settle }
-          const { settled } = Attempts.earlierOf(work)
-          yield* settled === undefined ? runCooled(work) : settle(settled)
-        }
-      })
+      const order = yield* Scope.extend(Order.make(jobs), scope)
+      const { await: broken, orBreak } = yield* makeBroken(stop)
+      const handle = makeHandle(options, { journal, attempts, order, stop, orBreak })
 
       const next = Effect.flatMap(
-        journal.take,
+        journal.take(jobs === 1 ? "total" : "fair"),
         Option.match({
           onNone: () => Effect.succeed(false),
-          onSome: (entry) => {
-            unfinished++
-            return Effect.as(order.submit(actorOf(entry.event), orBreak(runEvent(entry))), true)
-          }
+          onSome: (entry) => Effect.as(order.submit(actorOf(entry.event), orBreak(handle(entry))), true)
         })
       )
 
-      const stop = Effect.gen(function* () {
-        stopBegan = yield* Clock.currentTimeMillis
-        yield* Deferred.succeed(stopping, undefined)
-        yield* Effect.raceFirst(order.awaitIdle, hurry).pipe(Effect.interruptible, Effect.timeoutOption(drain))
+      const end = Effect.gen(function* () {
+        yield* stop.begin
+        yield* stop.drain(order.awaitIdle)
         yield* Scope.close(scope, Exit.void)
-        const left = unfinished + (yield* Effect.orElseSucceed(journal.waiting, () => 0))
-        if (left > 0) {
-          const later = journal.durable ? "; the next start runs them" : ""
-          yield* Effect.logWarning(
-            `des stops; ${left} accepted ${left === 1 ? "event" : "events"} did not run to the end${later}`
-          )
-        }
+        yield* sayLeft(journal)
       })
 
       yield* Effect.repeat(next, { while: (more) => more }).pipe(
         Effect.zipRight(order.awaitIdle),
-        Effect.raceFirst(Deferred.await(broken)),
-        Effect.onExit((exit) => (Exit.isSuccess(exit) ? Scope.close(scope, exit) : stop))
+        Effect.raceFirst(broken),
+        Effect.onExit((exit) => (Exit.isSuccess(exit) ? Scope.close(scope, exit) : end))
       )
     })
 
-    const runLast = (accepted: Accepted) =>
+    const runLast = ({ event, scripts }: Accepted) =>
       Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const left = drain - (now - (stopBegan ?? now))
-        if (left <= 0) {
+        if (!(yield* stop.hasTime)) {
           return yield* Effect.logWarning(
-            `The scripts of ${describeEvent(accepted.event)} are not run: those that ran before used up the time of --drain`
+            `The scripts of ${eventName(event)} are not run: those that ran before used up the time of --drain`
           )
         }
-        const stopping = yield* Deferred.make<void>()
         const runs = Effect.forEach(
-          accepted.scripts,
-          (script) =>
-            unkeptAttempts.run({ script, entry: { ...accepted, id: 0, earlier: {} }, coalesced: 0 }, stopping),
+          scripts,
+          (script) => attempts.attempt({ script, event, coalesced: 0 }, unkept, { number: 1, last: true }),
           { discard: true }
         )
-        yield* sayDetected(accepted.event)
-        yield* Effect.raceFirst(runs, hurry).pipe(Effect.interruptible, Effect.timeoutOption(left))
-        yield* sayFinished(describeEvent(accepted.event))
-      }).pipe(
+        yield* sayDetected(event)
         // No journal that could fail has a part in it.
-        Effect.ignore
-      )
+        yield* stop.drain(Effect.ignore(about(event)(runs)))
+        yield* sayFinished(`${event.Type}/${verb(event)}`)
+      })
 
     return { run, runLast }
   })

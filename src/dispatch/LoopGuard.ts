@@ -1,25 +1,33 @@
 /**
- * Recognises a script that feeds itself: an `exec_start` script that calls `docker exec` causes the event that runs it.
+ * Recognises a script that triggers the event it runs for: an `exec_start` script that calls `docker exec` does.
  *
- * Its next event is always there before a run has ended. So is that of a script which is slower than its events, and only a
- * trial tells the two apart: when `suspicious` runs in a row were for an event that was sent before the last one ended, the
- * script is left at rest a few times, three runs long. Others send their events in such a rest too, which clears the
- * script. Where no event comes in any rest, and some from each run after one, they are the script's own. What was sent before
- * the first of those runs is no sign of either: none of them can have caused it.
+ * Such a script always finds the next event of its actor queued when a run has ended. So does a slow script. To tell them
+ * apart, pause it. After `suspicious` runs in a row for an event that was sent before the last run ended, the script is paused a
+ * few times for that actor, for as long as three runs. If an event comes during a pause, somebody else sends it, and the script is
+ * cleared. If no event comes in any pause, and one comes during each run that follows a pause, the script triggers them
+ * itself. Events that were sent before the first of those runs tell nothing: no run can have triggered them.
+ *
+ * A key is a script and an actor, so that nobody is judged by what another actor does.
  */
 export const suspicious = 50
 
 const trials = 3
 
-/** Milliseconds: with one job nothing else runs in a rest. */
-const longestRest = 30_000
+/** Milliseconds: with one job nothing else runs during a pause. */
+const longestPause = 30_000
 
-/** How many runs a cleared script is not suspected again: what it has to do takes as long as the rests did. */
+/** How many runs a cleared script is not suspected again: what it has to do takes as long as the pauses did. */
 const cleared = 1000
 
-/** A rest, and the run after it: times in milliseconds since 1970. */
+/** How long a loop is refused, in milliseconds: 5 minutes. A loop that goes on then gets some 50 runs in that time. */
+export const refusedFor = 300_000
+
+/** How many keys are remembered: a loop is busy, so that it stays among those that ran last. */
+const rememberedKeys = 1024
+
+/** A pause, and the run after it: times in milliseconds since 1970. */
 interface Trial {
-  readonly rested: number
+  readonly paused: number
   readonly from: number
   readonly to: number
   answered: boolean
@@ -32,64 +40,79 @@ interface State {
   readonly longestRun: number
   readonly inARow: number
   readonly trials: ReadonlyArray<Trial>
-  readonly looping: boolean
+  /** Until when it is refused. */
+  readonly refusedUntil: number | undefined
 }
 
+/**
+ * - `judge`: for an event that was sent at `time`, how long to pause before its run (mostly 0 milliseconds), or that it
+ *   must not run.
+ * - `ran`: remembers a run that has ended, and how long the script was paused before.
+ */
 export interface LoopGuard {
-  /** For an event of this time: how long to rest before its run (mostly 0), or that it must not run. */
-  readonly judge: (key: string, time: number) => number | "loop"
-  /** Remembers a run that has ended, and how long the script rested before. */
-  readonly ran: (key: string, run: { readonly rest: number; readonly from: number; readonly to: number }) => void
+  readonly judge: (key: string, time: number, now: number) => number | "loop"
+  readonly ran: (key: string, run: { readonly pause: number; readonly from: number; readonly to: number }) => void
 }
 
-/** A loop is busy: it stays among the keys that ran last. */
-const rememberedKeys = 1024
-
-const atRest: State = {
+const fresh: State = {
   firstBegin: Number.POSITIVE_INFINITY,
   lastEnd: Number.NEGATIVE_INFINITY,
   longestRun: 0,
   inARow: 0,
   trials: [],
-  looping: false
+  refusedUntil: undefined
 }
+
+/** The first third of a pause is left out: what a script leaves in the background may act a moment after its end. */
+const isDuringPause =
+  (time: number) =>
+  ({ from, paused }: Trial) =>
+    from - (paused * 2) / 3 < time && time < from
+
+const isDuringRun = (time: number, { from, to }: Trial) => from <= time && time <= to
 
 export const make = (): LoopGuard => {
   const states = new Map<string, State>()
 
-  const judge = (key: string, time: number): number | "loop" => {
+  const judge: LoopGuard["judge"] = (key, time, now) => {
     const state = states.get(key)
     if (state === undefined) return 0
+    if (state.refusedUntil !== undefined) {
+      // A clock that was set back refuses nothing for longer.
+      if (now < state.refusedUntil && now >= state.refusedUntil - refusedFor) return "loop"
+      states.set(key, fresh)
+      return 0
+    }
     if (time > state.lastEnd) {
-      states.set(key, { ...atRest, inARow: Math.min(state.inARow, 0) })
+      states.set(key, { ...fresh, inARow: Math.min(state.inARow, 0) })
       return 0
     }
     if (time < state.firstBegin) return 0
-    if (state.looping) return "loop"
-    // The first third is left out: what a script leaves in the background may act a moment after its end.
-    const foreign = state.trials.some(({ from, rested }) => from - (rested * 2) / 3 < time && time < from)
-    for (const trial of state.trials) if (trial.from <= time && time <= trial.to) trial.answered = true
-    const proved = state.trials.length === trials && state.trials.every(({ answered }) => answered)
-    if (proved && !foreign) {
-      states.set(key, { ...state, looping: true })
+    for (const trial of state.trials) if (isDuringRun(time, trial)) trial.answered = true
+    if (state.trials.some(isDuringPause(time))) {
+      states.set(key, { ...state, trials: [], inARow: -cleared })
+      return 0
+    }
+    if (state.trials.length === trials && state.trials.every(({ answered }) => answered)) {
+      states.set(key, { ...state, refusedUntil: now + refusedFor })
       return "loop"
     }
-    const next = foreign ? { ...state, trials: [], inARow: -cleared } : { ...state, inARow: state.inARow + 1 }
-    states.set(key, next)
-    return next.inARow >= suspicious && next.trials.length < trials ? Math.min(3 * next.longestRun, longestRest) : 0
+    const inARow = state.inARow + 1
+    states.set(key, { ...state, inARow })
+    return inARow >= suspicious && state.trials.length < trials ? Math.min(3 * state.longestRun, longestPause) : 0
   }
 
   return {
     judge,
-    ran: (key, { from, rest, to }) => {
-      const state = states.get(key) ?? atRest
+    ran: (key, { from, pause, to }) => {
+      const state = states.get(key) ?? fresh
       states.delete(key)
       states.set(key, {
         ...state,
         firstBegin: Math.min(state.firstBegin, from),
         lastEnd: Math.max(state.lastEnd, to),
         longestRun: Math.max(state.longestRun, to - from),
-        trials: rest === 0 ? state.trials : [...state.trials, { rested: rest, from, to, answered: false }]
+        trials: pause === 0 ? state.trials : [...state.trials, { paused: pause, from, to, answered: false }]
       })
       const [oldest] = states.keys()
       if (states.size > rememberedKeys && oldest !== undefined) states.delete(oldest)

@@ -99,7 +99,7 @@ const container = group("container", [
 ])
 
 const image = group("image", [
-  ["pull", both, "An image was pulled from a registry.", ["name"]],
+  ["pull", both, "An image was pulled from a registry (podman: also at every podman run).", ["name"]],
   ["pull-error", podman, "Pulling an image from a registry failed.", ["name", "error"]],
   ["push", both, "An image was pushed to a registry.", ["name"]],
   ["create", docker, "An image was made by a build or a commit (API 1.46 and later).", ["name"]],
@@ -180,7 +180,9 @@ const daemon = group("daemon", [
       "default-cgroupns-mode",
       "cluster-store",
       "cluster-store-opts",
-      "cluster-advertise"
+      "cluster-advertise",
+      "default-stop-timeout",
+      "nri-opts"
     ]
   ]
 ])
@@ -250,10 +252,10 @@ const pod = group("pod", [
 ])
 
 const artifact = group("artifact", [
-  ["create", podman, "An artifact was added to the local store.", ["name"]],
-  ["pull", podman, "An artifact was pulled from a registry.", ["name"]],
-  ["push", podman, "An artifact was pushed to a registry.", ["name"]],
-  ["remove", podman, "An artifact was removed from the local store.", ["name"]]
+  ["create", podman, "An artifact was added to the local store (podman 6 and later).", ["name"]],
+  ["pull", podman, "An artifact was pulled from a registry (podman 6 and later).", ["name"]],
+  ["push", podman, "An artifact was pushed to a registry (podman 6 and later).", ["name"]],
+  ["remove", podman, "An artifact was removed from the local store (podman 6 and later).", ["name"]]
 ])
 
 const system = group("system", [
@@ -262,6 +264,10 @@ const system = group("system", [
   ["auto-update", podman, "An automatic update of containers begins (podman auto-update).", []],
   ["log-rotation", podman, "The file that holds podman's events was shortened.", ["name"]]
 ])
+
+/** The type of des's own events, and their actions: no engine emits them, and scripts run for them all the same. */
+export const ownType = "des"
+export const ownActions: ReadonlyArray<string> = ["start", "connected", "disconnected", "gap", "stop"]
 
 /**
  * Every event that engines emit today, by type: dockerd 20.10 to 29, and podman.

@@ -11,14 +11,11 @@ const carriageReturn = 0x0d
 
 /**
  * A line of a feed without its line end, or what is left of a line that is too long: how many bytes it had and its SHA-256, as
- * {@link fingerprintOf} gives it.
+ * `Fingerprint.ofLine` gives it.
  */
 export type Line =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "TooLong"; readonly bytes: number; readonly fingerprint: string }
-
-/** Tells a line from every other line, also when it comes again over another connection. */
-export const fingerprintOf = (text: string): string => createHash("sha256").update(text).digest("base64")
 
 const withoutCarriageReturn = (bytes: Buffer, start: number, end: number): number =>
   end > start && bytes[end - 1] === carriageReturn ? end - 1 : end
@@ -52,7 +49,7 @@ const makeOpenLine = (longest: number) => {
     const line: Line =
       hash === undefined
         ? { _tag: "Text", text: buffer.toString("utf8", 0, withoutCarriageReturn(buffer, 0, length)) }
-        : { _tag: "TooLong", bytes: length, fingerprint: hash.digest("base64") }
+        : { _tag: "TooLong", bytes: length, fingerprint: hash.digest("base64url") }
     if (buffer.length > keptBuffer) buffer = Buffer.alloc(0)
     length = 0
     hash = undefined

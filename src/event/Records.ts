@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import * as DockerEvent from "./DockerEvent.ts"
+import * as Fingerprint from "./Fingerprint.ts"
 import * as Lines from "./Lines.ts"
 import * as OwnEvent from "./OwnEvent.ts"
 import * as SkippedLines from "./SkippedLines.ts"
@@ -53,7 +54,7 @@ class Feed {
   ) {}
 
   fingerprintOf(text: string): string {
-    if (this.last.text !== text) this.last = { text, fingerprint: Lines.fingerprintOf(text) }
+    if (this.last.text !== text) this.last = { text, fingerprint: Fingerprint.ofLine(text) }
     return this.last.fingerprint
   }
 

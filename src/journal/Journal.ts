@@ -4,14 +4,14 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Mailbox from "effect/Mailbox"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
 import type { Outlived } from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import type { Outcome } from "../scripts/ScriptRunner.ts"
+import * as MemoryQueue from "./MemoryQueue.ts"
 
 /**
  * The journal on disk could not be used.
@@ -78,8 +78,12 @@ export interface Entry extends Accepted {
 }
 
 /**
- * A run that is kept: the variables that make its process known again, and what is told of it: that its process has
- * started, and its outcome with the last of its output (`last`: no attempt follows).
+ * A run that is kept.
+ *
+ * - `variables`: make its process known again.
+ * - `started`: its process has started. Before that, what ends des may be des's own handling of the event.
+ * - `ended`: its outcome, with the last of its output (`last`: no attempt follows).
+ * - `interrupted`: des was told to stop before its end.
  *
  * @since 1.0.0
  * @category models
@@ -88,18 +92,37 @@ export interface KeptRun {
   readonly variables: Readonly<Record<string, string>>
   readonly started: (pid: number) => Effect.Effect<void>
   readonly ended: (outcome: Outcome, output: string, last: boolean) => Effect.Effect<void, JournalError>
+  readonly interrupted: Effect.Effect<void>
 }
 
 /**
- * What was accepted and what became of it, in order. It stands between the reader and the scripts, so that the reader
- * never waits for one.
+ * The order in which a journal gives events. `total`: as they were accepted, the next one when nothing of the last is left to
+ * do. `fair`: the next event of the actor that was served longest ago, for as many actors beside each other as there
+ * are takers; the events of one actor as they were accepted, one after the other.
  *
- * `accept` gives back what it could not keep, and once it has answered the rest is kept; `room` answers when it can keep
- * more again. `take` gives the next one, waits
- * while there is none, and gives nothing once the journal is closed and empty. `rest` says of what was taken that it is not
- * needed for a while, and gives what brings it back. `begin` is said before each run, `finish` of an entry, by its id, when
- * its last script is done with. `waiting` counts what was not taken. `durable` journals give what was
- * not finished again when des starts the next time.
+ * @since 1.0.0
+ * @category models
+ */
+export type TakeOrder = "total" | "fair"
+
+/**
+ * What was accepted and what became of it. It stands between the reader and the scripts, so that the reader never waits for
+ * one.
+ *
+ * - `durable`: true if what was not finished is given again when des starts the next time.
+ * - `accept`: keeps a batch, and says whether it had room for all of it. If not, it kept the events before the first one that did
+ *   not fit, and knows nothing of the others.
+ * - `room`: waits until it can keep more again.
+ * - `memory`: what the feed remembers: of each engine the events that were accepted.
+ * - `close`: nothing more is accepted. `take` then ends with the last event.
+ * - `take`: gives the next event, and waits while there is none. An event that was given is out, until it is finished or
+ *   parked; while one is out, `total` gives no other, and `fair` gives no other of the same actor.
+ * - `park`: drops an event from memory that has work left for later. Its actor's next event is given meanwhile. Of an event
+ *   that is finished it does nothing.
+ * - `reload`: gives a parked event again.
+ * - `begin`: keeps that a run begins now. It is called before des does anything for the run.
+ * - `finish`: the last script of an event has come to its end.
+ * - `unfinished`: counts the accepted events that are not finished.
  *
  * @since 1.0.0
  * @category services
@@ -108,23 +131,37 @@ export class Journal extends Context.Tag("des/Journal")<
   Journal,
   {
     readonly durable: boolean
-    readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
     readonly room: Effect.Effect<void>
+    readonly memory: FeedMemory.FeedMemory
     readonly close: Effect.Effect<void>
-    readonly take: Effect.Effect<Option.Option<Entry>, JournalError>
+    readonly take: (order: TakeOrder) => Effect.Effect<Option.Option<Entry>, JournalError>
+    readonly park: (id: number) => Effect.Effect<void>
+    readonly reload: (id: number) => Effect.Effect<Entry, JournalError>
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
-    readonly rest: (entry: Entry) => Effect.Effect<Effect.Effect<Entry, JournalError>>
     readonly finish: (id: number, state: "done" | "failed") => Effect.Effect<void, JournalError>
-    readonly waiting: Effect.Effect<number, JournalError>
+    readonly unfinished: Effect.Effect<number, JournalError>
   }
 >() {}
+
+/** All events are in one lane for a total order, else those of an actor. */
+const laneOf = (order: TakeOrder, event: DockerEvent): string => (order === "total" ? "" : actorOf(event))
+
+/**
+ * Names an event's actor apart from all others: an ID is one of an engine and a type only.
+ *
+ * @internal
+ */
+export const actorOf = (event: Pick<DockerEvent, "engine" | "Type" | "Actor">): string =>
+  `${event.engine} ${event.Type} ${event.Actor.ID}`
 
 /**
  * About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects.
  *
  * @internal
  */
-export const weigh = ({ event }: Accepted): number => 1024 + 4 * event.record.length
+export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }): number =>
+  1024 + 4 * event.record.length
 
 /**
  * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so. What has no time is
@@ -161,82 +198,161 @@ export const defaultCapacity = 268_435_456
  * @since 1.0.0
  * @category constructors
  */
-export const unkept: KeptRun = { variables: {}, started: () => Effect.void, ended: () => Effect.void }
+export const unkept: KeptRun = {
+  variables: {},
+  started: () => Effect.void,
+  ended: () => Effect.void,
+  interrupted: Effect.void
+}
+
+/** An event that was given and is not finished. */
+interface Given {
+  readonly entry: Entry
+  readonly lane: string
+  parked: boolean
+}
 
 /**
  * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
  *
- * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
- * a reader that waits slows every docker command and the engine then drops events itself, silently. `"wait"` makes
+ * When it is full, `whenFull: "refuse"` (default) refuses what comes, which is right for an engine's feed: it is closed until
+ * there is room, since a reader that waits slows every docker command, and the engine then drops events itself, silently. One
+ * actor can fill half of it: what it sends beyond that is given up, and said, so that its storm closes the feed for no other. `"wait"` makes
  * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old). Of engines nothing is remembered: every start of des is its first.
+ * (default: however old). What is remembered of engines ends with des: every start is its first.
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
-  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
+  options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
+): Layer.Layer<Journal> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
-      const capacity = options.capacity ?? defaultCapacity
-      const mailbox = yield* Mailbox.make<Entry>()
+      const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
+      const lanes = MemoryQueue.makeLanes<Entry>()
+      const given = new Map<number, Given>()
+      const memory = FeedMemory.make()
+      let givenUp = 0
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
-      const weights = new Map<number, number>()
-      let weight = 0
-      let waiting = 0
-      let id = 0
-
-      const isFull = (accepted: Accepted) => weight > 0 && weight + weigh(accepted) > capacity
+      const wake = yield* Effect.makeLatch(false)
+      let closed = false
+      let unfinished = 0
+      let lastId = 0
 
       const put = (accepted: Accepted) => {
-        weight += weigh(accepted)
-        weights.set(id, weigh(accepted))
-        waiting++
-        mailbox.unsafeOffer({ ...accepted, id: id++, earlier: {} })
+        weights.add(actorOf(accepted.event), weigh(accepted))
+        unfinished++
+        lanes.add({ ...accepted, id: ++lastId, earlier: {} })
+        wake.unsafeOpen()
       }
 
-      // The check and the closing are one step: a take between them would open the latch too early.
+      // The check and the closing are one step: a finish between them would open the latch too early.
       const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
-          if (!isFull(accepted)) return Effect.sync(() => put(accepted))
+          if (!weights.isFull(weigh(accepted))) return Effect.sync(() => put(accepted))
           room.unsafeClose()
           return Effect.zipRight(room.await, putWhenRoom(accepted))
         })
 
+      /** Says once that an actor's backlog is too large; how much was given up is said when there is room again. */
+      const sayGivenUp = ({ event }: Accepted) =>
+        Effect.suspend(() =>
+          givenUp++ > 0
+            ? Effect.void
+            : Effect.logWarning(
+                `${event.Type} ${event.Actor.ID.slice(0, 64)}: its events take too much of the queue, and more of them are given up until scripts catch up. Give its scripts a cooldown, raise --queue, or keep the queue on disk (--state)`
+              )
+        )
+
       const accept = Effect.fnUntraced(function* (batch: Batch) {
-        const lost: Array<Accepted> = []
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
+        // What is given up is not remembered, so that the engine may give it again.
+        const notKept = new Set<DockerEvent>()
+        const remember = (events: ReadonlyArray<DockerEvent>) =>
+          memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
         for (const accepted of fresh) {
-          if (!isFull(accepted)) put(accepted)
-          else if (options.whenFull === "wait") yield* putWhenRoom(accepted)
-          else lost.push(accepted)
+          if (options.whenFull === "wait") yield* putWhenRoom(accepted)
+          else if (weights.isFull(weigh(accepted))) {
+            muchRoom.unsafeClose()
+            remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
+            return false
+          } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) {
+            notKept.add(accepted.event)
+            yield* sayGivenUp(accepted)
+          } else put(accepted)
         }
-        if (lost.length > 0) muchRoom.unsafeClose()
-        return lost
+        remember(batch.events)
+        return true
       })
 
-      const finish = (finished: number) =>
+      const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
         Effect.suspend(() => {
-          weight -= weights.get(finished) ?? 0
-          weights.delete(finished)
-          if (weight <= capacity / 2) muchRoom.unsafeOpen()
-          return Effect.asVoid(room.open)
+          wake.unsafeClose()
+          const next = lanes.next(({ event }) => laneOf(order, event))
+          if (next !== undefined) {
+            given.set(next.value.id, { entry: next.value, lane: next.lane, parked: false })
+            return Effect.succeed(Option.some(next.value))
+          }
+          if (closed && lanes.isEmpty()) return Effect.succeed(Option.none())
+          return Effect.zipRight(wake.await, take(order))
+        })
+
+      const park = (id: number) =>
+        Effect.sync(() => {
+          const taken = given.get(id)
+          if (taken === undefined || taken.parked) return
+          taken.parked = true
+          lanes.back(taken.lane)
+          wake.unsafeOpen()
+        })
+
+      // It is nowhere else than in memory.
+      const reload = (id: number) =>
+        Effect.suspend(() => {
+          const taken = given.get(id)
+          if (taken === undefined) return Effect.dieMessage(`event ${id} was not given`)
+          if (taken.parked) lanes.out(taken.lane)
+          taken.parked = false
+          return Effect.succeed(taken.entry)
+        })
+
+      const finish = (id: number) =>
+        Effect.suspend(() => {
+          const taken = given.get(id)
+          if (taken === undefined) return Effect.void
+          given.delete(id)
+          unfinished--
+          weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
+          if (!taken.parked) lanes.back(taken.lane)
+          room.unsafeOpen()
+          wake.unsafeOpen()
+          if (!weights.isLight()) return Effect.void
+          muchRoom.unsafeOpen()
+          const count = givenUp
+          givenUp = 0
+          return count === 0
+            ? Effect.void
+            : Effect.logWarning(`The queue has room again: ${count} events were given up`)
         })
 
       return {
         durable: false,
         accept,
         room: muchRoom.await,
-        close: Effect.asVoid(mailbox.end),
-        take: Effect.option(Effect.tap(mailbox.take, () => Effect.sync(() => waiting--))),
-        // It is nowhere else.
-        rest: (entry) => Effect.succeed(Effect.succeed(entry)),
+        memory: { recall: memory.recall, meet: memory.meet },
+        close: Effect.sync(() => {
+          closed = true
+          wake.unsafeOpen()
+        }),
+        take,
+        park,
+        reload,
         begin: () => Effect.succeed(unkept),
         finish,
-        waiting: Effect.sync(() => waiting)
+        unfinished: Effect.sync(() => unfinished)
       }
     })
-  ).pipe(Layer.merge(FeedMemory.layerNone))
+  )

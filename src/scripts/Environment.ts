@@ -1,5 +1,6 @@
-import { type DockerEvent, numberText } from "../event/DockerEvent.ts"
+import type { DockerEvent } from "../event/DockerEvent.ts"
 import { entries } from "../event/EventCatalogue.ts"
+import * as Leaves from "./Leaves.ts"
 
 /**
  * A script's variables by name.
@@ -50,26 +51,22 @@ export const limitsFor = (stack: number): Limits => ({
  * The fields that engines send, by the name that each has in the environment. A field that is not among them, from an
  * engine of tomorrow or a hostile one, is given under `EVENT_`: a top-level `{"Path":…}` can thus never become PATH.
  */
-const ownFields = new Set([
-  "Type",
-  "Action",
-  "Actor",
-  "ID",
-  "Attributes",
-  "status",
-  "id",
-  "from",
-  "scope",
-  "time",
-  "timeNano",
-  "HealthStatus"
-])
+const ownFields = ["Type", "Action", "status", "id", "from", "scope", "time", "timeNano", "HealthStatus"]
 
 /**
  * Keys that engines set among the labels. Where a label meets one in a variable (`exitcode` and `exitCode`) the engine's
  * own wins, and labels are cut before it.
  */
-const ownAttributes = new Set(entries.flatMap((entry) => entry.attributes))
+const ownAttributes = [...new Set(entries.flatMap((entry) => entry.attributes))]
+
+const keys = (names: ReadonlyArray<string>): ReadonlyArray<readonly [string, Leaves.Own]> =>
+  names.map((name) => [name, new Map()])
+
+/** The keys of the engine's own, which no number of labels pushes out. */
+const own: Leaves.Own = new Map([
+  ...keys(ownFields),
+  ["Actor", new Map([...keys(["ID"]), ["Attributes", new Map(keys(ownAttributes))]])]
+])
 
 const eventNames = /^(?:ACTION|TYPE|STATUS|ID|FROM|SCOPE|TIME|TIMENANO|HEALTHSTATUS|(?:ACTOR|EVENT|DES)_.*)$/
 
@@ -85,86 +82,15 @@ type Path = ReadonlyArray<string>
 
 type Variable = readonly [name: string, value: string]
 
-interface Leaf {
-  readonly path: Path
-  readonly value: string
-}
-
-/** No engine nests deeper than three. What a hostile one nests deeper stays in the record. */
-const maximumDepth = 16
-
-/** Engines send one number that does not fit a double. */
-const mostExact = 16
-
-/** Every leaf of a record's JSON, with a stack of its own: the depth is a stranger's choice. */
-const leaves = (record: string, json: unknown): Array<Leaf> => {
-  const found: Array<Leaf> = []
-  const open: Array<readonly [Path, unknown]> = [[[], json]]
-  let exact = 0
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const [path, value] = next
-    if (typeof value === "object" && value !== null) {
-      if (path.length < maximumDepth)
-        for (const [key, inner] of Object.entries(value)) open.push([[...path, key], inner])
-    } else if (typeof value === "number") {
-      // Each is looked for in the whole record: a stranger's many would take too long.
-      const isExact = Number.isSafeInteger(value) || exact++ < mostExact
-      found.push({ path, value: isExact ? numberText(record, path.at(-1) ?? "", value) : String(value) })
-    } else {
-      found.push({ path, value: value === null ? "" : String(value) })
-    }
-  }
-  return found
-}
-
-/** The fields of a record that des may say otherwise. */
-interface Sent {
-  readonly Action: string
-  readonly Actor?: { readonly ID?: string; readonly Attributes?: Readonly<Record<string, string>> | null }
-  readonly status?: unknown
-  readonly id?: unknown
-}
-
-interface Change extends Leaf {
-  /** What the engine said there; nothing where it said nothing. */
-  readonly engine: string | undefined
-}
-
-/** What an event says otherwise than its record, since its engine has words of its own for it (see PodmanEvents). */
-const changes = (event: DockerEvent, sent: Sent): ReadonlyArray<Change> => {
-  const id = sent.Actor?.ID ?? ""
-  const all: Array<Change> = [
-    { path: ["Action"], engine: sent.Action, value: event.Action },
-    { path: ["Actor", "ID"], engine: id, value: event.Actor.ID }
-  ]
-  // The old names of both.
-  if (sent.status === sent.Action) all.push({ path: ["status"], engine: sent.Action, value: event.Action })
-  if (sent.id === id) all.push({ path: ["id"], engine: id, value: event.Actor.ID })
-  for (const [key, value] of Object.entries(event.Actor.Attributes)) {
-    all.push({ path: ["Actor", "Attributes", key], engine: sent.Actor?.Attributes?.[key], value })
-  }
-  return all.filter(({ engine, value }) => engine !== value)
-}
-
-const isSame = (a: Path, b: Path): boolean => a.length === b.length && a.every((key, index) => key === b[index])
-
 /**
- * API 1.52 and later do not send these (moby `daemon/server/router/system`, `includeLegacyFields`); scripts of the
- * original use them.
+ * How much of a record becomes variables: a stranger writes as many labels as he likes, and each costs time. The kernel
+ * takes less of both (see {@link limitsFor}), so nobody's labels are cut by this who has fewer than 4,096.
  */
-const legacyLeaves = (event: DockerEvent): Array<Leaf> => {
-  const status = { path: ["status"], value: event.Action }
-  const id = { path: ["id"], value: event.Actor.ID }
-  const image = event.Actor.Attributes["image"]
-  switch (event.Type) {
-    case "container":
-      return image === undefined || image === "" ? [status, id] : [status, id, { path: ["from"], value: image }]
-    case "image":
-      return [status, id]
-    default:
-      return []
-  }
-}
+const flattened: Leaves.Bounds = { leaves: 4096, characters: 16 * 1024 * 1024 }
+
+/** Whether des gives the field at this key path a name of its own. */
+const hasName = (path: Path): boolean =>
+  path[0] === "Actor" ? path.length > 1 : path.length === 1 && ownFields.includes(path[0] ?? "")
 
 /**
  * The name of the variable that the field at a key path is given in.
@@ -172,15 +98,19 @@ const legacyLeaves = (event: DockerEvent): Array<Leaf> => {
  * @internal
  */
 export const variableName = (path: Path): string =>
-  (ownFields.has(path[0] ?? "") ? path : ["EVENT", ...path])
+  (hasName(path) ? path : ["EVENT", ...path])
     .join("_")
     .replace(/[^A-Za-z0-9_]/gu, "_")
     .toUpperCase()
 
-const isLowerCase = (path: Path): boolean => path.every((key) => ownFields.has(key) || /^[a-z0-9_]*$/.test(key))
+const isOwn = (path: Path): boolean => {
+  let at: Leaves.Own | undefined = own
+  for (const key of path) at = at?.get(key)
+  return at !== undefined
+}
 
-const isOwn = (path: Path): boolean =>
-  path.every((key, index) => (index < 2 ? ownFields.has(key) : index === 2 && ownAttributes.has(key)))
+const isLowerCase = (path: Path): boolean =>
+  (path[0] === "Actor" ? path.slice(2) : path).every((key) => /^[a-z0-9_]*$/.test(key))
 
 const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
@@ -188,38 +118,105 @@ const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.fro
 const wins = (a: Path, b: Path): boolean => {
   if (isOwn(a) !== isOwn(b)) return isOwn(a)
   if (isLowerCase(a) !== isLowerCase(b)) return isLowerCase(a)
-  return compareBytes(a.join("\0"), b.join("\0")) < 0
+  // The same key twice: JSON.parse takes the last.
+  return compareBytes(a.join("\0"), b.join("\0")) <= 0
+}
+
+/** A variable's value, and the keys that it was found at. */
+type Chosen = ReadonlyMap<string, Leaves.Leaf>
+
+const choose = (leaves: ReadonlyArray<Leaves.Leaf>): Chosen => {
+  const chosen = new Map<string, Leaves.Leaf>()
+  for (const leaf of leaves) {
+    const name = variableName(leaf.path)
+    const other = chosen.get(name)
+    if (other === undefined || wins(leaf.path, other.path)) chosen.set(name, leaf)
+  }
+  return chosen
+}
+
+interface Change {
+  readonly name: string
+  readonly value: string
+  /** What the engine said there; nothing where it said nothing. */
+  readonly engine: string | undefined
+}
+
+/** What an event says otherwise than its record, since its engine has words of its own for it (see PodmanEvents). */
+const changes = (event: DockerEvent, sent: Chosen): ReadonlyArray<Change> => {
+  const said = (...path: Path) => {
+    const leaf = sent.get(variableName(path))
+    // A label may have the name of a key that the engine did not send.
+    return leaf !== undefined && isOwn(leaf.path) ? leaf.value : undefined
+  }
+  const [action, id] = [said("Action") ?? "", said("Actor", "ID") ?? ""]
+  const all: Array<Change> = [
+    { name: "ACTION", engine: action, value: event.Action },
+    { name: "ACTOR_ID", engine: id, value: event.Actor.ID }
+  ]
+  // The old names of both.
+  if (said("status") === action) all.push({ name: "STATUS", engine: action, value: event.Action })
+  if (said("id") === id) all.push({ name: "ID", engine: id, value: event.Actor.ID })
+  for (const key of ownAttributes) {
+    if (!Object.hasOwn(event.Actor.Attributes, key)) continue
+    const path = ["Actor", "Attributes", key]
+    all.push({ name: variableName(path), engine: said(...path), value: event.Actor.Attributes[key] ?? "" })
+  }
+  return all.filter(({ engine, value }) => engine !== value)
 }
 
 /**
- * The variables of an event, whole: every leaf of its JSON, the key path joined with `_`, upper-cased, other characters
- * than `A-Z`, `0-9` and `_` replaced by `_`. Of keys that meet in one name one is given, the others stay in the record.
+ * API 1.52 and later do not send these (moby `daemon/server/router/system`, `includeLegacyFields`); scripts of the
+ * original use them.
+ */
+const legacy = (event: DockerEvent): ReadonlyArray<Variable> => {
+  const both: ReadonlyArray<Variable> = [
+    ["STATUS", event.Action],
+    ["ID", event.Actor.ID]
+  ]
+  switch (event.Type) {
+    case "container":
+      return [...both, ["FROM", event.Actor.Attributes["image"] ?? ""]]
+    case "image":
+      return both
+    default:
+      return []
+  }
+}
+
+/** An event's variables, and how many values of its record are not among them. */
+interface Flattened {
+  readonly variables: ReadonlyMap<string, string>
+  readonly left: number
+}
+
+const flatten = (event: DockerEvent): Flattened => {
+  const { leaves, left } = Leaves.find(event.record, own, flattened)
+  const sent = choose(leaves)
+  const changed = changes(event, sent)
+  const variables = new Map(legacy(event))
+  for (const [name, { value }] of sent) variables.set(name, value)
+  for (const { engine, name, value } of changed) {
+    variables.set(name, value)
+    if (engine !== undefined) variables.set(`DES_ENGINE_${name}`, engine)
+  }
+  // Engines leave out what is empty, and a script that runs with `set -u` asks for all three.
+  if (variables.has("STATUS") && variables.has("ID") && !variables.has("FROM")) variables.set("FROM", "")
+  for (const [name, value] of variables) variables.set(name, value.replaceAll("\0", ""))
+  return { variables, left }
+}
+
+/**
+ * The variables of an event: the leaves of its JSON, the key path joined with `_`, upper-cased, other characters
+ * than `A-Z`, `0-9` and `_` replaced by `_`. Of keys that meet in one name one is given, the others stay in the record; so
+ * does what is beyond the first 4,096 leaves, 16 MiB, or 16 keys deep, but for the engine's own keys.
  * Where the event is in Docker's words and the record in podman's, the event's are given, and the record's beside them
  * under `DES_ENGINE_` and the same name.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const fromEvent = (event: DockerEvent): Environment => {
-  const chosen = new Map<string, Leaf>()
-  const json: unknown = JSON.parse(event.record)
-  const sent = leaves(event.record, json)
-  const changed = changes(event, json as Sent)
-  const same = changed.length === 0 ? sent : sent.filter(({ path }) => !changed.some((leaf) => isSame(leaf.path, path)))
-  const missing = legacyLeaves(event).filter((legacy) =>
-    sent.every((leaf) => leaf.path.length > 1 || leaf.path[0] !== legacy.path[0])
-  )
-  for (const leaf of [...same, ...changed, ...missing]) {
-    const name = variableName(leaf.path)
-    const other = chosen.get(name)
-    if (other === undefined || wins(leaf.path, other.path)) chosen.set(name, leaf)
-  }
-  const variables = Array.from(chosen, ([name, { value }]): Variable => [name, value])
-  for (const { engine, path } of changed) {
-    if (engine !== undefined) variables.push([`DES_ENGINE_${variableName(path)}`, engine])
-  }
-  return Object.fromEntries(variables.map(([name, value]) => [name, value.replaceAll("\0", "")]))
-}
+export const fromEvent = (event: DockerEvent): Environment => Object.fromEntries(flatten(event).variables)
 
 /** What a variable takes of the total: its text, `=`, NUL and a pointer. */
 const overhead = 10
@@ -241,14 +238,18 @@ const cut = (value: string, bytes: number): string => {
 /** DES_TRUNCATED itself is bounded: what a stranger can lengthen is not listed without end. */
 const listedBytes = 4096
 
-const list = (names: ReadonlyArray<string>): string => {
-  let text = ""
-  for (const [index, name] of names.entries()) {
-    const rest = `+${names.length - index}`
-    if (text.length + name.length + rest.length + 2 > listedBytes) return text === "" ? rest : `${text} ${rest}`
-    text = text === "" ? name : `${text} ${name}`
+/** The names, and how many more there are that are not listed: those for which there is no room, and `unnamed` others. */
+const list = (names: ReadonlyArray<string>, unnamed: number): string => {
+  const listed: Array<string> = []
+  let room = listedBytes
+  for (const name of names) {
+    // Room for the count as well.
+    if (name.length + 1 > room - 20) break
+    room -= name.length + 1
+    listed.push(name)
   }
-  return text
+  const more = names.length - listed.length + unnamed
+  return [...listed, ...(more === 0 ? [] : [`+${more}`])].join(" ")
 }
 
 interface Squeezed {
@@ -298,20 +299,21 @@ const squeeze = (variables: ReadonlyArray<Variable>, room: number, limits: Limit
   return { variables: fitted, truncated }
 }
 
-const ownAttributeNames = new Set([...ownAttributes].map((key) => variableName(["Actor", "Attributes", key])))
+const ownAttributeNames = new Set(ownAttributes.map((key) => variableName(["Actor", "Attributes", key])))
 
 const isOwnName = (name: string): boolean => !/^(?:ACTOR_ATTRIBUTES|EVENT)_/.test(name) || ownAttributeNames.has(name)
 
 /**
  * Makes an event's variables fit beside the base. What the engine says itself is squeezed only beyond half of the room, so
  * that labels can never crowd it out; labels share what is left. DES_TRUNCATED lists, separated by spaces, the names that
- * are not whole.
+ * are not whole, and counts as `+N` what has no name there.
  */
-const cutToFit = (event: Environment, room: number, limits: Limits): Environment => {
+const cutToFit = (event: Flattened, room: number, limits: Limits): Environment => {
   const available = Math.max(0, room - sizeOf("DES_TRUNCATED", "") - listedBytes)
-  const all = Object.entries(event)
+  const all = [...event.variables]
   // As nearly every event does, which is why this costs no sorting.
-  if (totalSize(all) <= available && all.every(([name, value]) => sizeOf(name, value) <= limits.variable)) return event
+  const fits = totalSize(all) <= available && all.every(([name, value]) => sizeOf(name, value) <= limits.variable)
+  if (fits && event.left === 0) return Object.fromEntries(all)
   const isOwn = ([name]: Variable) => isOwnName(name)
   const own = squeeze(all.filter(isOwn), available / 2, limits)
   const labels = squeeze(
@@ -319,9 +321,9 @@ const cutToFit = (event: Environment, room: number, limits: Limits): Environment
     available - totalSize(own.variables),
     limits
   )
-  const truncated = [...own.truncated, ...labels.truncated]
   const result = Object.fromEntries([...own.variables, ...labels.variables])
-  return truncated.length === 0 ? result : { ...result, DES_TRUNCATED: list(truncated) }
+  const truncated = list([...own.truncated, ...labels.truncated], event.left)
+  return truncated === "" ? result : { ...result, DES_TRUNCATED: truncated }
 }
 
 /**
@@ -333,7 +335,7 @@ const cutToFit = (event: Environment, room: number, limits: Limits): Environment
  */
 export const make = (event: DockerEvent, base: Environment, limits: Limits = defaultLimits): Environment => {
   const room = limits.total - totalSize(Object.entries(base))
-  return { ...cutToFit(fromEvent(event), room, limits), ...base }
+  return { ...cutToFit(flatten(event), room, limits), ...base }
 }
 
 /**

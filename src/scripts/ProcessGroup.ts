@@ -12,6 +12,7 @@ interface Member {
   readonly pid: number
   readonly state: string
   readonly group: number
+  readonly parent: number
   /** When it was started, in ticks since the machine was. */
   readonly startedAt: string
 }
@@ -21,7 +22,13 @@ const describe = (pid: string): Member => {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, "utf8"))
   // The name before may hold anything, `)` too.
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? []
-  return { pid: Number(pid), state: fields[0] ?? "", group: Number(fields[2]), startedAt: fields[19] ?? "" }
+  return {
+    pid: Number(pid),
+    state: fields[0] ?? "",
+    group: Number(fields[2]),
+    parent: Number(fields[1]),
+    startedAt: fields[19] ?? ""
+  }
 }
 
 /** Every process, where the system says it: Linux. */
@@ -36,6 +43,10 @@ export const isGone = (group: number): boolean => {
   const members = processes().filter((member) => member.group === group)
   return members.length > 0 && members.every(({ state }) => state === "Z")
 }
+
+/** The children of a process that have ended and that nobody has waited for. */
+export const zombiesOf = (parent: number): ReadonlyArray<{ readonly pid: number; readonly startedAt: string }> =>
+  processes().filter((member) => member.parent === parent && member.state === "Z")
 
 /** Ticks count from the start of the machine, so it is told which start that was. */
 const bootId = (): string => attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()) ?? ""

@@ -7,8 +7,12 @@ import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as SystemReason from "../SystemReason.ts"
+import * as Findings from "./Findings.ts"
+import * as Listing from "./Listing.ts"
 import * as ScriptOptions from "./ScriptOptions.ts"
-import { Trust, type UntrustedError } from "./Trust.ts"
+import * as ScriptText from "./ScriptText.ts"
+import { absolute, Trust, type UntrustedError } from "./Trust.ts"
 
 /**
  * The script directory cannot be used: names it, why, and what to do.
@@ -19,7 +23,7 @@ import { Trust, type UntrustedError } from "./Trust.ts"
 export class ScriptDirectoryError extends Schema.TaggedError<ScriptDirectoryError>()("ScriptDirectoryError", {
   reason: Schema.Literal("NotFound", "NotADirectory", "Unreadable", "Untrusted"),
   directory: Schema.String,
-  cause: Schema.Defect
+  detail: Schema.String
 }) {
   override get message(): string {
     switch (this.reason) {
@@ -28,9 +32,9 @@ export class ScriptDirectoryError extends Schema.TaggedError<ScriptDirectoryErro
       case "NotADirectory":
         return `the script directory ${this.directory} is not a directory; give another one with -d`
       case "Unreadable":
-        return `the script directory ${this.directory} cannot be read by this user; change its mode or run des as its owner`
+        return `the script directory ${this.directory} cannot be read: ${this.detail}; change its mode or run des as its owner`
       case "Untrusted":
-        return `the script directory ${this.directory} is not trusted: ${this.cause instanceof Error ? this.cause.message : ""}, and --insecure-scripts runs what anybody wrote`
+        return `the script directory ${this.directory} is not trusted: ${this.detail}, and --insecure-scripts runs what anybody wrote`
     }
   }
 }
@@ -51,39 +55,47 @@ export interface Script {
  * directory of executables. A look-up goes to the disk, so a script that is added, changed or removed counts at the next
  * event; only the head of a file that did not change is not read again.
  *
- * `find` takes the type and the action up to its `:`, and gives the scripts in the order in which they are to run. What is
- * there and cannot be run is logged with the reason and what mends it, once.
+ * What is there and cannot be run is logged with the reason and what mends it, once: at the start, and when it appears.
  *
  * @since 1.0.0
  * @category services
  */
 export class ScriptDirectory extends Context.Tag("des/ScriptDirectory")<
   ScriptDirectory,
-  { readonly find: (type: string, verb: string) => Effect.Effect<ReadonlyArray<Script>> }
+  {
+    /**
+     * The scripts for a type and an action (up to its `:`), in the order in which they are to run. A script that has nothing
+     * but comments is none.
+     */
+    readonly find: (type: string, verb: string) => Effect.Effect<ReadonlyArray<Script>>
+  }
 >() {}
-
-/** What a type or an action must look like to become part of a path. */
-const grammar = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
-
-/** The names that run-parts(8) takes, which leaves out editors' and package managers' leftovers. */
-const runPartsName = /^[A-Za-z0-9_-]+$/
 
 /** A stranger may choose what is said once, so what was said is forgotten when it grows beyond this. */
 const rememberedSayings = 4096
 
-/** Logs a message at its level once, and at DEBUG after that. */
-const sayOnce = Effect.sync(() => {
+/** What is wrong with a directory is not said without end. */
+const mostFindings = 50
+
+/** Logs a message at its level once. Where it is said again, it is at `again`, or not at all. */
+const makeSay = Effect.sync(() => {
   const said = new Set<string>()
-  return (level: LogLevel.LogLevel, saying: string) =>
+  return (level: LogLevel.LogLevel, saying: string, again = LogLevel.None) =>
     Effect.suspend(() => {
-      if (said.has(saying)) return Effect.logDebug(saying)
+      if (said.has(saying)) return again === LogLevel.None ? Effect.void : Effect.logWithLevel(again, saying)
       if (said.size >= rememberedSayings) said.clear()
       said.add(saying)
       return Effect.logWithLevel(level, saying)
     })
 })
 
-const isAbsent = (error: PlatformError): boolean => error._tag === "SystemError" && error.reason === "NotFound"
+type Say = Effect.Effect.Success<typeof makeSay>
+
+const isNotDirectory = (error: PlatformError): boolean => SystemReason.codeOf(error.cause) === "ENOTDIR"
+
+/** Also below a file, where a directory could be: Findings has that. */
+const isAbsent = (error: PlatformError): boolean =>
+  (error._tag === "SystemError" && error.reason === "NotFound") || isNotDirectory(error)
 
 /** Most events have no script at most places: a system call of 2 µs, where the thread pool takes 50 times as long. */
 const isNotThere = (path: string): boolean => {
@@ -94,12 +106,12 @@ const isNotThere = (path: string): boolean => {
   }
 }
 
-/** The comment block at a script's head, and no more of a large program. */
-const headBytes = 8192
-
+/** What a script's head says. */
 interface Head {
-  readonly changed: string
   readonly options: ScriptOptions.ScriptOptions | ScriptOptions.Problem
+  /** It has nothing but comments. */
+  readonly isEmpty: boolean
+  readonly findings: ReadonlyArray<Findings.Finding>
 }
 
 /** What differs after each change of a file's content: of its times only ctime cannot be set back. Empty where it is not there. */
@@ -109,28 +121,62 @@ const changeOf = (path: string) =>
     Effect.orElseSucceed(() => "")
   )
 
-/** Reads the options of a script's head once for each change of the file. */
+/** Reads a script's head once for each change of the file. */
 const makeHeads = (fileSystem: FileSystem.FileSystem) => {
-  const heads = new Map<string, Head>()
+  const heads = new Map<string, Head & { readonly changed: string }>()
   const read = (path: string) =>
-    Effect.scoped(Effect.flatMap(fileSystem.open(path), (file) => file.readAlloc(headBytes))).pipe(
+    Effect.scoped(Effect.flatMap(fileSystem.open(path), (file) => file.readAlloc(ScriptText.headBytes))).pipe(
       Effect.map(Option.getOrElse(() => new Uint8Array())),
       // What can be executed and not read is no text: no shell could read it either.
       Effect.catchIf(
         (error) => error._tag === "SystemError" && error.reason === "PermissionDenied",
-        () => Effect.succeed(new Uint8Array())
+        () => Effect.succeed(undefined)
       )
     )
-  return (path: string) =>
+  return (path: string): Effect.Effect<Head, PlatformError> =>
     Effect.gen(function* () {
       const changed = yield* changeOf(path)
       const known = heads.get(path)
-      if (changed !== "" && known?.changed === changed) return known.options
-      const head = yield* read(path)
-      const options = ScriptOptions.parse(Buffer.from(head).toString(), head.length < headBytes)
-      heads.set(path, { changed, options })
-      return options
+      if (changed !== "" && known?.changed === changed) return known
+      const bytes = yield* read(path)
+      const text = bytes === undefined ? "" : Buffer.from(bytes).toString()
+      const head = {
+        changed,
+        options: ScriptOptions.parse(text, (bytes?.length ?? 0) < ScriptText.headBytes),
+        isEmpty: bytes !== undefined && ScriptText.isEmpty(text),
+        findings: Findings.ofScript(path, text, Listing.hasInterpreter(text))
+      }
+      heads.set(path, head)
+      return head
     })
+}
+
+/**
+ * Says what is in the directory and will never run, at the start and when it appears. A look-up asks the directory, those of
+ * the types and those of this event's scripts whether they have changed, some microseconds, and lists them only then.
+ */
+const makeWatch = (directory: string, say: Say) => {
+  let listing: Listing.Listing | undefined
+  const sayAll = Effect.suspend(() => {
+    listing = Listing.read(directory)
+    const findings = Findings.look(directory, listing.entries)
+    const more = findings.length - mostFindings
+    return Effect.forEach(findings.slice(0, mostFindings), ({ message }) => say(LogLevel.Warning, message), {
+      discard: true
+    }).pipe(
+      Effect.zipRight(
+        more > 0 ? say(LogLevel.Warning, `${directory}: ${more} more files like these will not run`) : Effect.void
+      )
+    )
+  })
+  const types = (known: Listing.Listing) =>
+    known.entries.filter(({ kind }) => kind === "directory").map(({ name }) => `${directory}/${name}`)
+  return (places: ReadonlyArray<string>) =>
+    Effect.suspend(() =>
+      listing !== undefined && !Listing.hasChanged(listing, [directory, ...types(listing), ...places])
+        ? Effect.void
+        : sayAll
+    )
 }
 
 const make = (directory: string) =>
@@ -138,13 +184,18 @@ const make = (directory: string) =>
     const fileSystem = yield* FileSystem.FileSystem
     const trust = yield* Trust
     const readHead = makeHeads(fileSystem)
-    const say = yield* sayOnce
-    const refuse = (level: LogLevel.LogLevel, saying: string) => Effect.as(say(level, saying), [])
+    const say = yield* makeSay
+    const sayFindings = makeWatch(directory, say)
+    const refuse = (level: LogLevel.LogLevel, saying: string) =>
+      Effect.asSome(Effect.as(say(level, saying, LogLevel.Debug), []))
 
     const problem = (path: string, error: PlatformError | UntrustedError) =>
       error._tag === "UntrustedError"
         ? refuse(LogLevel.Error, `Script ${path} is not run, since it is not trusted: ${error.message}`)
-        : refuse(LogLevel.Error, `Script ${path} is not run, since it cannot be looked at: ${error.message}`)
+        : refuse(
+            LogLevel.Error,
+            `Script ${path} is not run, since it cannot be looked at: ${SystemReason.describePlatform(error)}`
+          )
 
     const script = (path: string, info: FileSystem.File.Info) =>
       Effect.gen(function* () {
@@ -155,38 +206,43 @@ const make = (directory: string) =>
           )
         }
         yield* trust.check(path)
-        const options = yield* readHead(path)
-        if ("conditions" in options) return [{ path, options }]
+        const { findings, isEmpty, options } = yield* readHead(path)
+        if (isEmpty) {
+          yield* Effect.logDebug(`Script ${path} has nothing but comments and is not started`)
+          return Option.none()
+        }
+        yield* Effect.forEach(findings, ({ message }) => say(LogLevel.Warning, message), { discard: true })
+        if ("conditions" in options) return Option.some([{ path, options }])
         return yield* refuse(LogLevel.Error, `Script ${path} is not run: line ${options.line}: ${options.message}`)
       })
 
     const scriptsIn = (path: string) =>
       Effect.gen(function* () {
         yield* trust.check(path)
-        const names = (yield* fileSystem.readDirectory(path)).filter((name) => runPartsName.test(name)).sort()
-        if (names.length === 0) return Option.none()
+        const names = (yield* fileSystem.readDirectory(path)).filter(Findings.isPartName).sort()
         const found = yield* Effect.forEach(names, (name) => {
           const inner = `${path}/${name}`
           return fileSystem.stat(inner).pipe(
-            Effect.flatMap((info) => (info.type === "File" ? script(inner, info) : Effect.succeed([]))),
+            Effect.flatMap((info) => (info.type === "File" ? script(inner, info) : Effect.succeedNone)),
             Effect.catchAll((error) => problem(inner, error))
           )
         })
-        return Option.some(found.flat())
+        const there = found.flatMap(Option.toArray)
+        return there.length === 0 ? Option.none() : Option.some(there.flat())
       })
 
     const lookAt = (path: string, info: FileSystem.File.Info) => {
       switch (info.type) {
         case "File":
-          return Effect.asSome(script(path, info))
+          return script(path, info)
         case "Directory":
           return scriptsIn(path)
         default:
-          return Effect.asSome(refuse(LogLevel.Warning, `${path} is neither a file nor a directory and is not run`))
+          return refuse(LogLevel.Warning, `${path} is neither a file nor a directory and is not run`)
       }
     }
 
-    /** Nothing where nothing is there, which is not the same as nothing that can be run. */
+    /** Nothing where nothing is there to run, which is not the same as something that is refused. */
     const scriptsAt = (path: string): Effect.Effect<Option.Option<ReadonlyArray<Script>>> =>
       Effect.suspend(() => (isNotThere(path) ? Effect.succeedNone : scriptsThere(path)))
 
@@ -194,28 +250,28 @@ const make = (directory: string) =>
       fileSystem.stat(path).pipe(
         Effect.flatMap((info) => lookAt(path, info)),
         Effect.catchAll((error) =>
-          error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : Effect.asSome(problem(path, error))
+          error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : problem(path, error)
         )
       )
 
     const find = Effect.fn("ScriptDirectory.find")(function* (type: string, verb: string) {
-      if (!grammar.test(type) || !grammar.test(verb)) {
-        return yield* refuse(
+      if (!Findings.isName(type) || !Findings.isName(verb)) {
+        yield* say(
           LogLevel.Warning,
-          `Unable to handle event! The type ${JSON.stringify(type.slice(0, 64))} or the action ${JSON.stringify(verb.slice(0, 64))} is no name of a script`
+          `Unable to handle event! The type ${JSON.stringify(type.slice(0, 64))} or the action ${JSON.stringify(verb.slice(0, 64))} is no name of a script`,
+          LogLevel.Debug
         )
+        return []
       }
-      const own = `${directory}/${type}/${verb}`
-      const places = [own, `${directory}/${type}/all`, `${directory}/all`]
+      const places = [`${directory}/${type}/${verb}`, `${directory}/${type}/all`, `${directory}/all`]
+      yield* sayFindings(places)
       const there = (yield* Effect.forEach(places, scriptsAt)).flatMap(Option.toArray)
+      if (there.length === 0) yield* Effect.logDebug(`No script for ${type}/${verb}`)
       const found = there.flat()
-      // Nobody has to have a script for what des says of itself.
-      if (there.length === 0 && type !== "des") {
-        yield* say(LogLevel.Warning, `Unable to handle event! No script exists at ${own}`)
-      }
       return found.filter(({ path }, at) => found.findIndex((other) => other.path === path) === at)
     })
 
+    yield* sayFindings([])
     return { find }
   })
 
@@ -223,26 +279,35 @@ const check = (directory: string) =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
     const trust = yield* Trust
-    const fail = (reason: ScriptDirectoryError["reason"]) => (cause?: unknown) =>
-      new ScriptDirectoryError({ reason, directory, cause })
-    const info = yield* fileSystem
-      .stat(directory)
-      .pipe(Effect.mapError((error) => fail(isAbsent(error) ? "NotFound" : "Unreadable")(error)))
-    if (info.type !== "Directory") return yield* fail("NotADirectory")()
-    yield* Effect.mapError(fileSystem.readDirectory(directory), fail("Unreadable"))
-    yield* Effect.mapError(trust.check(directory), fail("Untrusted"))
+    const unusable = (error: PlatformError) => {
+      const reason = isNotDirectory(error) ? "NotADirectory" : isAbsent(error) ? "NotFound" : "Unreadable"
+      return new ScriptDirectoryError({ reason, directory, detail: SystemReason.describePlatform(error) })
+    }
+    const info = yield* Effect.mapError(fileSystem.stat(directory), unusable)
+    if (info.type !== "Directory") {
+      return yield* new ScriptDirectoryError({ reason: "NotADirectory", directory, detail: "" })
+    }
+    yield* Effect.mapError(fileSystem.readDirectory(directory), unusable)
+    yield* Effect.mapError(
+      trust.check(directory),
+      ({ message }) => new ScriptDirectoryError({ reason: "Untrusted", directory, detail: message })
+    )
   })
 
 /**
  * The scripts of a directory on disk. Fails at once where it is missing, cannot be read or is not trusted; later changes are
- * found at the next look-up. A relative path is relative to the working directory.
+ * found at the next look-up. A relative path is relative to the working directory at the start, and stays that directory.
  *
  * @since 1.0.0
  * @category layers
  */
 export const layer = (options: {
   readonly directory: string
-}): Layer.Layer<ScriptDirectory, ScriptDirectoryError, FileSystem.FileSystem | Trust> => {
-  const directory = options.directory.replace(/(?<=.)\/+$/, "")
-  return Layer.effect(ScriptDirectory, Effect.zipRight(check(directory), make(directory)))
-}
+}): Layer.Layer<ScriptDirectory, ScriptDirectoryError, FileSystem.FileSystem | Trust> =>
+  Layer.effect(
+    ScriptDirectory,
+    Effect.suspend(() => {
+      const directory = absolute(options.directory)
+      return Effect.zipRight(check(directory), make(directory))
+    })
+  )

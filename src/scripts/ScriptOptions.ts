@@ -1,3 +1,6 @@
+import * as DurationText from "../DurationText.ts"
+import * as NearMiss from "../NearMiss.ts"
+
 /**
  * What an event must have for a script to run: an attribute or label by its key, and a pattern for its value where one is
  * given.
@@ -11,9 +14,9 @@ export interface Condition {
 }
 
 /**
- * What the comment block at a script's head says: its own bounds in milliseconds (`timeout` 0 is no bound), how often a
- * failed run is repeated, how long it rests between two runs for one actor, the engine whose events it runs for (a pattern
- * for its name), and the conditions that all must hold.
+ * What the comment block at a script's head says. `timeout` (0 is no limit) and `cooldown`, the shortest time between two
+ * runs for one actor, are in milliseconds. `retries` is how often a failed run is repeated. `engine` is a pattern for the name
+ * of the engine whose events it runs for. All `conditions` must hold.
  *
  * @since 1.0.0
  * @category models
@@ -27,7 +30,7 @@ export interface ScriptOptions {
 }
 
 /**
- * A head that cannot be understood: the line, counted from 1, and what is wrong with it.
+ * A line of a script that is not understood or not read: its number, counted from 1, and what is wrong with it.
  *
  * @since 1.0.0
  * @category models
@@ -45,25 +48,12 @@ export interface Problem {
  */
 export const none: ScriptOptions = { conditions: [] }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/**
- * A duration in milliseconds from `500ms`, `30s`, `10m`, `2h` or `1d`; a bare number is seconds. Nothing where it is none.
- *
- * @since 1.0.0
- * @category constructors
- */
-export const parseDuration = (text: string): number | undefined => {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text)
-  return match === null ? undefined : Number(match[1]) * (units[match[2] ?? "s"] ?? 0)
-}
-
 type Parsed = Omit<ScriptOptions, "conditions"> | Condition | string
 
 const duration = (name: "timeout" | "cooldown", value: string): Parsed => {
-  const parsed = parseDuration(value)
+  const parsed = DurationText.parse(value)
   return parsed === undefined
-    ? `${name} takes a duration such as 30s, 10m or 500ms, not ${JSON.stringify(value)}`
+    ? `${name} takes ${DurationText.expected}, not ${JSON.stringify(value)}`
     : { [name]: parsed }
 }
 
@@ -89,12 +79,19 @@ const parseToken = (token: string): Parsed => {
   const at = token.indexOf("=")
   const name = at === -1 ? "" : token.slice(0, at)
   const parser = Object.hasOwn(parsers, name) ? parsers[name] : undefined
-  return parser === undefined
-    ? `${JSON.stringify(token)} is no option; known are ${Object.keys(parsers)
-        .map((name) => `${name}=`)
-        .join(", ")}`
-    : parser(token.slice(at + 1))
+  if (parser !== undefined) return parser(token.slice(at + 1))
+  const known = Object.keys(parsers)
+  const meant = NearMiss.find(name, known)
+  return meant === undefined
+    ? `${JSON.stringify(token)} is no option; known are ${known.map((name) => `${name}=`).join(", ")}`
+    : `${JSON.stringify(token)} is no option; did you mean ${meant}=?`
 }
+
+/** Whether a line is a comment or blank, as all lines of the comment block at a script's head. */
+const isComment = (line: string): boolean => /^\s*(?:#|$)/.test(line)
+
+/** What follows `# des:` in a line; nothing where the line does not begin with it. */
+const optionsIn = (line: string): string | undefined => /^\s*#\s*des:(.*)$/s.exec(line)?.[1]
 
 /**
  * Reads the options in a script's head: `# des: NAME=VALUE …` in any line of the comment block that it begins with, values
@@ -108,8 +105,8 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
   let options: Omit<ScriptOptions, "conditions"> = {}
   const conditions: Array<Condition> = []
   for (const [index, line] of head.split("\n").entries()) {
-    if (!/^\s*(?:#|$)/.test(line)) return { ...options, conditions }
-    const text = /^\s*#\s*des:(.*)$/s.exec(line)?.[1]
+    if (!isComment(line)) return { ...options, conditions }
+    const text = optionsIn(line)
     if (text === undefined) continue
     if ((text.match(/"/g)?.length ?? 0) % 2 === 1) return { line: index + 1, message: "a double quote has no end" }
     for (const token of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
@@ -122,6 +119,26 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
   return whole
     ? { ...options, conditions }
     : { line: head.split("\n").length, message: "the comment block is too long to be read whole" }
+}
+
+/** A comment, of any language, that begins with des's name and an option. */
+const meantForDes = /^\s*(?:#+|\/\/+|--+|;+|%+)\s*des\s*[:\s]\s*[a-z]+=/i
+
+/** The lines of a script that look like options and are not read as such, with what mends each. */
+export const unread = (head: string): ReadonlyArray<Problem> => {
+  const problems: Array<Problem> = []
+  let isHead = true
+  for (const [index, line] of head.split("\n").entries()) {
+    isHead &&= isComment(line)
+    if (!meantForDes.test(line)) continue
+    const isRight = optionsIn(line) !== undefined
+    if (isRight && isHead) continue
+    const message = isRight
+      ? "this option is not read, since it stands after the first command; move it to the comments at the beginning"
+      : "this option is not read; write it as # des: NAME=VALUE, in a comment before the first command"
+    problems.push({ line: index + 1, message })
+  }
+  return problems
 }
 
 /** Whether a text fits a pattern in which `*` stands for anything. No expression: a stranger writes the text, however long. */

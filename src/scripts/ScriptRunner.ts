@@ -1,7 +1,7 @@
 import { constants } from "node:os"
 import * as Command from "@effect/platform/Command"
 import * as CommandExecutor from "@effect/platform/CommandExecutor"
-import type { PlatformError } from "@effect/platform/Error"
+import { isPlatformError, type PlatformError } from "@effect/platform/Error"
 import * as Cause from "effect/Cause"
 import type * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
@@ -17,8 +17,10 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { Environment } from "./Environment.ts"
+import * as HostSpawner from "./HostSpawner.ts"
 import * as Output from "./Output.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
+import * as ScriptExecutor from "./ScriptExecutor.ts"
 
 /**
  * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
@@ -166,15 +168,6 @@ const drain = (
 
 const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.message)?.[1] ?? "an unknown signal"
 
-const encoder = new TextEncoder()
-
-/** A script that ends without reading its stdin breaks the pipe, which is its right and nothing to log. */
-const feed = (script: CommandExecutor.Process, record: string) =>
-  Stream.run(Stream.succeed(encoder.encode(`${record}\n`)), script.stdin).pipe(
-    Effect.ignore,
-    Effect.withUnhandledErrorLogLevel(Option.none())
-  )
-
 /**
  * Waits for `effect`, and does `late` to its end where that takes longer than `delay`; says whether it did. One fiber, where
  * a race takes two. What has begun is awaited: an interrupt would reach the children of `late` even where it cannot be
@@ -195,8 +188,8 @@ const orLate = <A>(effect: Effect.Effect<A>, delay: Duration.Duration, late: Eff
   })
 
 /**
- * Starts a script, feeds it, reads it, and sees to its end with the scope: one step, since a stop in between would leave
- * the script to a SIGTERM that nobody follows up.
+ * Starts a script, reads it, and sees to its end with the scope: one step, since a stop in between would leave the script to
+ * a SIGTERM that nobody follows up.
  */
 const start = (
   executor: CommandExecutor.CommandExecutor,
@@ -206,10 +199,14 @@ const start = (
 ) =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const script = yield* executor.start(Command.env(Command.make(run.script), run.environment, { extendEnv: false }))
+    const script = yield* executor.start(
+      Command.make(run.script).pipe(
+        Command.env(run.environment, { extendEnv: false }),
+        Command.feed(`${run.event.record}\n`)
+      )
+    )
     const stdout = yield* Stream.toPull(script.stdout)
     const stderr = yield* Stream.toPull(script.stderr)
-    const fed = yield* Effect.forkDaemon(Effect.interruptible(feed(script, run.event.record)))
     const read = (stream: "stdout" | "stderr", pull: typeof stdout) =>
       Effect.forkDaemon(
         Effect.interruptible(drain(run.script, stream, pull, budget, (lines) => onLines(stream, lines)))
@@ -221,7 +218,7 @@ const start = (
       Effect.whenEffect(
         end(script, run.bounds.grace),
         Effect.orElseSucceed(script.isRunning, () => true)
-      ).pipe(Effect.zipRight(Fiber.interruptAll([fed, ...drained])))
+      ).pipe(Effect.zipRight(Fiber.interruptAll(drained)))
     )
     if (run.observer !== undefined) yield* run.observer.started(script.pid)
     return { script, drained }
@@ -251,24 +248,40 @@ const execute = (
     })
   })
 
-/** Node throws some errors of exec (E2BIG, ENOEXEC, ETXTBSY) where the executor does not expect it: as a defect. */
+/** Why it was not started, in the executor's own sentence where it has one. */
+const reasonOf = (error: unknown): string =>
+  isPlatformError(error) && error.description !== undefined ? error.description : String(error)
+
 const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =>
   Cause.isInterrupted(cause)
     ? Effect.interrupt
-    : Effect.succeed(Outcome.NotStarted({ message: String(Cause.squash(cause)) }))
+    : Effect.succeed(Outcome.NotStarted({ message: reasonOf(Cause.squash(cause)) }))
 
 /**
- * Runs scripts as processes of this host: without arguments, in des's working directory and as its user, each in a
- * process group of its own, with the record as one line on stdin. Its output is logged line by line as it comes.
+ * Runs scripts with the {@link CommandExecutor} that is provided, for whoever starts processes in another way. It gets the
+ * record as the command's stdin and the whole environment; its processes lead a process group of their own.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layer: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
+export const layerWithExecutor: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
   ScriptRunner,
   Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
     run: Effect.fn("ScriptRunner.run")((run: ScriptRun) =>
       execute(executor, run).pipe(Effect.scoped, Effect.catchAllCause(notStarted))
     )
   }))
+)
+
+/**
+ * Runs scripts as processes of this host: without arguments, in des's working directory and as its user, each in a session
+ * of its own. The record is one line on stdin, in a file that is complete before the script starts. The output is logged line
+ * by line as it comes.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer: Layer.Layer<ScriptRunner> = layerWithExecutor.pipe(
+  Layer.provide(ScriptExecutor.layer),
+  Layer.provide(HostSpawner.layer)
 )

@@ -1,9 +1,11 @@
-import { lstatSync, readlinkSync, type Stats, statSync } from "node:fs"
+import { lstatSync, readFileSync, readlinkSync, type Stats, statSync } from "node:fs"
 import { dirname } from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as SystemReason from "../SystemReason.ts"
+import * as PrivateGroup from "./PrivateGroup.ts"
 
 /**
  * Somebody else could change what des would run: names the path, why it is not trusted, and the command that mends it.
@@ -34,10 +36,13 @@ export class Trust extends Context.Tag("des/Trust")<
   { readonly check: (path: string) => Effect.Effect<void, UntrustedError> }
 >() {}
 
-/** Who may own what des runs, beside root: des itself. `gid` is des's primary group. */
+/** Who may own what des runs, beside root: des itself. */
 interface Self {
   readonly uid: number
+  /** des's primary group. */
   readonly gid: number
+  /** Whether nobody else is in that group. */
+  readonly hasPrivateGroup: () => boolean
 }
 
 const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
@@ -68,12 +73,13 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       mend: `chmod o-w ${quote(path)} mends it`
     })
   }
-  const ownGroup = info.gid === 0 || (self.uid !== 0 && info.gid === self.gid)
-  if ((info.mode & 0o020) !== 0 && !ownGroup) {
+  if ((info.mode & 0o020) !== 0 && info.gid !== 0) {
+    const isPrimary = self.uid !== 0 && info.gid === self.gid
+    if (isPrimary && self.hasPrivateGroup()) return undefined
     return new UntrustedError({
       reason: "GroupWritable",
       path,
-      detail: `can be written by group ${info.gid}`,
+      detail: `can be written by group ${info.gid}${isPrimary ? ", where des's user is not alone" : ""}`,
       mend: `chmod g-w ${quote(path)} mends it`
     })
   }
@@ -84,7 +90,7 @@ const unreadable = (path: string, cause: unknown) =>
   new UntrustedError({
     reason: "Unreadable",
     path,
-    detail: `cannot be looked at (${cause instanceof Error ? cause.message : String(cause)})`,
+    detail: `cannot be looked at: ${SystemReason.describe(cause)}`,
     mend: "nothing unknown is run"
   })
 
@@ -140,17 +146,26 @@ const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: stri
   return { real, passed, links, problem }
 }
 
-const absolute = (path: string): string => (path.startsWith("/") ? path : `${process.cwd()}/${path}`)
+/**
+ * A path from the root, as it is at this moment: what is checked and what is run must be one path, also when the working
+ * directory is moved. Not resolve(): a name and its `..` stay, since the name may be a link.
+ *
+ * @internal
+ */
+export const absolute = (path: string): string => {
+  const parts = `${path.startsWith("/") ? "" : process.cwd()}/${path}`.split("/")
+  return `/${parts.filter((part) => part !== "" && part !== ".").join("/")}`
+}
 
 const check = (path: string, directory: string, self: Self): UntrustedError | undefined => {
-  const root = walk(top, absolute(directory), self, () => true)
+  const root = walk(top, directory, self, () => true)
   if (root.problem !== undefined) return root.problem
   // Above the script directory a sticky one such as /tmp is usual; elsewhere it would be a place for everybody's scripts.
   const stickyAllowed = (passed: string) => passed !== root.real && root.passed.has(passed)
   // What leads to the script directory was judged this moment.
   const { links, problem, real } = path.startsWith(`${directory}/`)
     ? walk(root, path.slice(directory.length), self, stickyAllowed)
-    : walk(top, absolute(path), self, stickyAllowed)
+    : walk(top, path, self, stickyAllowed)
   if (problem !== undefined || links === 0) return problem
   // The links of /proc lead elsewhere than their text says.
   const [judged, opened] = [lstatSync(real), statSync(path)]
@@ -159,9 +174,30 @@ const check = (path: string, directory: string, self: Self): UntrustedError | un
     : unreadable(path, "it leads elsewhere than its links say")
 }
 
+/** A file of users or groups; empty where there is none, as in a small container. */
+const readIfThere = (path: string): string =>
+  lstatSync(path, { throwIfNoEntry: false }) ? readFileSync(path, "utf8") : ""
+
+/** Who des is. The files are read only where it matters, and once for each check. */
+const whoami = (): Self => {
+  const account = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+  let isPrivate: boolean | undefined
+  return {
+    ...account,
+    hasPrivateGroup: () => {
+      isPrivate ??= PrivateGroup.isPrivate(account, {
+        passwd: readIfThere("/etc/passwd"),
+        group: readIfThere("/etc/group")
+      })
+      return isPrivate
+    }
+  }
+}
+
 /**
  * Trusts what belongs to root or to des's own user and can be written by no one else. Write permission for root's group is
- * allowed, and where des is not root that of its own primary group; so is a sticky directory above the script directory.
+ * allowed, and where des is not root that of its own primary group, if nobody else is in it; so is a sticky directory above
+ * the script directory. A relative directory is relative to the working directory at the start.
  *
  * The look is one step of a few system calls, without other work in between.
  *
@@ -170,11 +206,11 @@ const check = (path: string, directory: string, self: Self): UntrustedError | un
  */
 export const layer = (options: { readonly directory: string }): Layer.Layer<Trust> =>
   Layer.sync(Trust, () => {
-    const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+    const directory = absolute(options.directory)
     return {
       check: (path) =>
         Effect.try({
-          try: () => check(path, options.directory, self),
+          try: () => check(absolute(path), directory, whoami()),
           catch: (cause) => unreadable(path, cause)
         }).pipe(Effect.flatMap((problem) => (problem === undefined ? Effect.void : problem)))
     }

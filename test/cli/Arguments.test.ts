@@ -2,18 +2,25 @@ import { describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import { assert } from "vitest"
 import * as Arguments from "../../src/cli/Arguments.ts"
+import { grammars } from "../../src/cli/Cli.ts"
+
+const parse = (argv: ReadonlyArray<string>) => Arguments.parse(grammars, argv)
+
+/** The options of a command line in one plain spelling: `--name` and its value as two arguments. */
+const plain = ({ values }: Arguments.Given): ReadonlyArray<string> =>
+  [...values].flatMap(([name, given]) =>
+    given.flatMap((value) => (value === "" ? [`--${name}`] : [`--${name}`, value]))
+  )
 
 const read = (...argv: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const parsed = Arguments.parse(argv)
-  return "arguments" in parsed ? parsed.arguments : assert.fail(`${JSON.stringify(argv)}: ${parsed.problem}`)
+  const parsed = parse(argv)
+  return "problem" in parsed ? assert.fail(`${JSON.stringify(argv)}: ${parsed.problem}`) : plain(parsed)
 }
 
 const problem = (...argv: ReadonlyArray<string>): string => {
-  const parsed = Arguments.parse(argv)
-  return "problem" in parsed ? parsed.problem : assert.fail(`${JSON.stringify(argv)} is ${parsed.arguments.join(" ")}`)
+  const parsed = parse(argv)
+  return "problem" in parsed ? parsed.problem : assert.fail(`${JSON.stringify(argv)} is ${plain(parsed).join(" ")}`)
 }
-
-const switches = ["--create", "--verbose", "--insecure-scripts", "--version", "--help", "--json"]
 
 describe("Arguments: spelling", () => {
   const directory = ["--directory", "DIR"]
@@ -57,7 +64,15 @@ describe("Arguments: spelling", () => {
     [["-d=-cv"], ["--directory", "-cv"]],
     [["-d-cv"], ["--directory", "-cv"]],
     [["--directory=--version"], ["--directory", "--version"]],
-    [["-v", "--"], ["--verbose"]]
+    [["-v", "--"], ["--verbose"]],
+    [
+      ["-d", "DIR", "--from", "F", "--log-level", "error"],
+      [...directory, "--from", "F", "--log-level", "error"]
+    ],
+    [
+      ["--log-level", "error", "-d", "DIR"],
+      ["--log-level", "error", ...directory]
+    ]
   ]
   for (const [given, expected] of spellings) {
     it(`${JSON.stringify(given)} is ${JSON.stringify(expected)}`, () => {
@@ -79,13 +94,15 @@ describe("Arguments: a subcommand", () => {
     [["-e", "unix:///run/x.sock", "info"], "info", ["--endpoint", "unix:///run/x.sock"]],
     [["-v", "info", "-e=tcp://h"], "info", ["--verbose", "--endpoint", "tcp://h"]],
     [["info", "-h", "--nope"], "info", ["--help"]],
-    [["info", "--version"], undefined, ["--version"]],
+    [["info", "--version"], "info", ["--version"]],
     [["-d", "info"], undefined, ["--directory", "info"]],
     [["-dinfo", "--env=info"], undefined, ["--directory", "info", "--env", "info"]]
   ] as const) {
     it(`${JSON.stringify(given)} is ${subcommand ?? "none"}, ${JSON.stringify(expected)}`, () => {
-      const parsed = Arguments.parse(given)
-      assert.deepStrictEqual(parsed, { ...(subcommand === undefined ? {} : { subcommand }), arguments: [...expected] })
+      const parsed = parse(given)
+      if ("problem" in parsed) return assert.fail(parsed.problem)
+      assert.strictEqual(parsed.subcommand, subcommand)
+      assert.deepStrictEqual(plain(parsed), [...expected])
     })
   }
 
@@ -142,6 +159,24 @@ describe("Arguments: what is wrong is named", () => {
   })
 })
 
+describe("Arguments: what was probably meant is suggested", () => {
+  const cases: ReadonlyArray<readonly [given: ReadonlyArray<string>, problem: string]> = [
+    [["--timout", "30s"], "--timout: there is no such option; did you mean --timeout?"],
+    [["--Create"], "--Create: there is no such option; did you mean --create?"],
+    [["--dir=x"], "--dir: there is no such option; did you mean --directory?"],
+    [["--wizard"], "--wizard: there is no such option; des --help shows what it takes"],
+    [["--json"], "--json: an option of des info and des history, not of des; des --help shows what it takes"],
+    [["info", "-d", "x"], "-d: an option of des, not of des info; des info --help shows what it takes"],
+    [["info", "--jsn"], "--jsn: there is no such option; did you mean --json?"],
+    [["histroy"], '"histroy": des takes no positional argument; did you mean des history?'],
+    [["foo"], '"foo": des takes no positional argument; des --help shows what it takes'],
+    [["-d", "-v"], "--directory: its value is missing, or if it is -v: --directory=-v"],
+    [["-d"], "--directory: its value is missing: --directory DIR"],
+    [["--create=yes"], "--create: takes no value"]
+  ]
+  for (const [given, says] of cases) it(JSON.stringify(given), () => assert.strictEqual(problem(...given), says))
+})
+
 describe("Arguments: whatever is given", () => {
   const letters = FastCheck.constantFrom("c", "v", "d", "e", "h", "x", "=", "-", "D")
   const flag = FastCheck.constantFrom("-c", "-v", "-d", "-e", "--from", "--env", "--directory", "--version", "-h", "--")
@@ -158,30 +193,31 @@ describe("Arguments: whatever is given", () => {
   const options = { fastCheck: { numRuns: 2000 } }
 
   /** Each option as one argument, the only spelling that every value has. */
-  const attached = (parsed: ReadonlyArray<string>): ReadonlyArray<string> => {
-    const [name, value = "", ...rest] = parsed
-    if (name === undefined) return []
-    return switches.includes(name) ? [name, ...attached(parsed.slice(1))] : [`${name}=${value}`, ...attached(rest)]
-  }
+  const attached = ({ operands, subcommand, values }: Arguments.Given): ReadonlyArray<string> => [
+    ...(subcommand === undefined ? [] : [subcommand]),
+    ...[...values].flatMap(([name, given]) =>
+      given.map((value) => (value === "" ? `--${name}` : `--${name}=${value}`))
+    ),
+    ...(operands.length === 0 ? [] : ["--", ...operands])
+  ]
 
   it.prop(
     "reading twice is reading once",
     [argv],
     ([given]) => {
-      const once = Arguments.parse(given)
+      const once = parse(given)
       if ("problem" in once) return
-      assert.deepStrictEqual(Arguments.parse(attached(once.arguments)), once)
+      assert.deepStrictEqual(parse(attached(once)), once)
     },
     options
   )
 
   it.prop(
-    "it is the plain spelling, or a problem that says something",
+    "a problem is one line that says something",
     [argv],
     ([given]) => {
-      const parsed = Arguments.parse(given)
-      if ("problem" in parsed) return assert.notStrictEqual(parsed.problem.trim(), "")
-      for (const one of attached(parsed.arguments)) assert.match(one, /^--[a-z-]+(?:=.+)?$/s)
+      const parsed = parse(given)
+      if ("problem" in parsed) assert.notStrictEqual(parsed.problem.trim(), "")
     },
     options
   )

@@ -30,7 +30,7 @@ describe("command line: flags", () => {
         assert.strictEqual(code, 0)
         assert.strictEqual(stderr, "")
         const flags = ["-h", "--help", "-c", "--create", "-e", "URL", "-d", "DIR", "-v", "--verbose", "--version"]
-        for (const text of [...flags, "--from", "--env", "--log-format"]) assert.include(stdout, text)
+        for (const text of [...flags, "--from", "--env", "--log-format", "--log-level"]) assert.include(stdout, text)
         for (const text of ["/etc/docker/events.d", "unix:///var/run/docker.sock"]) assert.include(stdout, text)
       }))
   }
@@ -211,10 +211,15 @@ describe("command line: usage errors exit with 2 and say why on stderr", () => {
     "an unknown letter before a known one": [["-xv"]],
     "an empty DIR": [["-d", ""]],
     "an empty URL": [["-e", ""]],
-    "a format that there is not": [["--log-format", "xml"], "text, logfmt, json"],
-    "no number of jobs": [["--jobs", "0"], "--jobs"],
-    "no number at all": [["--jobs", "many"], "many"],
-    "no duration": [["--timeout", "10x"], "--timeout"],
+    "a format that there is not": [["--log-format", "xml"], "text, logfmt or json"],
+    "no number of jobs": [["--jobs", "0"], '--jobs "0": expected a whole number from 1 to 1024'],
+    "no number at all": [["--jobs", "many"], '--jobs "many": expected a whole number from 1 to 1024'],
+    "no number of retries": [["--retries", "-1"], "--retries"],
+    "no whole number of retries": [["--retries=1.5"], '--retries "1.5": expected a whole number from 0 to 9999'],
+    "no duration": [["--timeout", "10x"], '--timeout "10x": expected a number with ms, s, m, h or d, such as 30s'],
+    "a level that there is not": [["--log-level", "loud"], "expected debug, info, warning, error or none"],
+    "a shell that there is not": [["--completions", "csh"], "expected bash, zsh or fish"],
+    "a misspelt option": [["--timout", "30s"], "did you mean --timeout?"],
     "--env with an empty name": [["--env", ""]],
     "--env with an empty name, attached": [["--env="]],
     "--env with a value and no name": [["--env", "=x"]]
@@ -611,5 +616,61 @@ describe("--log-format", () => {
       const { lines } = yield* des(["-d", path("missing"), ...nothing, "--log-format=json"])
       for (const line of lines) JSON.parse(line)
       assert.include(lines.at(-1) ?? "", "does not exist")
+    }))
+})
+
+describe("--log-level", () => {
+  test("stands anywhere, and hides what is below it", ({ des, dir, script, write }) =>
+    Effect.gen(function* () {
+      script("container/start", "exit 3")
+      write("feed.jsonl", record())
+      for (const args of [
+        ["-d", dir, "--from", "feed.jsonl", "--log-level", "error"],
+        ["--log-level", "error", "-d", dir, "--from", "feed.jsonl"]
+      ]) {
+        const { code, lines, stderr } = yield* des(args)
+        assert.strictEqual(code, 0, stderr)
+        assert.lengthOf(lines, 1, stderr)
+        assert.match(lines[0] ?? "", / - ERROR - .*container\/start.*Exit=3/)
+      }
+      assert.strictEqual((yield* des(["--log-level=none", "-d", dir, "--from", "feed.jsonl"])).stderr, "")
+      assert.include((yield* des(["--log-level=debug", "-d", dir, "--from", "feed.jsonl"])).stderr, " - DEBUG - ")
+    }))
+})
+
+describe("--completions", () => {
+  /** What bash offers for a command line whose last word is being written. */
+  const offered = ({ top }: Sandbox, ...words: ReadonlyArray<string>) =>
+    Program.run(
+      [
+        "bash",
+        "-c",
+        `eval "$("$1" "$2" --completions bash)"; shift 2
+        COMP_WORDS=(des "$@"); COMP_CWORD=$#; _des; printf '%s\\n' "\${COMPREPLY[@]}"`,
+        "bash",
+        ...Program.des(),
+        ...words
+      ],
+      { cwd: top, env: { HOME: top } }
+    ).pipe(Effect.map(({ stdout }) => stdout.trim().split("\n")))
+
+  test("bash completes options, their values and the names of commands", (sandbox) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* offered(sandbox, "--log"), ["--log-format", "--log-level"])
+      assert.deepStrictEqual(yield* offered(sandbox, "-v", "--log-level", "w"), ["warning"])
+      assert.deepStrictEqual(yield* offered(sandbox, "-d", "ev"), ["events.d"])
+      assert.deepStrictEqual(yield* offered(sandbox, "hi"), ["history"])
+      assert.deepStrictEqual(yield* offered(sandbox, "history", "--f"), ["--failed"])
+      assert.deepStrictEqual(yield* offered(sandbox, "info", "--f"), [""])
+      assert.deepStrictEqual(yield* offered(sandbox, "--jobs", ""), [""])
+    }))
+
+  test("zsh and fish have theirs, and each names every command", ({ des }) =>
+    Effect.gen(function* () {
+      for (const shell of ["zsh", "fish"]) {
+        const { code, stdout } = yield* des(["-v", "--completions", shell])
+        assert.strictEqual(code, 0)
+        for (const name of ["info", "history", "retry", "log-level"]) assert.include(stdout, name)
+      }
     }))
 })

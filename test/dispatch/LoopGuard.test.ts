@@ -30,15 +30,15 @@ const play = ({ causes = [], sent, takes }: Situation) => {
       (own[0] ?? Number.POSITIVE_INFINITY) <= (foreign.at(-1) ?? Number.POSITIVE_INFINITY) ? own.shift() : foreign.pop()
     if (time === undefined) break
     now = Math.max(now, time)
-    const rest = guard.judge("script actor", Math.floor(time))
-    if (rest === "loop") {
+    const pause = guard.judge("script actor", Math.floor(time), Math.floor(now))
+    if (pause === "loop") {
       stopped++
       continue
     }
-    const from = now + rest
+    const from = now + pause
     now = from + takes()
     own.push(...causes.map((after) => from + after))
-    guard.ran("script actor", { rest, from: Math.floor(from), to: Math.floor(now) })
+    guard.ran("script actor", { pause, from: Math.floor(from), to: Math.floor(now) })
     runs++
   }
   return { runs, stopped }
@@ -104,14 +104,14 @@ describe("a script that does not feed itself is never stopped", () => {
     })
   }
 
-  it("nor left at rest where all events of a burst were sent before its first run began", () => {
+  it("nor paused where all events of a burst were sent before its first run began", () => {
     const guard = LoopGuard.make()
-    const rests = Array.from({ length: 1000 }, (_, at) => {
-      const judged = guard.judge("script actor", 9)
-      guard.ran("script actor", { rest: Number(judged), from: 10 + 5 * at, to: 15 + 5 * at })
+    const pauses = Array.from({ length: 1000 }, (_, at) => {
+      const judged = guard.judge("script actor", 9, 10 + 5 * at)
+      guard.ran("script actor", { pause: Number(judged), from: 10 + 5 * at, to: 15 + 5 * at })
       return judged
     })
-    assert.deepStrictEqual([...new Set(rests)], [0])
+    assert.deepStrictEqual([...new Set(pauses)], [0])
   })
 
   it("where 30 events come nearly as fast as it runs, and no more", () => {
@@ -124,8 +124,8 @@ describe("the guard", () => {
     const guard = LoopGuard.make()
     const through = (from: number, to: number) => {
       for (let at = from; at < to; at++) {
-        guard.judge(`script container ${at}`, at)
-        guard.ran(`script container ${at}`, { rest: 0, from: at, to: at + 1 })
+        guard.judge(`script container ${at}`, at, at)
+        guard.ran(`script container ${at}`, { pause: 0, from: at, to: at + 1 })
       }
     }
     through(0, 10_000)

@@ -40,7 +40,7 @@ const seenOnDocker = [
   `daemon/reload allow-nondistributable-artifacts cluster-advertise cluster-store cluster-store-opts debug
     default-cgroupns-mode default-ipc-mode default-runtime default-shm-size features insecure-registries labels
     live-restore max-concurrent-downloads max-concurrent-uploads max-download-attempts name registry-mirrors runtimes
-    shutdown-timeout`,
+    shutdown-timeout default-stop-timeout nri-opts`,
   "image/delete name",
   "image/import name",
   "image/load name",
@@ -54,6 +54,7 @@ const seenOnDocker = [
   "network/prune reclaimed",
   "network/remove name",
   "network/update name",
+  "node/create name",
   "node/update availability.new availability.old name role.new role.old state.new state.old",
   "secret/create name",
   "secret/remove name",
@@ -69,6 +70,8 @@ const seenOnDocker = [
 
 /** The same for podman, with only the keys that have a value: `image`, `podId` and `containerExitCode` are on every event. */
 const seenOnPodman = [
+  "artifact/create name",
+  "artifact/remove name",
   "container/attach image name",
   "container/cleanup image name podId",
   "container/commit image name",
@@ -106,6 +109,8 @@ const seenOnPodman = [
   "pod/start name",
   "pod/stop name",
   "pod/unpause name",
+  "secret/create name",
+  "secret/remove name",
   "system/renumber",
   "volume/create name",
   "volume/prune name",

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
+import * as Fingerprint from "../../src/event/Fingerprint.ts"
 import * as Lines from "../../src/event/Lines.ts"
 import { heapInUse } from "../support/Heap.ts"
 
@@ -22,7 +23,7 @@ const expected = (text: string): ReadonlyArray<Lines.Line> => {
   return lines.map((line) => {
     const bytes = Buffer.byteLength(line)
     return bytes > longest
-      ? { _tag: "TooLong", bytes, fingerprint: Lines.fingerprintOf(line) }
+      ? { _tag: "TooLong", bytes, fingerprint: Fingerprint.ofLine(line) }
       : { _tag: "Text", text: line.replace(/\r$/, "") }
   })
 }

@@ -3,6 +3,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as Fingerprint from "../../src/event/Fingerprint.ts"
 import * as Lines from "../../src/event/Lines.ts"
 import { decodeRecords } from "../../src/event/Records.ts"
 import type { SkippedLine } from "../../src/event/SkippedLines.ts"
@@ -47,7 +48,7 @@ describe("a record that is too long", () => {
           skipped.map(({ fingerprint, message }) => ({ fingerprint, message })),
           [
             {
-              fingerprint: Lines.fingerprintOf(long),
+              fingerprint: Fingerprint.ofLine(long),
               message: `Skipped line 2 of FEED: it is ${long.length} bytes long, and des reads records of up to 67108864 bytes; its scripts do not run`
             }
           ]

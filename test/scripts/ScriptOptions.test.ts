@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import * as DurationText from "../../src/DurationText.ts"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { record } from "../support/Record.ts"
@@ -201,7 +202,7 @@ describe("a duration", () => {
   it("is a number and a unit; without one it is seconds", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.nat(), unit, (number, [name, factor]) =>
-        assert.strictEqual(ScriptOptions.parseDuration(`${number}${name}`), number * factor)
+        assert.strictEqual(DurationText.parse(`${number}${name}`), number * factor)
       )
     )
   })
@@ -210,7 +211,7 @@ describe("a duration", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.nat(100_000), FastCheck.nat(9), unit, (whole, tenths, [name, factor]) =>
         assert.closeTo(
-          ScriptOptions.parseDuration(`${whole}.${tenths}${name}`) ?? Number.NaN,
+          DurationText.parse(`${whole}.${tenths}${name}`) ?? Number.NaN,
           whole * factor + (tenths * factor) / 10,
           1e-3
         )
@@ -222,7 +223,7 @@ describe("a duration", () => {
     const close = FastCheck.stringMatching(/^[-+ ]?[0-9]{0,3}[.,e]{0,2}[0-9]{0,2}[ ]?(ms|s|m|h|d|S|w|y|)[ \n]?$/)
     FastCheck.assert(
       FastCheck.property(FastCheck.oneof(close, FastCheck.string({ unit: "binary" })), (text) => {
-        const parsed = ScriptOptions.parseDuration(text)
+        const parsed = DurationText.parse(text)
         const [, number = "", name = ""] = /^(.*?)([a-z]*)$/su.exec(text) ?? []
         const parts = number.split(".")
         const digits = parts.every((part) => part !== "" && [...part].every((digit) => "0123456789".includes(digit)))

@@ -1,6 +1,9 @@
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as DockerEvent from "../../event/DockerEvent.ts"
+import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
  * The journal's tables. Times are milliseconds since 1970, but for an engine's own, which are nanoseconds and text, since
@@ -13,9 +16,9 @@ import * as Effect from "effect/Effect"
 const first = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql`CREATE TABLE journal (name TEXT NOT NULL)`
-  yield* sql`INSERT INTO journal (name) VALUES (lower(hex(randomblob(8))))`
+  yield* sql`INSERT INTO journal (name) VALUES (${SqliteOnly.randomName(sql)})`
   yield* sql`CREATE TABLE event (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id ${SqliteOnly.growingId(sql)},
     engine TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     type TEXT NOT NULL,
@@ -34,7 +37,7 @@ const first = Effect.gen(function* () {
   // What is too old is looked for again and again: in a few pages, not in all records.
   yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
   yield* sql`CREATE TABLE run (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id ${SqliteOnly.growingId(sql)},
     event_id INTEGER NOT NULL REFERENCES event (id),
     script TEXT NOT NULL,
     attempt INTEGER NOT NULL,
@@ -50,7 +53,7 @@ const first = Effect.gen(function* () {
   yield* sql`CREATE INDEX run_event ON run (event_id)`
   yield* sql`CREATE TABLE engine (name TEXT PRIMARY KEY, identity TEXT NOT NULL, last TEXT NOT NULL)`
   yield* sql`CREATE TABLE seen (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id ${SqliteOnly.growingId(sql)},
     engine TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     time_nano TEXT NOT NULL
@@ -65,11 +68,70 @@ const first = Effect.gen(function* () {
   )`
 })
 
+/** How many rows are listed at once. */
+const page = 1000
+
+/** Records are read in pieces of so many bytes, or one at a time where one is larger. */
+const pieceBytes = 8_388_608
+
+/**
+ * A record is known by what it says, and not by its text any more. Of `event` the records are there; where two rows turn out to be
+ * one event the first one has its new fingerprint, and both keep what became of them. Of `seen` there is only the hash of a text:
+ * the feed matches it when the engine gives the record again (KnownRecords). `engine` has how many gaps there were, and the time
+ * of its meeting where what it replays from before that could not be read whole (FeedMemory).
+ */
+const canonicalFingerprints = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE engine ADD COLUMN is_over TEXT NOT NULL DEFAULT '0'`
+  yield* sql`ALTER TABLE engine ADD COLUMN gaps INTEGER NOT NULL DEFAULT 0`
+  let after = 0
+  while (true) {
+    const listed = yield* sql<{ id: number; size: number }>`SELECT id, length(record) AS size FROM event
+      WHERE id > ${after} ORDER BY id LIMIT ${page}`
+    let last = listed[0]
+    if (last === undefined) return
+    let bytes = 0
+    for (const row of listed) {
+      bytes += row.size
+      if (bytes > pieceBytes) break
+      last = row
+    }
+    const rows = yield* sql<{ id: number; engine: string; record: string }>`SELECT id, engine, record FROM event
+      WHERE id > ${after} AND id <= ${last.id} AND fingerprint NOT LIKE 'retry of %' ORDER BY id`
+    for (const { engine, id, record } of rows) {
+      const decoded = DockerEvent.decode(record)
+      if (Either.isLeft(decoded)) continue
+      const { fingerprint } = decoded.right
+      yield* sql`UPDATE event SET fingerprint = ${fingerprint} WHERE id = ${id}
+        AND NOT EXISTS (SELECT 1 FROM event WHERE engine = ${engine} AND fingerprint = ${fingerprint})`
+    }
+    after = last.id
+  }
+})
+
+/**
+ * `event.size` is what an event and its runs take of the disk, in bytes, as far as retention counts it. `handling` has
+ * the events that des reads at this moment, and how often that began. The backlog of one actor is found by an index of its own.
+ */
+const third = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE event ADD COLUMN size BIGINT NOT NULL DEFAULT 0`
+  yield* sql`UPDATE event SET size = length(record)`
+  yield* sql`CREATE TABLE handling (event_id BIGINT PRIMARY KEY, times INTEGER NOT NULL)`
+  yield* sql`CREATE INDEX event_actor ON event (engine, type, actor, id) WHERE state = 'waiting'`
+  yield* sql`DROP INDEX event_over`
+  yield* sql`CREATE INDEX event_over ON event (id, accepted_at, size) WHERE state <> 'waiting'`
+})
+
 /** The newest version that this des knows. */
-export const newest = 1
+export const newest = 3
 
 /** Brings the tables to the newest version. */
 export const run = Migrator.make({})({
-  loader: Migrator.fromRecord({ "0001_first": first }),
+  loader: Migrator.fromRecord({
+    "0001_first": first,
+    "0002_canonical_fingerprints": canonicalFingerprints,
+    "0003_fair_share": third
+  }),
   table: "migration"
 })

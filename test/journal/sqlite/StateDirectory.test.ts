@@ -29,7 +29,7 @@ const accept = (id: string, label = "") =>
     return journal.accept({ events: [event], accepted: [{ event, scripts: [] }] })
   })
 
-const waiting = Effect.flatMap(Journal, (journal) => journal.waiting)
+const waiting = Effect.flatMap(Journal, (journal) => journal.unfinished)
 
 const refused = (directory: string) =>
   Effect.map(Effect.either(use(directory, waiting)), (result): JournalError => {

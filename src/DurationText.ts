@@ -1,0 +1,10 @@
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** How a duration is written, for messages that refuse one. */
+export const expected = "a duration such as 30s, 10m or 500ms"
+
+/** The milliseconds of `500ms`, `30s`, `10m`, `2h` or `1d`; a bare number is seconds. Nothing where it is no duration. */
+export const parse = (text: string): number | undefined => {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text)
+  return match === null ? undefined : Number(match[1]) * (units[match[2] ?? "s"] ?? 0)
+}

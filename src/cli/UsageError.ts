@@ -1,0 +1,4 @@
+import * as Data from "effect/Data"
+
+/** The command line, or a variable in its place, cannot be understood: exit code 2. The message names the option and what it takes. */
+export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}

@@ -1,0 +1,70 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { actorOf, type JournalError } from "../journal/Journal.ts"
+import type { Script } from "../scripts/ScriptDirectory.ts"
+import type * as Attempts from "./Attempts.ts"
+import * as Cooldown from "./Cooldown.ts"
+import type { Stop } from "./Stop.ts"
+
+/** A script that is to run for an event, and whom to tell how it ended. */
+export interface Work extends Attempts.KeptDue {
+  readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
+}
+
+/** Work that waits for the end of a cooldown. The journal has its event meanwhile. */
+export interface Held {
+  readonly id: number
+  readonly actor: string
+  readonly script: Script
+  readonly settle: Work["settle"]
+}
+
+/** Longer sleeps are none to the runtime, in milliseconds: 24 days. */
+const longestSleep = 2 ** 31 - 1
+
+/**
+ * Runs a script now, or holds its event until the cooldown of the script and the actor is over.
+ *
+ * `later` gets what was held, with the number of older events that it stands for, when its time has come: an event that
+ * came meanwhile may have taken it along.
+ */
+export const make = (options: {
+  readonly cooldownOf: (script: Script) => number
+  readonly attempts: Attempts.Attempts
+  readonly guarded: (due: Attempts.KeptDue) => Effect.Effect<Attempts.End, JournalError>
+  readonly stop: Stop
+  readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<void>
+  readonly later: (actor: string, release: () => Cooldown.Held<Held> | undefined) => Effect.Effect<void>
+}) => {
+  const { attempts, stop } = options
+  const cooldowns = Cooldown.make<Held>()
+
+  const hold = Effect.fnUntraced(function* (key: string, work: Work, wait: number) {
+    const { entry, script, settle } = work
+    const actor = actorOf(entry.event)
+    const replaced = cooldowns.hold(key, { id: entry.id, actor, script, settle }, work.coalesced)
+    if (replaced !== undefined) return yield* replaced.settle("succeeded")
+    yield* options.fork(
+      Effect.whenEffect(
+        options.later(actor, () => cooldowns.release(key)),
+        // What wakes too early is held again.
+        stop.sleep(Math.min(wait, longestSleep))
+      )
+    )
+  })
+
+  return Effect.fnUntraced(function* (work: Work): Effect.fn.Return<void, JournalError> {
+    const cooldown = options.cooldownOf(work.script)
+    // What has a cooldown harms nobody by a loop.
+    if (cooldown === 0) return yield* work.settle(yield* options.guarded(work))
+    const key = `${work.script.path} ${actorOf(work.entry.event)}`
+    const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
+    if (wait > 0) return yield* hold(key, work, wait)
+    // What was held is older: its time has come, but this event stood before it in the actor's order.
+    const held = cooldowns.release(key)
+    const coalesced = work.coalesced + (held === undefined ? 0 : held.coalesced + 1)
+    const end = yield* attempts.run({ ...work, coalesced }, stop)
+    if (held !== undefined) yield* held.newest.settle(end)
+    yield* work.settle(end)
+  })
+}

@@ -1,0 +1,42 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { Fragment } from "@effect/sql/Statement"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { sayTooOld } from "../Journal.ts"
+
+const events = (count: number) => `${count} ${count === 1 ? "event" : "events"}`
+
+/** Marks the waiting events that happened more than `maxAge` milliseconds ago, but for what `des retry` has queued. */
+const skipTooOld = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, maxAge: number) {
+  if (maxAge === Number.POSITIVE_INFINITY) return
+  const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - maxAge)) * 1_000_000n
+  const skipped = yield* sql`UPDATE event SET state = 'skipped'
+    WHERE state = 'waiting' AND CAST(time_nano AS BIGINT) BETWEEN 1 AND ${oldest} AND attempts = 0 RETURNING id`
+  if (skipped.length > 0) yield* sayTooOld(skipped.length, maxAge)
+})
+
+const sayUnwatched = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, isWatched: Fragment) {
+  const waiting = yield* sql<{ engine: string; n: number }>`SELECT engine, count(*) AS n FROM event
+    WHERE state = 'waiting' AND NOT (${isWatched}) GROUP BY engine`
+  for (const { engine, n } of waiting) {
+    yield* Effect.logWarning(
+      `${events(n)} of ${engine} waited and ${n === 1 ? "goes" : "go"} on waiting, as that engine is not watched now`
+    )
+  }
+})
+
+/** How many events wait for the engines that are watched. */
+export const count = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
+  Effect.map(
+    sql<{ n: number }>`SELECT count(*) AS n FROM event WHERE state = 'waiting' AND ${isWatched}`,
+    ([row]) => row?.n ?? 0
+  )
+
+/** At the start: skips what is too old of the events of an earlier life of des, and says what waits. */
+export const begin = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, isWatched: Fragment, maxAge: number) {
+  yield* skipTooOld(sql, maxAge)
+  yield* sayUnwatched(sql, isWatched)
+  const waiting = yield* count(sql, isWatched)
+  if (waiting === 0) return
+  yield* Effect.logInfo(`${events(waiting)} of an earlier life of des ${waiting === 1 ? "runs" : "run"} first`)
+})

@@ -1,0 +1,128 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import type { DockerEvent } from "../../event/DockerEvent.ts"
+import type * as Belief from "../../feed/Belief.ts"
+import * as FeedMemory from "../../feed/FeedMemory.ts"
+import { pieces } from "./Rows.ts"
+import * as SqliteOnly from "./SqliteOnly.ts"
+
+/** Of what was met and not read as an event, only the fingerprint is known. */
+const unknownTime = ""
+
+interface RunningRow {
+  readonly id: string
+  readonly attributes: string
+  readonly started_at: string
+}
+
+/**
+ * What is remembered of engines, in the tables `seen`, `running` and `engine`.
+ *
+ * `keep` remembers events that were accepted. `recall` and `meet` are those of {@link FeedMemory.FeedMemory}. `forgetOld`
+ * deletes the records of each engine beyond the number that is remembered.
+ */
+export interface EngineMemory {
+  readonly keep: (events: ReadonlyArray<DockerEvent>) => Effect.Effect<void, SqlError>
+  readonly recall: (engine: string) => Effect.Effect<FeedMemory.Recollection, SqlError>
+  readonly meet: (engine: string, met: FeedMemory.Meeting) => Effect.Effect<void, SqlError>
+  readonly forgetOld: Effect.Effect<void, SqlError>
+}
+
+const beliefOf = (rows: ReadonlyArray<RunningRow>): Belief.Belief =>
+  new Map(
+    rows.map(({ attributes, id, started_at }) => [
+      id,
+      { id, attributes: JSON.parse(attributes), startedAt: BigInt(started_at) }
+    ])
+  )
+
+export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  const insertSeen = Effect.fnUntraced(function* (engine: string, seen: FeedMemory.Changes["seen"]) {
+    const rows = seen.map(({ fingerprint, timeNano }) => ({ engine, fingerprint, time_nano: String(timeNano) }))
+    for (const piece of pieces(rows)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
+  })
+
+  const insertRunning = Effect.fnUntraced(function* (engine: string, containers: Iterable<Belief.Running>) {
+    const rows = [...containers].map(({ attributes, id, startedAt }) => ({
+      engine,
+      id,
+      attributes: JSON.stringify(attributes),
+      started_at: String(startedAt)
+    }))
+    for (const piece of pieces(rows)) {
+      yield* sql`INSERT INTO running ${sql.insert(piece)}
+        ON CONFLICT (engine, id) DO UPDATE SET attributes = excluded.attributes, started_at = excluded.started_at`
+    }
+  })
+
+  const believed = Effect.fnUntraced(function* (engine: string, ids: Iterable<string>) {
+    const rows: Array<RunningRow> = []
+    for (const piece of pieces([...ids])) {
+      rows.push(
+        ...(yield* sql<RunningRow>`SELECT id, attributes, started_at FROM running
+          WHERE engine = ${engine} AND ${sql.in("id", piece)}`)
+      )
+    }
+    return beliefOf(rows)
+  })
+
+  const keep = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
+    for (const [engine, ofEngine] of FeedMemory.byEngine(events)) {
+      const changes = FeedMemory.changes(ofEngine, yield* believed(engine, FeedMemory.toldOf(ofEngine)))
+      yield* insertRunning(engine, changes.running)
+      for (const piece of pieces(changes.gone)) {
+        yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
+      }
+      // Last: what is seen does not come again.
+      yield* insertSeen(engine, changes.seen)
+    }
+  })
+
+  const recall = Effect.fnUntraced(function* (engine: string) {
+    const [met] = yield* sql<{
+      identity: string
+      last: string
+      is_over: string
+      gaps: number
+    }>`SELECT identity, last, is_over, gaps FROM engine WHERE name = ${engine}`
+    const seen = yield* sql<{ fingerprint: string; time_nano: string }>`SELECT fingerprint, time_nano FROM
+      (SELECT * FROM seen WHERE engine = ${engine} ORDER BY id DESC LIMIT ${FeedMemory.remembered}) AS newest ORDER BY id`
+    const running = yield* sql<RunningRow>`SELECT id, attributes, started_at FROM running WHERE engine = ${engine}`
+    return {
+      identity: met?.identity,
+      fingerprints: seen.map(({ fingerprint }) => fingerprint),
+      last: BigInt(seen.findLast(({ time_nano }) => time_nano !== unknownTime)?.time_nano ?? met?.last ?? 0),
+      over: BigInt(met?.is_over ?? 0),
+      gaps: met?.gaps ?? 0,
+      running: [...beliefOf(running).values()]
+    }
+  })
+
+  // des may be killed after each statement: the new comes before the old goes, and a first meeting counts with its last one.
+  const meet = Effect.fnUntraced(function* (engine: string, met: FeedMemory.Meeting) {
+    const { gaps, identity, last, over } = met
+    const [old] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM seen WHERE engine = ${engine}`
+    const seen = met.fingerprints.map((fingerprint) => ({ engine, fingerprint, time_nano: unknownTime }))
+    for (const piece of pieces(seen)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
+    yield* sql`DELETE FROM seen WHERE engine = ${engine} AND id <= ${old?.id ?? 0}`
+    yield* insertRunning(engine, met.running)
+    const runs = met.running.map(({ id }) => id)
+    yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${SqliteOnly.notIn(sql, "id", runs)}`
+    yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last), is_over: String(over), gaps })}
+      ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last, is_over = excluded.is_over,
+        gaps = excluded.gaps`
+  })
+
+  const forgetOld = Effect.gen(function* () {
+    const engines = yield* sql<{ engine: string }>`SELECT DISTINCT engine FROM seen`
+    for (const { engine } of engines) {
+      yield* sql`DELETE FROM seen WHERE engine = ${engine} AND id <=
+        (SELECT id FROM seen WHERE engine = ${engine} ORDER BY id DESC LIMIT 1 OFFSET ${FeedMemory.remembered})`
+    }
+  })
+
+  return { keep, recall, meet, forgetOld }
+})

@@ -1,0 +1,86 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Fragment } from "@effect/sql/Statement"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Keep } from "../Keep.ts"
+
+/** So many rows may be written before what is too old is deleted. */
+const mostRows = 1000
+
+/** So many bytes may be written before what is too old is deleted: a sixteenth of what is kept, and 64 MiB at most. */
+const mostBytes = ({ size }: Keep) => Math.min(67_108_864, Math.max(1_048_576, size / 16))
+
+/** How many events are looked at in one step. */
+const page = 1000
+
+/** The longest record that is kept of an event that did its work, in characters: `des retry` needs it. */
+export const keptRecord = 65_536
+
+/** What the rows of an event take beside its record and the output of its runs, in bytes: about what SQLite needs for them. */
+const sizeOfRows = 1024
+
+/** What a run takes beside its output, in bytes. */
+const sizeOfRun = 256
+
+/** What an event is counted for until it has run, in bytes. */
+export const sizeOfEvent = (record: string): number => sizeOfRows + Buffer.byteLength(record)
+
+/** What the runs of an event are counted for, in bytes. */
+export const sizeOfRuns = (sql: SqlClient.SqlClient, event: number): Fragment =>
+  sql`(SELECT coalesce(sum(${sizeOfRun} + coalesce(length(output), 0)), 0) FROM run WHERE event_id = ${event})`
+
+/**
+ * Deletes what has run and is beyond the bounds, oldest first, with its runs.
+ *
+ * - `now`: at once.
+ * - `count`: when enough rows or bytes were written since the last time.
+ */
+export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect.Effect<void, SqlError> }) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const { keep } = options
+    let rows = 0
+    let bytes = 0
+
+    /** The newest event that is beyond the count or the size; 0 where none is. */
+    const beyond = Effect.gen(function* () {
+      const [kept] = yield* sql<{ n: number; size: number }>`SELECT count(*) AS n, coalesce(sum(size), 0) AS size
+        FROM event WHERE state <> 'waiting'`
+      let events = (kept?.n ?? 0) - keep.count
+      let excess = (kept?.size ?? 0) - keep.size
+      let last = 0
+      while (events > 0 || excess > 0) {
+        const oldest = yield* sql<{ id: number; size: number }>`SELECT id, size FROM event
+          WHERE state <> 'waiting' AND id > ${last} ORDER BY id LIMIT ${page}`
+        if (oldest.length === 0) return last
+        for (const { id, size } of oldest) {
+          if (events <= 0 && excess <= 0) return last
+          last = id
+          events--
+          excess -= size
+        }
+      }
+      return last
+    })
+
+    const now = Effect.gen(function* () {
+      const oldest = (yield* Clock.currentTimeMillis) - keep.age
+      const gone = sql`state <> 'waiting' AND (accepted_at < ${oldest} OR id <= ${yield* beyond})`
+      yield* sql`DELETE FROM run WHERE event_id IN (SELECT id FROM event WHERE ${gone})`
+      yield* sql`DELETE FROM event WHERE ${gone}`
+      yield* options.alsoForget
+    })
+
+    const count = (written: { readonly rows: number; readonly bytes: number }) =>
+      Effect.suspend(() => {
+        rows += written.rows
+        bytes += written.bytes
+        if (rows < mostRows && bytes < mostBytes(keep)) return Effect.void
+        rows = 0
+        bytes = 0
+        return now
+      })
+
+    return { now, count }
+  })

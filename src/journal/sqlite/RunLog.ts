@@ -1,0 +1,104 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as ProcessGroup from "../../scripts/ProcessGroup.ts"
+import type { Script } from "../../scripts/ScriptDirectory.ts"
+import { exitCode, type Outcome } from "../../scripts/ScriptRunner.ts"
+import type { Earlier, Entry, JournalError, KeptRun } from "../Journal.ts"
+import type * as Failure from "./Failure.ts"
+import { withoutNul } from "./Rows.ts"
+
+interface EarlierRow {
+  readonly id: number
+  readonly script: string
+  readonly attempt: number
+  readonly began_at: number
+  readonly pid: number | null
+  readonly process_started: string | null
+  readonly ended_at: number | null
+  readonly exit: number | null
+  readonly last: number
+}
+
+const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
+  Exited: "exited",
+  Killed: "killed",
+  TimedOut: "timed out",
+  NotStarted: "not started"
+}
+
+/** What there is to read of a run afterwards. */
+const textOf = (outcome: Outcome, output: string): string => (outcome._tag === "NotStarted" ? outcome.message : output)
+
+/**
+ * Each execution of a script, in the table `run`.
+ *
+ * `begin` keeps a run that begins now. `earlierOf` says what the runs of an event came to, by script.
+ */
+export interface RunLog {
+  readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
+  readonly earlierOf: (event: number) => Effect.Effect<Readonly<Record<string, Earlier>>, SqlError>
+}
+
+export const make = (safely: ReturnType<typeof Failure.explained>) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const [named] = yield* safely(sql<{ name: string }>`SELECT name FROM journal`)
+    const variableOf = (run: number) => `${named?.name ?? ""}-${run}`
+
+    const summarize = (runs: ReadonlyArray<EarlierRow>): Earlier => {
+      const last = runs.find((run) => run.last === 1)
+      return {
+        attempts: Math.max(...runs.map(({ attempt }) => attempt)),
+        settled: last === undefined ? undefined : last.exit === 0 ? "succeeded" : "failed",
+        outlived: runs
+          .filter(({ ended_at }) => ended_at === null)
+          .map(({ began_at, id, pid, process_started }) => ({
+            variable: `DES_RUN=${variableOf(id)}`,
+            process: pid === null || process_started === null ? undefined : { pid, startedAt: process_started },
+            began: began_at
+          }))
+      }
+    }
+
+    const earlierOf = Effect.fnUntraced(function* (event: number) {
+      const runs = yield* sql<EarlierRow>`SELECT * FROM run WHERE event_id = ${event} ORDER BY id`
+      const byScript = Object.entries(Arr.groupBy(runs, ({ script }) => script))
+      return Object.fromEntries(byScript.map(([script, ofScript]) => [script, summarize(ofScript)]))
+    })
+
+    const begin = Effect.fnUntraced(function* (entry: Entry, script: Script, attempt: number) {
+      const now = yield* Clock.currentTimeMillis
+      if (entry.earlier[script.path] !== undefined) {
+        yield* safely(sql`UPDATE run SET ended_at = ${now}, outcome = coalesce(outcome, 'cut off')
+          WHERE event_id = ${entry.id} AND script = ${script.path} AND ended_at IS NULL`)
+      }
+      const row = { event_id: entry.id, script: script.path, attempt, began_at: now, last: 0 }
+      const [inserted] = yield* safely(sql<{ id: number }>`INSERT INTO run ${sql.insert(row)} RETURNING id`)
+      const id = inserted?.id ?? 0
+      return {
+        variables: { DES_RUN: variableOf(id) },
+        started: (pid) => {
+          const identity = ProcessGroup.identify(pid)
+          return sql`UPDATE run SET pid = ${pid}, process_started = ${identity?.startedAt ?? null} WHERE id = ${id}`.pipe(
+            safely,
+            // The process is known by its variable too, and what follows fails as well.
+            Effect.ignore
+          )
+        },
+        ended: (outcome, output, last) =>
+          Effect.flatMap(Clock.currentTimeMillis, (ended) =>
+            safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
+              exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0} WHERE id = ${id}`)
+          ),
+        interrupted: Effect.flatMap(Clock.currentTimeMillis, (ended) =>
+          // Without a word it is cut off all the same, and may be taken for a death of des.
+          Effect.ignore(safely(sql`UPDATE run SET ended_at = ${ended}, outcome = 'cut off' WHERE id = ${id}`))
+        )
+      } satisfies KeptRun
+    })
+
+    return { begin, earlierOf } satisfies RunLog
+  })

@@ -1,0 +1,139 @@
+import { entries, ownActions, ownType } from "../event/EventCatalogue.ts"
+import { asDocker } from "../event/PodmanEvents.ts"
+import * as NearMiss from "../NearMiss.ts"
+import * as ScriptOptions from "./ScriptOptions.ts"
+import * as ScriptText from "./ScriptText.ts"
+import * as Shebang from "./Shebang.ts"
+
+/** What is in a script directory, as it was found on the disk: plain data, which `look` reads and nothing else. */
+export type Entry =
+  | { readonly kind: "directory"; readonly name: string; readonly entries: ReadonlyArray<Entry> }
+  | {
+      readonly kind: "file"
+      readonly name: string
+      readonly isExecutable: boolean
+      /** Its first bytes; empty where it cannot be read. */
+      readonly head: string
+      /** Whether the interpreter that its first line names is there. */
+      readonly hasInterpreter: boolean
+    }
+
+/** Something in a script directory that will not do what its author expects: where, and in one line what and what mends it. */
+export interface Finding {
+  readonly path: string
+  readonly message: string
+}
+
+/** What a type or an action must look like to become part of a path. */
+export const isName = (text: string): boolean => /^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(text)
+
+/** The names that run-parts(8) takes, which leaves out editors' and package managers' leftovers. */
+export const isPartName = (text: string): boolean => /^[A-Za-z0-9_-]+$/.test(text)
+
+/** What editors, package managers and people leave behind, or switch off, on purpose: no mistake. */
+const isLeftover = (name: string): boolean =>
+  /^[.#]|^README|~$|\.(?:sw[a-z]|bak|old|orig|rej|save|tmp|disabled|off|md|pac(?:new|save)|dpkg-\w+|ucf-\w+|rpm\w+)$/i.test(
+    name
+  )
+
+/** A script's name without what is not accepted in it: `10-a` for `10-a.sh`, `health_status` for `health_status: healthy`. */
+const stem = (name: string): string => name.replace(/[.:].*$/s, "")
+
+/** Whether its author may expect it to run. A file that is only data is left in peace. */
+const looksLikeScript = (entry: Entry): boolean =>
+  entry.kind === "directory" ? entry.entries.some(looksLikeScript) : entry.isExecutable || entry.head.startsWith("#!")
+
+const actions = new Map<string, ReadonlyArray<string>>([[ownType, ownActions]])
+for (const { action, type } of entries) actions.set(type, [...(actions.get(type) ?? []), action])
+
+const types = [...actions.keys()]
+
+/** What stands for every action of a type, and for every event. */
+const every = "all"
+
+const misnamed = (path: string, entry: Entry, isAccepted: (name: string) => boolean): ReadonlyArray<Finding> => {
+  const better = stem(entry.name)
+  const mend = isAccepted(better) ? `rename it to ${better}` : "rename it"
+  const message = `${path} is not run, since names may hold letters, digits, - and _ only; ${mend}`
+  return [{ path, message }]
+}
+
+/** The action that was probably meant, in Docker's words where podman has one of its own. */
+const meantAction = (type: string, action: string): string | undefined => {
+  const docker = asDocker({ Type: type, Action: action, scope: "local" }).Action
+  return docker === action ? NearMiss.find(action, [...(actions.get(type) ?? []), every]) : docker
+}
+
+const didYouMean = (name: string | undefined): string => (name === undefined ? "" : `; did you mean ${name}?`)
+
+/** A line that looks like one of des's options and is not read as one. */
+const unreadOptions = (path: string, head: string): ReadonlyArray<Finding> =>
+  ScriptOptions.unread(head).map(({ line, message }) => ({ path, message: `${path}: line ${line}: ${message}` }))
+
+const firstLine = (path: string, head: string, hasInterpreter: boolean): ReadonlyArray<Finding> => {
+  const shebang = Shebang.parse(head)
+  if (shebang === undefined) return []
+  if (shebang.carriageReturn) {
+    const message = `${path} will not start: its first line ends with CR LF, as Windows writes lines; write it with LF, for example with sed -i 's/\\r$//' ${path}`
+    return [{ path, message }]
+  }
+  if (hasInterpreter) return []
+  const message = `${path} will not start: its interpreter ${shebang.interpreter} does not exist; install it, or correct the first line`
+  return [{ path, message }]
+}
+
+/** What is wrong in the text of a script that will run. */
+export const ofScript = (path: string, head: string, hasInterpreter: boolean): ReadonlyArray<Finding> =>
+  ScriptText.isEmpty(head) ? [] : [...firstLine(path, head, hasInterpreter), ...unreadOptions(path, head)]
+
+/** A file or a directory of files that runs for an event. */
+const ofScripts = (path: string, entry: Entry): ReadonlyArray<Finding> => {
+  if (entry.kind === "file") return entry.isExecutable ? ofScript(path, entry.head, entry.hasInterpreter) : []
+  return entry.entries.flatMap((part) => {
+    if (part.kind === "directory" || isLeftover(part.name) || !looksLikeScript(part)) return []
+    const inner = `${path}/${part.name}`
+    return isPartName(part.name) ? ofScripts(inner, part) : misnamed(inner, part, isPartName)
+  })
+}
+
+const ofAction = (path: string, type: string, entry: Entry): ReadonlyArray<Finding> => {
+  const known = [...(actions.get(type) ?? []), every]
+  const isMeant = known.includes(stem(entry.name)) || looksLikeScript(entry)
+  if (known.includes(entry.name)) return ofScripts(path, entry)
+  if (isLeftover(entry.name) || !isMeant) return []
+  if (!isName(entry.name)) return misnamed(path, entry, isName)
+  const meant = didYouMean(meantAction(type, entry.name))
+  const message = `${path}: no engine of today sends an event ${type}/${entry.name}, so this is not run${meant}`
+  return [{ path, message }, ...ofScripts(path, entry)]
+}
+
+const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
+  const path = `${directory}/${entry.name}`
+  if (entry.name === every) return ofScripts(path, entry)
+  if (entry.kind === "directory" && actions.has(entry.name)) {
+    return entry.entries.flatMap((inner) => ofAction(`${path}/${inner.name}`, entry.name, inner))
+  }
+  if (entry.kind === "file" && actions.has(entry.name)) {
+    const message = `${path} is a file, so no script for events of the type ${entry.name} is found; move it into a directory of this name`
+    return [{ path, message }]
+  }
+  if (isLeftover(entry.name) || !(looksLikeScript(entry) || stem(entry.name) === every)) return []
+  if (stem(entry.name) === every) return misnamed(path, entry, isName)
+  if (entry.kind === "file") {
+    const of = types.filter((type) => actions.get(type)?.includes(stem(entry.name)))
+    const place = of[0] === undefined ? "TYPE/ACTION" : `${of[0]}/${stem(entry.name)}`
+    const message = `${path} is not run: scripts are ${directory}/TYPE/ACTION; move it to ${directory}/${place}, or make it not executable if it is no script`
+    return [{ path, message }]
+  }
+  const meant = didYouMean(NearMiss.find(stem(entry.name), types))
+  const message = `${path}: no engine of today sends events of the type ${entry.name}, so nothing in it is run${meant}`
+  return [{ path, message }]
+}
+
+/**
+ * What is in a script directory and will not do what its author expects: names that are not accepted, types and actions that
+ * no engine knows, option lines that are not read, first lines that cannot start. Scripts that will run and say nothing
+ * wrong give nothing, and so do leftovers of editors and package managers.
+ */
+export const look = (directory: string, listing: ReadonlyArray<Entry>): ReadonlyArray<Finding> =>
+  listing.flatMap((entry) => ofTop(directory, entry))

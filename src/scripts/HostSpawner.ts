@@ -1,0 +1,12 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as NodeSpawner from "./NodeSpawner.ts"
+import * as PosixSpawner from "./PosixSpawner.ts"
+import type { Spawner } from "./Spawner.ts"
+
+/** The fastest way to start scripts that this host has: posix_spawn, or else Node's own. */
+export const layer: Layer.Layer<Spawner> = Layer.catchAll(PosixSpawner.layer, ({ detail = "for an unknown reason" }) =>
+  Layer.tap(NodeSpawner.layer, () =>
+    Effect.logDebug(`Scripts are started with Node's child_process, since posix_spawn cannot be called: ${detail}`)
+  )
+)

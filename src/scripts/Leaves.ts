@@ -1,0 +1,249 @@
+/** A value of a record that is neither an object nor an array, and the keys that lead to it. */
+export interface Leaf {
+  readonly path: ReadonlyArray<string>
+  readonly value: string
+}
+
+/**
+ * Keys that are always kept, whatever the bounds are, each with a map of its own. A key whose map has keys is an object
+ * that is always opened.
+ */
+export interface Own extends ReadonlyMap<string, Own> {}
+
+/** How much is kept of a record: how many leaves, objects and arrays, and how many characters of keys and values. */
+export interface Bounds {
+  readonly leaves: number
+  readonly characters: number
+}
+
+/** The leaves that were kept, and how many values of the record were not. */
+export interface Found {
+  readonly leaves: ReadonlyArray<Leaf>
+  readonly left: number
+}
+
+/** No engine nests deeper than three. */
+const maximumDepth = 16
+
+/**
+ * How many characters of one value are read, as they are written in JSON. The kernel takes 128 KiB of a variable, and an
+ * escape such as \u0041 writes one byte with six characters: more is never needed.
+ */
+const longestText = 6 * 131_072
+
+/** No variable can have a longer name, since it would have no room for a value (the kernel's MAX_ARG_STRLEN). */
+const longestName = 131_072
+
+const quote = 0x22
+const comma = 0x2c
+const colon = 0x3a
+const backslash = 0x5c
+const openArray = 0x5b
+const closeArray = 0x5d
+const openObject = 0x7b
+const closeObject = 0x7d
+
+const isOpening = (code: number): boolean => code === openObject || code === openArray
+const isClosing = (code: number): boolean => code === closeObject || code === closeArray
+
+/** Where the string that begins at `at` has its closing quote. */
+const endOfString = (record: string, at: number): number => {
+  for (let end = record.indexOf('"', at + 1); end !== -1; end = record.indexOf('"', end + 1)) {
+    let backslashes = 0
+    while (record.charCodeAt(end - 1 - backslashes) === backslash) backslashes++
+    if (backslashes % 2 === 0) return end
+  }
+  return record.length
+}
+
+/** The end of the first `longestText` characters between two positions, never inside an escape. */
+const cut = (record: string, start: number, end: number): number => {
+  if (end - start <= longestText) return end
+  let at = start
+  while (at < start + longestText) {
+    at += record.charCodeAt(at) !== backslash ? 1 : record[at + 1] === "u" ? 6 : 2
+  }
+  return at
+}
+
+/** The text of a string whose characters stand between two positions. */
+const decode = (record: string, start: number, end: number): string => {
+  const text = record.slice(start, end)
+  return text.includes("\\") ? String(JSON.parse(`"${text}"`)) : text
+}
+
+/** A number that fits a double is given as JavaScript writes it, every other one with each digit that it was sent with. */
+const scalar = (text: string): string => {
+  if (text === "null") return ""
+  return Number.isSafeInteger(Number(text)) ? String(Number(text)) : text
+}
+
+/** An object or array that is being read. `index` is that of an array's next element. */
+interface Open {
+  readonly isArray: boolean
+  readonly own: Own | undefined
+  index: number
+}
+
+/** Where the text of a value stands in the record; that of a string is between its quotes. */
+interface Place {
+  readonly path: ReadonlyArray<string>
+  readonly isString: boolean
+  readonly start: number
+  readonly end: number
+}
+
+/** How far a record was read, what was kept of it, and how much more may be kept. `path` has the keys of what is open. */
+interface Reading {
+  readonly record: string
+  readonly open: Array<Open>
+  readonly path: Array<string>
+  readonly leaves: Array<Leaf>
+  readonly ownPlaces: Map<Own, Place>
+  at: number
+  left: number
+  leavesLeft: number
+  charactersLeft: number
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
+/** Goes to the next character that is neither blank nor one of `,` and `:`, which say nothing that the rest does not say. */
+const nextCode = (reading: Reading): number => {
+  for (; ; reading.at++) {
+    const code = reading.record.charCodeAt(reading.at)
+    if (code !== comma && code !== colon && !isBlank(code)) return code
+  }
+}
+
+/** Passes what is open until `depth` more was closed than opened, and counts the values in it. */
+const pass = (reading: Reading, depth: number): void => {
+  const { record } = reading
+  let values = 1
+  let at = reading.at
+  let inside = depth
+  passing: for (; at < record.length; at++) {
+    switch (record.charCodeAt(at)) {
+      case comma:
+        values++
+        break
+      case quote:
+        at = endOfString(record, at)
+        break
+      case openArray:
+      case openObject:
+        inside++
+        break
+      case closeArray:
+      case closeObject:
+        if (--inside === 0) break passing
+    }
+  }
+  reading.at = at + 1
+  reading.left += values
+}
+
+const endOfScalar = (record: string, start: number): number => {
+  let at = start
+  for (; at < record.length; at++) {
+    const code = record.charCodeAt(at)
+    if (code === comma || isClosing(code) || isBlank(code)) break
+  }
+  return at
+}
+
+const decodeLeaf = (record: string, { end, isString, path, start }: Place): Leaf => ({
+  path,
+  value: isString ? decode(record, start, end) : scalar(record.slice(start, end))
+})
+
+/** Reads the string or scalar that begins here, and keeps it where there is room or it is one of the engine's own. */
+const readLeaf = (reading: Reading, key: string, own: Own | undefined): void => {
+  const { path, record } = reading
+  const isString = record.charCodeAt(reading.at) === quote
+  const start = isString ? reading.at + 1 : reading.at
+  const last = isString ? endOfString(record, reading.at) : endOfScalar(record, start)
+  reading.at = isString ? last + 1 : last
+  const end = cut(record, start, last)
+  if (own !== undefined) {
+    // A key that stands twice takes no more room than one that does not. JSON.parse takes the last, too.
+    const before = reading.ownPlaces.get(own)
+    reading.ownPlaces.set(own, { path: before?.path ?? [...path, key], isString, start, end })
+    return
+  }
+  const nameLength = path.reduce((sum, part) => sum + part.length + 1, key.length)
+  const size = nameLength + end - start
+  if (reading.leavesLeft === 0 || size > reading.charactersLeft || nameLength > longestName) {
+    reading.left++
+    return
+  }
+  reading.leavesLeft--
+  reading.charactersLeft -= size
+  reading.leaves.push(decodeLeaf(record, { path: [...path, key], isString, start, end }))
+}
+
+/** Reads the key of the next member, or gives the index of the next element. */
+const readKey = (reading: Reading, inner: Open): string => {
+  if (inner.isArray) return String(inner.index++)
+  const start = reading.at + 1
+  const end = endOfString(reading.record, reading.at)
+  reading.at = end + 1
+  return decode(reading.record, start, cut(reading.record, start, end))
+}
+
+/** Reads one member of the object, or one element of the array, that was opened last; or its end. */
+const step = (reading: Reading, inner: Open): void => {
+  const { open, path } = reading
+  const isFull = reading.leavesLeft === 0
+  const isAtEnd = isClosing(nextCode(reading))
+  if (isAtEnd || (isFull && inner.own === undefined)) {
+    if (isAtEnd) reading.at++
+    else pass(reading, 1)
+    open.pop()
+    path.pop()
+    return
+  }
+  const key = readKey(reading, inner)
+  const own = inner.own?.get(key)
+  const code = nextCode(reading)
+  if (!isOpening(code)) readLeaf(reading, key, own)
+  else if (open.length === maximumDepth || (isFull && own === undefined)) pass(reading, 0)
+  else {
+    // An empty one has no leaf, and there may be millions of them.
+    if (own === undefined) reading.leavesLeft--
+    reading.at++
+    open.push({ isArray: code === openArray, own, index: 0 })
+    path.push(key)
+  }
+}
+
+/**
+ * The leaves of a record's JSON, read from its text in one pass: what a stranger wrote beyond the bounds costs no more than
+ * looking at each of its characters, however many or deep the values are. `JSON.parse` would build all of them first: a
+ * million labels take it a second. The record is one that was decoded, so it is JSON.
+ */
+export const find = (record: string, always: Own, bounds: Bounds): Found => {
+  const reading: Reading = {
+    record,
+    open: [],
+    path: [],
+    leaves: [],
+    ownPlaces: new Map(),
+    at: 0,
+    left: 0,
+    leavesLeft: bounds.leaves,
+    charactersLeft: bounds.characters
+  }
+  const code = nextCode(reading)
+  if (isOpening(code)) {
+    reading.at++
+    reading.open.push({ isArray: code === openArray, own: always, index: 0 })
+  }
+  for (let inner = reading.open.at(-1); inner !== undefined; inner = reading.open.at(-1)) {
+    // A record that is no JSON ends before what is open does.
+    if (reading.at >= record.length) break
+    step(reading, inner)
+  }
+  const own = Array.from(reading.ownPlaces.values(), (place) => decodeLeaf(record, place))
+  return { leaves: [...reading.leaves, ...own], left: reading.left }
+}

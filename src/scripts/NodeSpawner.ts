@@ -1,0 +1,139 @@
+import * as ChildProcess from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { closeSync, constants, openSync, unlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Descriptors from "./Descriptors.ts"
+import * as Fifos from "./Fifos.ts"
+import * as OutputPipe from "./OutputPipe.ts"
+import { type Exit, type Program, type SpawnError, type Spawned, Spawner, spawnErrorOf } from "./Spawner.ts"
+
+/** Where the record is kept while the script has it: memory before the disk. */
+const places = ["/dev/shm", tmpdir()]
+
+const openFileIn = (place: string, bytes: Uint8Array): number => {
+  const path = join(place, `des-${randomUUID()}`)
+  const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)
+  try {
+    unlinkSync(path)
+    Descriptors.writeFromStart(descriptor, bytes)
+    return descriptor
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
+/** A file without a name that has these bytes; its reader begins at the first. */
+const openFileOf = (bytes: Uint8Array): number => {
+  let failure: unknown
+  for (const place of places) {
+    try {
+      return openFileIn(place, bytes)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+/**
+ * The FIFOs of stdout and stderr; `undefined` where the system has none. To have no descriptor left is an error instead,
+ * and no reason to do without for ever.
+ */
+const makeOutputs = (fifos: ReturnType<typeof Fifos.make>): (() => readonly [Fifos.Ends, Fifos.Ends] | undefined) => {
+  let hasFifos = process.platform === "linux"
+  return () => {
+    if (!hasFifos) return undefined
+    let first: Fifos.Ends | undefined
+    try {
+      first = fifos.take()
+      return [first, fifos.take()]
+    } catch (error) {
+      if (first !== undefined) {
+        Descriptors.closeAll([first.read, first.write])
+        first.giveBack(true)
+      }
+      if (["EMFILE", "ENFILE"].includes(spawnErrorOf(error).code)) throw error
+      hasFifos = false
+      return undefined
+    }
+  }
+}
+
+const exitOf = (code: number | null, signal: NodeJS.Signals | null): Exit =>
+  code === null ? { signal: signal ?? "an unknown signal" } : { code }
+
+/** Where des inherited a descriptor, a script finds `instead` in its place: Node would hand it on. */
+const hide = (inherited: ReadonlyArray<number>, instead: number): ReadonlyArray<number | "ignore"> =>
+  Array.from({ length: Math.max(2, ...inherited) - 2 }, (_, at) => (inherited.includes(at + 3) ? instead : "ignore"))
+
+const make = Effect.gen(function* () {
+  const fifos = yield* Effect.acquireRelease(Effect.sync(Fifos.make), ({ close }) => Effect.sync(close))
+  const takeOutputs = makeOutputs(fifos)
+  const nothing = yield* Effect.acquireRelease(
+    Effect.sync(() => openSync("/dev/null", "r")),
+    (descriptor) => Effect.sync(() => closeSync(descriptor))
+  )
+  const hidden = hide(Descriptors.inheritable(), nothing)
+
+  const spawn = (program: Program): Effect.Effect<Spawned, SpawnError> =>
+    Effect.async((resume) => {
+      // What the script gets and des does not keep.
+      const given: Array<number> = []
+      let pipes: ReadonlyArray<OutputPipe.OutputPipe> = []
+      const fail = (error: unknown) => {
+        // Nobody can write any more, so that the FIFOs can be used again.
+        Descriptors.closeAll(given.splice(0))
+        for (const pipe of pipes) {
+          pipe.read()
+          pipe.close()
+        }
+        resume(Effect.fail(spawnErrorOf(error)))
+      }
+      try {
+        given.push(openFileOf(program.stdin))
+        const ends = takeOutputs()
+        given.push(...(ends ?? []).map(({ write }) => write))
+        pipes = (ends ?? []).map(({ giveBack, read }) => OutputPipe.ofDescriptor(read, giveBack))
+        const [stdin = "ignore", stdout = "pipe", stderr = "pipe"] = given
+        const child = ChildProcess.spawn(program.path, program.args, {
+          stdio: [stdin, stdout, stderr, ...hidden],
+          env: Object.fromEntries(program.environment),
+          detached: true
+        })
+        Descriptors.closeAll(given.splice(0))
+        // Also when it was started: nothing that is asked of the child later may end des.
+        child.on("error", child.pid === undefined ? fail : () => undefined)
+        if (child.pid !== undefined) resume(Effect.succeed(spawnedOf(child, child.pid, pipes)))
+      } catch (error) {
+        fail(error)
+      }
+    })
+
+  return { name: "child_process" as const, spawn }
+})
+
+const spawnedOf = (
+  child: ChildProcess.ChildProcess,
+  pid: number,
+  pipes: ReadonlyArray<OutputPipe.OutputPipe>
+): Spawned => {
+  const exit = Deferred.unsafeMake<Exit>(FiberId.none)
+  child.on("exit", (code, signal) => Deferred.unsafeDone(exit, Effect.succeed(exitOf(code, signal))))
+  const sockets = [child.stdout, child.stderr].flatMap((socket) =>
+    socket === null ? [] : [OutputPipe.ofSocket(socket)]
+  )
+  const [stdout = OutputPipe.none, stderr = OutputPipe.none] = [...pipes, ...sockets]
+  return { pid, exit, stdout, stderr }
+}
+
+/**
+ * Scripts started by Node's child_process, for systems where posix_spawn cannot be called. Node gives its children sockets
+ * and no pipes: FIFOs take their place where the system has them.
+ */
+export const layer: Layer.Layer<Spawner> = Layer.scoped(Spawner, make)

@@ -1,0 +1,104 @@
+import { closeSync, readSync } from "node:fs"
+import { Socket } from "node:net"
+import type { Readable } from "node:stream"
+
+/** How much is read at once, in bytes: as much as a pipe holds. */
+const pieceBytes = 65_536
+
+/** Shared by all pipes: what was read is copied out of it before the next one reads. */
+const piece = Buffer.allocUnsafeSlow(pieceBytes)
+
+/**
+ * The reading end of a script's stdout or stderr. What is there is read at once; Node's event loop watches it only after
+ * there was nothing, so a script that has ended already costs two reads.
+ */
+export interface OutputPipe {
+  /** What can be read without waiting; `"nothing yet"`, or `"end"` once nobody can write any more. */
+  readonly read: () => Uint8Array | "nothing yet" | "end"
+  /** Calls back once, when a read may have another answer than "nothing yet". */
+  readonly whenReadable: (callback: () => void) => void
+  /** Closes it, also before its end. */
+  readonly close: () => void
+}
+
+/** An output that Node's event loop reads. `onClosed` hears whether the end was seen. */
+const ofReadable = (readable: Readable, onClosed: (sawEnd: boolean) => void): OutputPipe => {
+  let sawEnd = false
+  let isClosed = false
+  let waiting: (() => void) | undefined
+  const wake = () => {
+    const callback = waiting
+    waiting = undefined
+    callback?.()
+  }
+  const close = () => {
+    if (isClosed) return
+    isClosed = true
+    readable.destroy()
+    onClosed(sawEnd)
+    wake()
+  }
+  readable.on("readable", wake)
+  readable.on("end", () => {
+    sawEnd = true
+    close()
+  })
+  readable.on("error", close)
+  readable.on("close", close)
+  return {
+    read: () => {
+      const bytes: Buffer | null = isClosed ? null : readable.read()
+      return bytes ?? (isClosed ? "end" : "nothing yet")
+    },
+    whenReadable: (callback) => {
+      waiting = callback
+      if (isClosed) wake()
+    },
+    close
+  }
+}
+
+/** An output that Node made itself. */
+export const ofSocket = (socket: Readable): OutputPipe => ofReadable(socket, () => {})
+
+/** The reading end of a pipe that does not block. It owns the descriptor; `onClosed` hears whether the end was seen. */
+export const ofDescriptor = (descriptor: number, onClosed: (sawEnd: boolean) => void = () => {}): OutputPipe => {
+  let watched: OutputPipe | undefined
+  let isClosed = false
+  const close = (sawEnd: boolean) => {
+    if (isClosed) return
+    isClosed = true
+    closeSync(descriptor)
+    onClosed(sawEnd)
+  }
+  return {
+    read: () => {
+      if (watched !== undefined) return watched.read()
+      if (isClosed) return "end"
+      const length = readNow(descriptor)
+      if (length === undefined) {
+        watched = ofReadable(new Socket({ fd: descriptor, readable: true, writable: false }), onClosed)
+        return "nothing yet"
+      }
+      if (length > 0) return Buffer.from(piece.subarray(0, length))
+      close(true)
+      return "end"
+    },
+    whenReadable: (callback) => (watched === undefined ? callback() : watched.whenReadable(callback)),
+    close: () => (watched === undefined ? close(false) : watched.close())
+  }
+}
+
+/** How many bytes came, 0 at the end; `undefined` where there is nothing yet. */
+const readNow = (descriptor: number): number | undefined => {
+  try {
+    return readSync(descriptor, piece, 0, pieceBytes, null)
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return undefined
+    // Nothing more can come from a descriptor that cannot be read.
+    return 0
+  }
+}
+
+/** An output that nobody can write to. */
+export const none: OutputPipe = { read: () => "end", whenReadable: (callback) => callback(), close: () => {} }

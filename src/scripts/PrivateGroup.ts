@@ -1,0 +1,29 @@
+/** A process's user and group, by number. */
+export interface Account {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The lines of passwd(5) or group(5), as their fields. */
+const rows = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
+  text
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.split(":"))
+
+/**
+ * True if nobody but this user is in the group: no other member in /etc/group, no other user with this primary group in
+ * /etc/passwd. A group that is in neither file may be one of a directory service, whose members are not known: it counts only
+ * where it has the user's own number, as a private group has.
+ */
+export const isPrivate = (account: Account, files: { readonly passwd: string; readonly group: string }): boolean => {
+  const users = rows(files.passwd)
+  const groups = rows(files.group).filter(([, , gid]) => Number(gid) === account.gid)
+  const names = users.filter(([, , uid]) => Number(uid) === account.uid).map(([name]) => name)
+  const members = groups.flatMap(([, , , list = ""]) => list.split(",")).filter((name) => name.trim() !== "")
+  return (
+    members.every((name) => names.includes(name.trim())) &&
+    users.every(([, , uid, gid]) => Number(gid) !== account.gid || Number(uid) === account.uid) &&
+    (groups.length > 0 || account.gid === account.uid)
+  )
+}
