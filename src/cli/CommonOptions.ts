@@ -1,7 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as CliOption from "./CliOption.ts"
-import { UsageError } from "./UsageError.ts"
 
 /** An engine as it is named on the command line: `TEXT`, or `NAME=TEXT` where it shall have a name of its own. */
 export interface Named {
@@ -19,7 +18,7 @@ const parseNamed = (text: string): Named => {
 const parseEndpoint: CliOption.Parser<Named> = (text, source) => {
   const named = parseNamed(text)
   return Effect.mapBoth(Endpoint.parse(named.text, { source }), {
-    onFailure: ({ message }) => new UsageError({ message }),
+    onFailure: ({ message }) => CliOption.invalid(message),
     onSuccess: () => named
   })
 }
