@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -9,6 +8,7 @@ import * as Arguments from "./Arguments.ts"
 import * as CliCommand from "./CliCommand.ts"
 import { history, retry } from "./History.ts"
 import { info } from "./Info.ts"
+import * as Printed from "./Printed.ts"
 import { des } from "./Watch.ts"
 
 /** How the command line may be written. */
@@ -22,20 +22,11 @@ export const grammars: Arguments.Grammars = {
 /** Every command. One more subcommand is a file, and an entry here and above. */
 const command = Command.withSubcommands(des.command, [info.command, history.command, retry.command])
 
-const runCommand = Command.run(command, { name: des.name, version: packageJson.version, executable: des.name })
+const runCommand = Command.run(command, { name: des.name, version: packageJson.version })
 
-/** The command line's library writes colours whatever it writes to, and an empty line after all. */
-const plainWhereNoTerminal = (console: Console.Console): Console.Console => {
-  const tidy = (stream: NodeJS.WriteStream) => (text: unknown) => {
-    const coloured = stream.isTTY && !process.env["NO_COLOR"]
-    return (coloured ? String(text) : stripVTControlCharacters(String(text))).trimEnd()
-  }
-  return {
-    ...console,
-    log: (...args) => console.log(...args.map(tidy(process.stdout))),
-    error: (...args) => console.error(...args.map(tidy(process.stderr)))
-  }
-}
+/** How a text of the library is edited before it is printed. Where a command runs, the text is its own. */
+const editOf = ({ values }: Arguments.Given): ((text: string) => string) | undefined =>
+  values.has("help") ? Printed.help : values.has("completions") ? Printed.completions : undefined
 
 /**
  * The `des` command, from its arguments (without the program's name) to its exit code: 0 done, 1 an error, 2 wrong usage.
@@ -45,12 +36,14 @@ export const run = (argv: ReadonlyArray<string>, hurry: Effect.Effect<void>) =>
   Effect.consoleWith((console) => {
     const given = Arguments.parse(grammars, argv)
     if ("problem" in given) return Effect.as(Console.error(given.problem), 2)
-    return runCommand(["node", "des", ...Arguments.spell(given, grammars)]).pipe(
+    // By itself: the library reads the whole command line first.
+    if (given.values.has("version")) return Effect.as(Console.log(packageJson.version), 0)
+    return runCommand(["node", des.name, ...Arguments.spell(given, grammars)]).pipe(
       Effect.as(0),
       Effect.catchTag("Failed", ({ code }) => Effect.succeed(code)),
       // The library has printed what is wrong.
       Effect.catchIf(ValidationError.isValidationError, () => Effect.succeed(2)),
-      Effect.withConsole(plainWhereNoTerminal(console)),
+      Effect.withConsole(Printed.console(console, editOf(given))),
       Effect.provideService(CliCommand.Hurry, hurry),
       Effect.provide(CliConfig.layer({ isCaseSensitive: true, showBuiltIns: false }))
     )

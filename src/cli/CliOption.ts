@@ -104,7 +104,9 @@ export const optional = <A>(
 export const repeatable = <A>(spec: Valued<A>): Options.Options<ReadonlyArray<A>> =>
   text(spec).pipe(
     Options.repeated,
-    Options.mapEffect(Effect.forEach((quoted) => spec.parse(Arguments.unquote(quoted), `--${spec.name}`)))
+    Options.mapEffect((given) =>
+      Effect.all(given.map((quoted) => spec.parse(Arguments.unquote(quoted), `--${spec.name}`)))
+    )
   )
 
 const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Arguments.Spelling> => {

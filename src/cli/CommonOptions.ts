@@ -30,13 +30,13 @@ export const ofEngine = {
     short: "e",
     placeholder: "[NAME=]URL",
     description:
-      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; repeatable, and each can have a NAME. Without it and --context des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
+      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; each can have a NAME. Without it and --context des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
     parse: parseEndpoint
   }),
   context: CliOption.repeatable({
     name: "context",
     placeholder: "[NAME=]CONTEXT",
-    description: "the engine of this context of the docker command; repeatable",
+    description: "the engine of this context of the docker command",
     parse: (text) => Effect.succeed(parseNamed(text))
   })
 }

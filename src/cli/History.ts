@@ -88,7 +88,7 @@ const parseId = CliOption.expecting("the number of a run, as des history shows i
 /** `des history`: the runs of the journal. */
 export const history = CliCommand.make({
   name: "history",
-  summary: "prints the runs that the journal has: time, event, script, exit, duration",
+  summary: "Print the runs that the journal has: time, event, script, exit, duration",
   config: {
     ...StateOptions.ofState,
     failed: CliOption.flag({ name: "failed", description: "only runs that did not succeed" }),
@@ -121,7 +121,7 @@ export const history = CliCommand.make({
 /** `des retry`: queues runs again. */
 export const retry = CliCommand.make({
   name: "retry",
-  summary: "queues runs again: a des that runs takes them up within a second, else the next start does",
+  summary: "Queue runs again: a des that runs takes them up within a second, else the next start does",
   config: {
     ...StateOptions.ofState,
     runs: Args.text({ name: "ID" }).pipe(

@@ -66,7 +66,7 @@ const options = {
   env: CliOption.repeatable({
     name: "env",
     placeholder: "NAME[=VALUE]",
-    description: "give scripts one more variable; without VALUE it has des's own value; repeatable",
+    description: "give scripts one more variable; without VALUE it has des's own value",
     parse: parseVariable
   }),
   jobs: CliOption.withDefault({
@@ -233,7 +233,8 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
 /** `des` without a subcommand. */
 export const des = CliCommand.make({
   name: "des",
-  summary: "runs scripts in response to Docker and podman events",
+  summary:
+    "Run scripts in response to Docker and podman events. A DURATION is a number with ms, s, m, h or d; a bare number is seconds",
   config: {
     ...options,
     // The library acts on these two by itself.
