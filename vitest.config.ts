@@ -1,7 +1,10 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { rest } from "./test/support/suites.ts"
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+const left = rest.map(([files]) => files)
 
 export default defineConfig({
   resolve: {
@@ -13,10 +16,13 @@ export default defineConfig({
     }
   },
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: "test/support/build.ts",
     // Files that start engines and processes share the cores with the rest.
     testTimeout: 30_000,
-    hookTimeout: 120_000
+    hookTimeout: 120_000,
+    projects: [
+      { extends: true, test: { name: "default", include: ["test/**/*.test.ts"], exclude: left } },
+      { extends: true, test: { name: "rest", include: left } }
+    ]
   }
 })

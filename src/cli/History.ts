@@ -133,13 +133,19 @@ export const retry = CliCommand.make({
   run: Effect.fnUntraced(function* (given) {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const unknown = yield* History.retry(given.runs).pipe(
+    const { cut, unknown } = yield* History.retry(given.runs).pipe(
       Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
     if (unknown.length > 0) {
       const missing = `no run ${unknown.join(", ")} is in the journal, so nothing is queued; des history lists them`
       yield* Effect.logError(missing)
+      return 1
+    }
+    if (cut.length > 0) {
+      yield* Effect.logError(
+        `run ${cut.join(", ")} cannot be retried, so nothing is queued: its event has run without a failure, and of such events records over 64 KiB are not kept`
+      )
       return 1
     }
     const { size } = new Set(given.runs)

@@ -8,7 +8,6 @@ import * as Layer from "effect/Layer"
 import * as Des from "../Des.ts"
 import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
-import type { FeedMemory } from "../feed/FeedMemory.ts"
 import * as Journal from "../journal/Journal.ts"
 import * as SystemReason from "../SystemReason.ts"
 import * as Environment from "../scripts/Environment.ts"
@@ -169,7 +168,7 @@ const recorded = Effect.fnUntraced(function* (file: string) {
 
 const journalOf = (
   given: Given,
-  shape: { readonly whenFull: "drop" | "wait"; readonly engines: ReadonlyArray<string> }
+  shape: { readonly whenFull: "refuse" | "wait"; readonly engines: ReadonlyArray<string> }
 ) => {
   const { keep, queue: capacity, state: directory } = given
   const maxAge = given.maxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(given.maxAge)
@@ -194,9 +193,9 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     )
   }
   const run = <E>(
-    feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory>,
+    feed: Layer.Layer<EventFeed.EventFeed>,
     variables: Pick<DispatchOptions, "base" | "engines">,
-    journal: Layer.Layer<Journal.Journal | FeedMemory, E, FileSystem.FileSystem>
+    journal: Layer.Layer<Journal.Journal, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(
@@ -226,7 +225,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
       engines.map((engine) => [engine.name, { ...WatchedEngine.variables(engine), ...shared.extra }])
     )
   }
-  const journal = yield* journalOf(given, { whenFull: "drop", engines: Object.keys(variables.engines) })
+  const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
   yield* run(EventFeed.layerMerged(feeds), variables, journal)
 })
 

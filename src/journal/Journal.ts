@@ -110,8 +110,10 @@ export type TakeOrder = "total" | "fair"
  * one.
  *
  * - `durable`: true if what was not finished is given again when des starts the next time.
- * - `accept`: keeps a batch, and returns what it had no room for. Once it has answered, the rest is kept.
+ * - `accept`: keeps a batch, and says whether it had room for all of it. If not, it kept the events before the first one that did
+ *   not fit, and knows nothing of the others.
  * - `room`: waits until it can keep more again.
+ * - `memory`: what the feed remembers: of each engine the events that were accepted.
  * - `close`: nothing more is accepted. `take` then ends with the last event.
  * - `take`: gives the next event, and waits while there is none. An event that was given is out, until it is finished or
  *   parked; while one is out, `total` gives no other, and `fair` gives no other of the same actor.
@@ -129,8 +131,9 @@ export class Journal extends Context.Tag("des/Journal")<
   Journal,
   {
     readonly durable: boolean
-    readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
     readonly room: Effect.Effect<void>
+    readonly memory: FeedMemory.FeedMemory
     readonly close: Effect.Effect<void>
     readonly take: (order: TakeOrder) => Effect.Effect<Option.Option<Entry>, JournalError>
     readonly park: (id: number) => Effect.Effect<void>
@@ -212,24 +215,26 @@ interface Given {
 /**
  * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
  *
- * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
- * a reader that waits slows every docker command and the engine then drops events itself, silently. One actor can fill half
- * of it, so that a storm of one loses no events of others. `"wait"` makes
+ * When it is full, `whenFull: "refuse"` (default) refuses what comes, which is right for an engine's feed: it is closed until
+ * there is room, since a reader that waits slows every docker command, and the engine then drops events itself, silently. One
+ * actor can fill half of it: what it sends beyond that is given up, and said, so that its storm closes the feed for no other. `"wait"` makes
  * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old). Of engines nothing is remembered: every start of des is its first.
+ * (default: however old). What is remembered of engines ends with des: every start is its first.
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
-  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
+  options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
+): Layer.Layer<Journal> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
       const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
       const lanes = MemoryQueue.makeLanes<Entry>()
       const given = new Map<number, Given>()
+      const memory = FeedMemory.make()
+      let givenUp = 0
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
       const wake = yield* Effect.makeLatch(false)
@@ -252,16 +257,35 @@ export const layerMemory = (
           return Effect.zipRight(room.await, putWhenRoom(accepted))
         })
 
+      /** Says once that an actor's backlog is too large; how much was given up is said when there is room again. */
+      const sayGivenUp = ({ event }: Accepted) =>
+        Effect.suspend(() =>
+          givenUp++ > 0
+            ? Effect.void
+            : Effect.logWarning(
+                `${event.Type} ${event.Actor.ID.slice(0, 64)}: its events take too much of the queue, and more of them are given up until scripts catch up. Give its scripts a cooldown, raise --queue, or keep the queue on disk (--state)`
+              )
+        )
+
       const accept = Effect.fnUntraced(function* (batch: Batch) {
-        const lost: Array<Accepted> = []
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
+        // What is given up is not remembered, so that the engine may give it again.
+        const notKept = new Set<DockerEvent>()
+        const remember = (events: ReadonlyArray<DockerEvent>) =>
+          memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
         for (const accepted of fresh) {
           if (options.whenFull === "wait") yield* putWhenRoom(accepted)
-          else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) lost.push(accepted)
-          else put(accepted)
+          else if (weights.isFull(weigh(accepted))) {
+            muchRoom.unsafeClose()
+            remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
+            return false
+          } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) {
+            notKept.add(accepted.event)
+            yield* sayGivenUp(accepted)
+          } else put(accepted)
         }
-        if (lost.length > 0) muchRoom.unsafeClose()
-        return lost
+        remember(batch.events)
+        return true
       })
 
       const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
@@ -296,22 +320,29 @@ export const layerMemory = (
         })
 
       const finish = (id: number) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const taken = given.get(id)
-          if (taken === undefined) return
+          if (taken === undefined) return Effect.void
           given.delete(id)
           unfinished--
           weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
           if (!taken.parked) lanes.back(taken.lane)
-          if (weights.isLight()) muchRoom.unsafeOpen()
           room.unsafeOpen()
           wake.unsafeOpen()
+          if (!weights.isLight()) return Effect.void
+          muchRoom.unsafeOpen()
+          const count = givenUp
+          givenUp = 0
+          return count === 0
+            ? Effect.void
+            : Effect.logWarning(`The queue has room again: ${count} events were given up`)
         })
 
       return {
         durable: false,
         accept,
         room: muchRoom.await,
+        memory: { recall: memory.recall, meet: memory.meet },
         close: Effect.sync(() => {
           closed = true
           wake.unsafeOpen()
@@ -324,4 +355,4 @@ export const layerMemory = (
         unfinished: Effect.sync(() => unfinished)
       }
     })
-  ).pipe(Layer.merge(FeedMemory.layerNone))
+  )

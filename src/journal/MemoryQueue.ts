@@ -4,8 +4,9 @@ import * as Line from "./Line.ts"
 /**
  * The bytes that accepted events take, in all and of each actor.
  *
- * `isFull` says that there is no room in all. `isOverShare` says that an actor has taken its share: it may take as much as
- * is still free. So one actor gets half of the queue, two get a third each, and the others always have room.
+ * `isFull` says that there is no room in all. `isOverShare` says that a heavy actor has taken its share: it may take as much as
+ * is still free. So one actor gets half of the queue, two get a third each, and the others always have room. An actor with
+ * less than an eighth of the queue is not heavy.
  */
 export const makeWeights = (capacity: number) => {
   const actors = new Map<string, number>()
@@ -21,7 +22,10 @@ export const makeWeights = (capacity: number) => {
   return {
     add,
     isFull: (bytes: number) => all > 0 && all + bytes > capacity,
-    isOverShare: (actor: string, bytes: number) => all > 0 && (actors.get(actor) ?? 0) + bytes > capacity - all,
+    isOverShare: (actor: string, bytes: number) => {
+      const ofActor = actors.get(actor) ?? 0
+      return ofActor > capacity / 8 && ofActor + bytes > capacity - all
+    },
     // Far below the half that one actor can fill: else the queue would be full and not full by turns.
     isLight: () => all <= capacity / 4
   }

@@ -450,6 +450,8 @@ describe("with a memory, a later start", () => {
           identity: podman ? "podman stand-in" : engine.state.id,
           fingerprints: engine.state.records.map(Fingerprint.ofText),
           last: epoch + BigInt(now * 1000 + 100) * 1_000_000n,
+          over: 0n,
+          gaps: 0,
           running: []
         })
         const session = (name: string) =>

@@ -1,18 +1,33 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlError from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { type Batch, type Entry, Journal, type JournalError, type KeptRun } from "../Journal.ts"
-import type * as Keep from "../Keep.ts"
+import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
 import * as Failure from "./Failure.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
+
+/**
+ * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Keep extends Bounds {}
+
+/**
+ * What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultKeep: Keep = defaults
 
 /**
  * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
@@ -25,7 +40,7 @@ import * as RunLog from "./RunLog.ts"
  */
 export interface Options {
   readonly file: string
-  readonly keep: Keep.Keep
+  readonly keep: Keep
   readonly maxAge: number
   readonly engines?: ReadonlyArray<string>
   readonly durably: (
@@ -54,7 +69,7 @@ const make = (options: Options) =>
       yield* safely(engines.keep(batch.events))
       const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
-      return []
+      return true
     })
 
     const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
@@ -71,19 +86,6 @@ const make = (options: Options) =>
     const finish = (id: number, state: "done" | "failed") =>
       Effect.zipRight(queue.finish(id, state), safely(retention.count({ rows: 1, bytes: 0 })))
 
-    const journal = Journal.of({
-      durable: true,
-      accept,
-      room: Effect.void,
-      close: queue.close,
-      take: queue.take,
-      park: queue.park,
-      reload: queue.reload,
-      begin,
-      finish,
-      unfinished: queue.unfinished
-    })
-
     const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
       Effect.catchAll(safely(effect), (error) => {
         broken = error
@@ -91,11 +93,22 @@ const make = (options: Options) =>
       })
 
     yield* safely(retention.now)
-    const memory = FeedMemory.FeedMemory.of({
-      recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
-      meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+    return Journal.of({
+      durable: true,
+      accept,
+      room: Effect.void,
+      close: queue.close,
+      take: queue.take,
+      park: queue.park,
+      reload: queue.reload,
+      memory: {
+        recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
+        meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+      },
+      begin,
+      finish,
+      unfinished: queue.unfinished
     })
-    return Context.make(Journal, journal).pipe(Context.add(FeedMemory.FeedMemory, memory))
   })
 
 /**
@@ -105,6 +118,5 @@ const make = (options: Options) =>
  * @since 1.0.0
  * @category layers
  */
-export const layer = (
-  options: Options
-): Layer.Layer<Journal | FeedMemory.FeedMemory, JournalError, SqlClient.SqlClient> => Layer.effectContext(make(options))
+export const layer = (options: Options): Layer.Layer<Journal, JournalError, SqlClient.SqlClient> =>
+  Layer.effect(Journal, make(options))
