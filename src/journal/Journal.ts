@@ -16,8 +16,11 @@ import * as MemoryQueue from "./MemoryQueue.ts"
 /**
  * The journal on disk could not be used.
  *
- * `Unusable`: its directory cannot be created, read or written, or others could change it; `InUse`: another des has it;
- * `Damaged`: the file is no journal, or is one no more; `Full`: there is no room on the disk; `Failed`: anything else.
+ * - `Unusable`: its directory cannot be created, read or written, or others could change it.
+ * - `InUse`: another des uses it.
+ * - `Damaged`: the file is not a journal, or is damaged.
+ * - `Full`: there is no room on the disk.
+ * - `Failed`: anything else.
  *
  * @since 1.0.0
  * @category errors
@@ -44,7 +47,7 @@ export interface Accepted {
 }
 
 /**
- * What the reader hands over of one read: every event, so that it is known again, and of them those that have scripts.
+ * The events of one read: all of them, so that they are known again, and those that have scripts.
  *
  * @since 1.0.0
  * @category models
@@ -55,7 +58,8 @@ export interface Batch {
 }
 
 /**
- * What became of a script for an event before: how often it was begun, how it came to its end if it did, and what may still run.
+ * What became of a script for an event before: how many runs began, how the last one ended if no attempt follows, and the
+ * runs that may still go on.
  *
  * @since 1.0.0
  * @category models
@@ -153,7 +157,7 @@ export const actorOf = (event: Pick<DockerEvent, "engine" | "Type" | "Actor">): 
   `${event.engine} ${event.Type} ${event.Actor.ID}`
 
 /**
- * About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects.
+ * About how many bytes of memory an accepted event takes: its record as UTF-16, the same decoded, and objects.
  *
  * @internal
  */
@@ -161,8 +165,8 @@ export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }
   1024 + 4 * event.record.length
 
 /**
- * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so. What has no time is
- * not old.
+ * Splits off the events that happened more than `maxAge` milliseconds ago, and says that they are skipped. An event without
+ * a time is not old.
  *
  * @internal
  */
@@ -182,7 +186,7 @@ export const sayTooOld = (count: number, maxAge: number): Effect.Effect<void> =>
   )
 
 /**
- * How much of accepted events is in memory at most, in bytes, where nothing else is said: 256 MiB.
+ * How many bytes of accepted events are in memory at most, by default: 256 MiB.
  *
  * @since 1.0.0
  * @category models
@@ -210,13 +214,13 @@ interface Given {
 }
 
 /**
- * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
+ * A journal in memory. Of engines it remembers nothing: every start of des is its first.
  *
- * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
- * a reader that waits slows every docker command and the engine then drops events itself, silently. One actor can fill half
- * of it, so that a storm of one loses no events of others. `"wait"` makes
- * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old). Of engines nothing is remembered: every start of des is its first.
+ * - `capacity`: how many bytes of events it holds, waiting and running (256 MiB, about 80,000 events of the usual size).
+ * - `whenFull`: `"drop"` (default) loses what there is no room for, and returns it. This is right for an engine's feed: a
+ *   reader that waits slows every docker command, and the engine then drops events without a word. One actor can fill half of
+ *   the capacity, so that its storm loses no events of others. `"wait"` makes the reader wait, which is right for a file.
+ * - `maxAge`: what happened more milliseconds ago is not accepted (default: however old).
  *
  * @since 1.0.0
  * @category layers
