@@ -203,7 +203,7 @@ const make = (options: DispatchOptions) =>
       Effect.gen(function* () {
         if (!(yield* stop.hasTime)) {
           return yield* Effect.logWarning(
-            `The scripts of ${eventName(event)} are not run: those that ran before used up the time of --drain`
+            `The scripts of ${event.Type}/${verb(event)} are not run: those that ran before used up the time of --drain`
           )
         }
         const runs = Effect.forEach(
