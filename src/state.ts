@@ -6,7 +6,6 @@
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Layer from "effect/Layer"
-import type { FeedMemory } from "./feed/FeedMemory.ts"
 import type { Journal, JournalError } from "./journal/Journal.ts"
 import * as JournalSql from "./journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
@@ -29,7 +28,7 @@ export const layer = (options: {
   readonly keep?: JournalSql.Keep
   readonly maxAge?: number
   readonly engines?: ReadonlyArray<string>
-}): Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem> =>
+}): Layer.Layer<Journal, JournalError, FileSystem.FileSystem> =>
   JournalSql.layer({
     file: StateDirectory.journalFile(options.directory),
     keep: options.keep ?? JournalSql.defaultKeep,

@@ -17,7 +17,6 @@ import packageJson from "../../package.json" with { type: "json" }
 import * as Des from "../Des.ts"
 import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
-import type { FeedMemory } from "../feed/FeedMemory.ts"
 import * as Journal from "../journal/Journal.ts"
 import * as Log from "../Log.ts"
 import * as Environment from "../scripts/Environment.ts"
@@ -149,7 +148,7 @@ const options = {
   queue: Options.text("queue").pipe(
     Options.withPseudoName("SIZE"),
     Options.withDescription(
-      "how much of accepted events may wait in memory, without --state (default 256M); beyond it events are lost, which is a gap"
+      "how much of accepted events may wait in memory, without --state (default 256M); beyond it des reads on once there is room, and what the engine has lost by then is a gap"
     ),
     Options.withDefault("256M"),
     Options.mapEffect(parseSize)
@@ -214,15 +213,15 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
     )
   }
   const bounds = { maxAge: given.maxAge, keep: given.keep, capacity: given.queue }
-  const journal = (whenFull: "drop" | "wait", engines: ReadonlyArray<string>) =>
+  const journal = (whenFull: "refuse" | "wait", engines: ReadonlyArray<string>) =>
     Option.match(given.state, {
       onNone: () => Effect.succeed(Journal.layerMemory({ ...bounds, whenFull })),
       onSome: (directory) => State.layer({ ...bounds, directory, engines })
     })
   const run = <E>(
-    feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory>,
+    feed: Layer.Layer<EventFeed.EventFeed>,
     variables: Pick<DispatchOptions, "base" | "engines">,
-    journal: Layer.Layer<Journal.Journal | FeedMemory, E, FileSystem.FileSystem>
+    journal: Layer.Layer<Journal.Journal, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(
@@ -255,7 +254,7 @@ const watch = Effect.fn("Cli.watch")(function* (given: Given, hurry: Effect.Effe
       engines.map((engine) => [engine.name, { ...WatchedEngine.variables(engine), ...shared.extra }])
     )
   }
-  yield* run(EventFeed.layerMerged(feeds), variables, yield* journal("drop", Object.keys(variables.engines)))
+  yield* run(EventFeed.layerMerged(feeds), variables, yield* journal("refuse", Object.keys(variables.engines)))
 })
 
 const watching = (hurry: Effect.Effect<void>) =>

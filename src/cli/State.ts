@@ -3,7 +3,6 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { FeedMemory } from "../feed/FeedMemory.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
 import * as Keep from "../journal/Keep.ts"
 import { parseDuration } from "../scripts/ScriptOptions.ts"
@@ -75,7 +74,7 @@ export const layer = (options: {
   readonly keep: Keep.Keep
   readonly maxAge: number
   readonly engines: ReadonlyArray<string>
-}): Effect.Effect<Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem>, JournalError> =>
+}): Effect.Effect<Layer.Layer<Journal, JournalError, FileSystem.FileSystem>, JournalError> =>
   Effect.map(load, (state) => state.layer(options))
 
 /** The directory, where a command is about nothing else. */

@@ -2,6 +2,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as Fingerprint from "./Fingerprint.ts"
 import { asDocker } from "./PodmanEvents.ts"
 
 const isAttributes = (input: unknown): input is Readonly<Record<string, string>> => {
@@ -25,7 +26,8 @@ const Attributes = Schema.declare(isAttributes, {
  * engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}. What podman says in words of its own is
  * in Docker's, where both mean the same (container `remove` is `destroy`); the record keeps podman's. `timeNano` is nanoseconds since 1970,
  * exact to its last digit, and 0 where the engine sent none; `time` is the same in seconds. `record` is the raw line
- * as the engine sent it, without its line end: it holds every field, also those that are not named here. `engine` names the
+ * as the engine sent it, without its line end: it holds every field, also those that are not named here. `fingerprint` is
+ * equal for two records of one event, however each was written, and tells it from every other event of its engine. `engine` names the
  * engine whose feed it came from, and is empty where there is none; `synthetic` says that the engine never sent it: des made
  * it up for what it missed.
  *
@@ -48,6 +50,7 @@ export const DockerEvent = Schema.Struct({
   time: Schema.Number,
   timeNano: Schema.BigIntFromSelf,
   record: Schema.String,
+  fingerprint: Schema.String,
   engine: Schema.String,
   synthetic: Schema.Boolean
 }).annotations({ identifier: "DockerEvent" })
@@ -124,6 +127,20 @@ const parseJson = (record: string): Either.Either<unknown, ParseResult.ParseIssu
     catch: (cause) => new ParseResult.Type(Schema.String.ast, undefined, String(cause))
   })
 
+/** Of the fields as they were sent: see {@link Fingerprint.Content}. */
+const fingerprintOf = (wire: typeof Wire.Type, record: string): string =>
+  Fingerprint.ofEvent(
+    {
+      type: wire.Type,
+      action: wire.Action,
+      id: wire.Actor?.ID ?? "",
+      attributes: wire.Actor?.Attributes ?? noAttributes,
+      scope: wire.scope ?? "",
+      time: wire.timeNano ?? (wire.time ?? 0) * 1e9
+    },
+    record
+  )
+
 const fromWire = (wire: typeof Wire.Type, record: string, engine: string): DockerEvent => {
   const { Action, Actor, Type } = asDocker(wire)
   return {
@@ -134,6 +151,7 @@ const fromWire = (wire: typeof Wire.Type, record: string, engine: string): Docke
     time: wire.time ?? 0,
     timeNano: wire.timeNano === undefined ? 0n : exactInteger(record, "timeNano", wire.timeNano),
     record,
+    fingerprint: fingerprintOf(wire, record),
     engine,
     synthetic: false
   }
@@ -181,6 +199,7 @@ export const make = (fields: {
     timeNano: fields.timeNano,
     // As text: a double does not hold it.
     record: `${JSON.stringify(wire).slice(0, -1)},"timeNano":${fields.timeNano}}`,
+    fingerprint: Fingerprint.ofEvent({ ...fields, scope: wire.scope, time: Number(fields.timeNano) }),
     engine: fields.engine ?? "",
     synthetic: fields.synthetic ?? false
   }

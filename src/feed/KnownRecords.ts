@@ -1,5 +1,11 @@
+import * as Fingerprint from "../event/Fingerprint.ts"
+
 /**
  * The fingerprints of records that need no more attention. It forgets the oldest beyond its capacity.
+ *
+ * Journals that an earlier des wrote know records by their text. `learn` is told of each record that an engine sends, and
+ * knows by its fingerprint from then on what it knew by its text; `textsLeft` counts what it still knows so, and
+ * `forgetTexts` lets go of it, once the engine has shown all that it still has.
  *
  * @since 1.0.0
  * @category models
@@ -8,6 +14,9 @@ export interface KnownRecords {
   readonly has: (fingerprint: string) => boolean
   /** Whether it was new. */
   readonly add: (fingerprint: string) => boolean
+  readonly learn: (record: string, fingerprint: string) => void
+  readonly textsLeft: () => number
+  readonly forgetTexts: () => void
   readonly clear: () => void
   readonly isEmpty: () => boolean
   /** The last ones, oldest first. */
@@ -42,16 +51,27 @@ export const make = (fingerprints: Iterable<string>): KnownRecords => {
     }
     return true
   }
-  for (const fingerprint of fingerprints) add(fingerprint)
+  const texts = new Set<string>()
+  for (const fingerprint of fingerprints) {
+    if (Fingerprint.isOfText(fingerprint)) texts.add(fingerprint)
+    else add(fingerprint)
+  }
   return {
     has: (fingerprint) => known.has(fingerprint),
     add,
+    learn: (record, fingerprint) => {
+      if (texts.size > 0 && texts.delete(Fingerprint.ofText(record))) add(fingerprint)
+    },
+    textsLeft: () => texts.size,
+    forgetTexts: () => texts.clear(),
     clear: () => {
+      texts.clear()
       known.clear()
       ring = []
       oldest = 0
     },
-    isEmpty: () => known.size === 0,
-    last: (count) => [...known].slice(-count)
+    isEmpty: () => known.size === 0 && texts.size === 0,
+    // What is known by its text is the oldest.
+    last: (count) => [...texts, ...known].slice(-count)
   }
 }

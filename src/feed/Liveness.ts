@@ -5,11 +5,11 @@ import { EngineError } from "../engine/Engine.ts"
 
 /**
  * Watches a feed that may be dead while its connection stands: half-open, or swallowed by a proxy. It never ends but by
- * failing, when the feed is dead.
+ * failing, when the feed is dead (`Silent`) or the engine does not answer (`Unreachable`).
  *
  * Whenever nothing was heard for the interval while somebody waits, `missing` asks the engine over another connection for
  * the records that the feed did not bring. What the feed brings a little later was on its way. To ask may take as long
- * as the interval, so a dead feed is noticed within two of them.
+ * as the interval, so a dead feed, or an engine that hangs, is noticed within two of them.
  *
  * @since 1.0.0
  * @category combinators
@@ -36,7 +36,12 @@ export const guard = (feed: {
   }).pipe(
     Effect.timeoutFail({
       duration: feed.interval,
-      onTimeout: () => silent(`it brings nothing, and the engine does not answer in ${Duration.format(feed.interval)}`)
+      onTimeout: () =>
+        new EngineError({
+          reason: "Unreachable",
+          endpoint: feed.name,
+          detail: `its feed brings nothing, and it does not answer in ${Duration.format(feed.interval)}`
+        })
     })
   )
 

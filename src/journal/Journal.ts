@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
 import type { Outlived } from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
@@ -114,8 +115,10 @@ export type TakeOrder = "total" | "fair"
  * one.
  *
  * - `durable`: true if what was not finished is given again when des starts the next time.
- * - `accept`: keeps a batch, and returns what it had no room for. Once it has answered, the rest is kept.
+ * - `accept`: keeps a batch. False if there is no room for all of it: it then kept the events before the first one that did
+ *   not fit, and knows nothing of the others.
  * - `room`: waits until it can keep more again.
+ * - `memory`: what the feed remembers, which is of each engine the events that were accepted.
  * - `close`: nothing more is accepted. `take` then ends with the last event.
  * - `take`: gives the next event, and waits while there is none. An event that was given is out, until it is finished or
  *   parked; while one is out, `total` gives no other, and `fair` gives no other of the same actor.
@@ -133,8 +136,9 @@ export class Journal extends Context.Tag("des/Journal")<
   Journal,
   {
     readonly durable: boolean
-    readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
     readonly room: Effect.Effect<void>
+    readonly memory: FeedMemory.FeedMemory
     readonly close: Effect.Effect<void>
     readonly take: (order: TakeOrder) => Effect.Effect<Option.Option<Entry>, JournalError>
     readonly park: (id: number) => Effect.Effect<void>
@@ -217,23 +221,27 @@ interface Given {
  * A journal in memory. Of engines it remembers nothing: every start of des is its first.
  *
  * - `capacity`: how many bytes of events it holds, waiting and running (256 MiB, about 80,000 events of the usual size).
- * - `whenFull`: `"drop"` (default) loses what there is no room for, and returns it. This is right for an engine's feed: a
- *   reader that waits slows every docker command, and the engine then drops events without a word. One actor can fill half of
- *   the capacity, so that its storm loses no events of others. `"wait"` makes the reader wait, which is right for a file.
+ * - `whenFull`: `"refuse"` (default) refuses what there is no room for. This is right for an engine's feed, which is closed
+ *   until there is room: a reader that waits slows every docker command, and the engine then drops events without a word. One
+ *   actor can fill a quarter of the capacity. What comes of it beyond that is lost, and said, so that its storm closes the
+ *   feed for nobody. `"wait"` makes the reader wait, which is right for a file.
  * - `maxAge`: what happened more milliseconds ago is not accepted (default: however old).
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
-  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
+  options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
+): Layer.Layer<Journal> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
       const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
       const lanes = MemoryQueue.makeLanes<Entry>()
       const given = new Map<number, Given>()
+      /** How many events of an actor were lost since it took its whole share. */
+      const lost = new Map<string, number>()
+      const memory = FeedMemory.make()
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
       const wake = yield* Effect.makeLatch(false)
@@ -248,6 +256,29 @@ export const layerMemory = (
         wake.unsafeOpen()
       }
 
+      const lose = (event: DockerEvent) =>
+        Effect.suspend(() => {
+          const actor = actorOf(event)
+          const before = lost.get(actor) ?? 0
+          lost.set(actor, before + 1)
+          if (before > 0) return Effect.void
+          return Effect.logWarning(
+            `${eventName(event)}: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
+          )
+        })
+
+      /** An actor that has caught up with half of its share. */
+      const sayLost = (event: DockerEvent) =>
+        Effect.suspend(() => {
+          const actor = actorOf(event)
+          const count = lost.get(actor)
+          if (count === undefined || weights.isOverShare(actor, weights.share / 2)) return Effect.void
+          lost.delete(actor)
+          return Effect.logWarning(
+            `${eventName(event)}: the queue has room for events of this actor again; ${count} ${count === 1 ? "was" : "were"} lost`
+          )
+        })
+
       // The check and the closing are one step: a finish between them would open the latch too early.
       const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
@@ -257,15 +288,18 @@ export const layerMemory = (
         })
 
       const accept = Effect.fnUntraced(function* (batch: Batch) {
-        const lost: Array<Accepted> = []
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
         for (const accepted of fresh) {
           if (options.whenFull === "wait") yield* putWhenRoom(accepted)
-          else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) lost.push(accepted)
+          else if (weights.isFull(weigh(accepted))) {
+            muchRoom.unsafeClose()
+            memory.accept(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
+            return false
+          } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) yield* lose(accepted.event)
           else put(accepted)
         }
-        if (lost.length > 0) muchRoom.unsafeClose()
-        return lost
+        memory.accept(batch.events)
+        return true
       })
 
       const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
@@ -300,22 +334,24 @@ export const layerMemory = (
         })
 
       const finish = (id: number) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const taken = given.get(id)
-          if (taken === undefined) return
+          if (taken === undefined) return Effect.void
           given.delete(id)
           unfinished--
           weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
           if (!taken.parked) lanes.back(taken.lane)
-          if (weights.isLight()) muchRoom.unsafeOpen()
+          if (weights.isHalfFree()) muchRoom.unsafeOpen()
           room.unsafeOpen()
           wake.unsafeOpen()
+          return sayLost(taken.entry.event)
         })
 
       return {
         durable: false,
         accept,
         room: muchRoom.await,
+        memory: { recall: memory.recall, meet: memory.meet },
         close: Effect.sync(() => {
           closed = true
           wake.unsafeOpen()
@@ -328,4 +364,4 @@ export const layerMemory = (
         unfinished: Effect.sync(() => unfinished)
       }
     })
-  ).pipe(Layer.merge(FeedMemory.layerNone))
+  )

@@ -47,14 +47,14 @@ describe("a stop", () => {
     Effect.gen(function* () {
       const hurry = yield* Deferred.make<void>()
       const stop = yield* make(Deferred.await(hurry))
-      let interrupted = false
-      const work = Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true)))
+      const interrupted: Array<string> = []
+      const work = Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push("work")))
       yield* stop.begin
       const draining = yield* Effect.fork(stop.drain(work))
       yield* Effect.yieldNow()
       yield* Deferred.succeed(hurry, undefined)
       yield* Fiber.join(draining)
-      assert.isTrue(interrupted)
+      assert.deepStrictEqual(interrupted, ["work"])
     })
   )
 })

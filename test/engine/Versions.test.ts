@@ -55,7 +55,7 @@ describe("an engine", () => {
       Effect.gen(function* () {
         const { event, paths } = yield* first(release, { apiVersion: "1.44" })
         assert.deepStrictEqual(paths, ["/v1.44/events"])
-        assert.include(event.record, '"timeNano":1795453740123456700}')
+        assert.include(event.record, '"timeNano":1795453740123456800}')
       })
     )
 

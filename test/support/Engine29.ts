@@ -56,13 +56,36 @@ const negotiate = (release: Release, accept: string | undefined, version: string
       : "application/json"
 }
 
-const timeNano = 1795453740123456789n
+const sorted = (value: unknown): unknown =>
+  typeof value === "object" && value !== null
+    ? Object.fromEntries(
+        Object.entries(value)
+          .sort(([one], [other]) => (one < other ? -1 : 1))
+          .map(([key, field]) => [key, sorted(field)])
+      )
+    : value
 
-/** A record of `container start` as the API of this version has it: below 1.52 it went through a float, sorted and with the old fields. */
-export const record = (version: string): string =>
-  minor(version) >= 52
-    ? `{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"image":"busybox","name":"x"}},"scope":"local","time":1795453740,"timeNano":${timeNano}}`
-    : `{"Action":"start","Actor":{"Attributes":{"image":"busybox","name":"x"},"ID":"c1"},"Type":"container","from":"busybox","id":"c1","scope":"local","status":"start","time":1795453740,"timeNano":${BigInt(Number(timeNano)) / 100n}00}`
+/**
+ * A record as engines since 29.0 write it below API 1.52: of containers and images it went through a map of doubles, sorted and with the old
+ * fields (moby daemon/internal/compat/compat.go, daemon/server/router/system/system_routes.go).
+ */
+export const asOlderApi = (record: string): string => {
+  const { timeNano, ...event } = JSON.parse(record)
+  if (event.Type !== "container" && event.Type !== "image") return record
+  const old = {
+    status: event.Action,
+    id: event.Actor.ID,
+    ...(event.Type === "container" ? { from: event.Actor.Attributes.image ?? "" } : {})
+  }
+  // Go writes the shortest digits of a double, as JavaScript does. "time" comes before "timeNano", which is the last key.
+  return `${JSON.stringify(sorted({ ...event, ...old })).slice(0, -1)},"timeNano":${BigInt(String(timeNano))}}`
+}
+
+/** A record of `container start` as the API of this version has it. */
+export const record = (version: string): string => {
+  const newer = `{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"image":"busybox","name":"x"}},"scope":"local","time":1795453740,"timeNano":1795453740123456789}`
+  return minor(version) >= 52 ? newer : asOlderApi(newer)
+}
 
 /** What a stand-in answers as a release does; `chosen` hears of each content type. */
 export const answers = (

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as DockerEvent from "../../event/DockerEvent.ts"
-import * as FeedMemory from "../../feed/FeedMemory.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import {
   type Accepted,
@@ -80,7 +79,7 @@ const makeGiven = Effect.map(Effect.makeLatch(true), (room) => {
 
 const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
   engine: accepted.event.engine,
-  fingerprint: FeedMemory.fingerprint(accepted.event.record),
+  fingerprint: accepted.event.fingerprint,
   type: accepted.event.Type,
   action: withoutNul(accepted.event.Action),
   actor: withoutNul(accepted.event.Actor.ID),

@@ -1,6 +1,5 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlError from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
@@ -74,7 +73,7 @@ const make = (options: Options) =>
       yield* safely(engines.keep(batch.events))
       const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
-      return []
+      return true
     })
 
     const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
@@ -91,19 +90,6 @@ const make = (options: Options) =>
     const finish = (id: number, state: "done" | "failed") =>
       Effect.zipRight(queue.finish(id, state), safely(retention.count({ rows: 1, bytes: 0 })))
 
-    const journal = Journal.of({
-      durable: true,
-      accept,
-      room: Effect.void,
-      close: queue.close,
-      take: queue.take,
-      park: queue.park,
-      reload: queue.reload,
-      begin,
-      finish,
-      unfinished: queue.unfinished
-    })
-
     const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
       Effect.catchAll(safely(effect), (error) => {
         broken = error
@@ -111,11 +97,22 @@ const make = (options: Options) =>
       })
 
     yield* safely(retention.now)
-    const memory = FeedMemory.FeedMemory.of({
-      recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
-      meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+    return Journal.of({
+      durable: true,
+      accept,
+      room: Effect.void,
+      close: queue.close,
+      take: queue.take,
+      park: queue.park,
+      reload: queue.reload,
+      memory: {
+        recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
+        meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+      },
+      begin,
+      finish,
+      unfinished: queue.unfinished
     })
-    return Context.make(Journal, journal).pipe(Context.add(FeedMemory.FeedMemory, memory))
   })
 
 /**
@@ -125,6 +122,5 @@ const make = (options: Options) =>
  * @since 1.0.0
  * @category layers
  */
-export const layer = (
-  options: Options
-): Layer.Layer<Journal | FeedMemory.FeedMemory, JournalError, SqlClient.SqlClient> => Layer.effectContext(make(options))
+export const layer = (options: Options): Layer.Layer<Journal, JournalError, SqlClient.SqlClient> =>
+  Layer.effect(Journal, make(options))

@@ -1,6 +1,8 @@
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as DockerEvent from "../../event/DockerEvent.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
@@ -66,6 +68,47 @@ const first = Effect.gen(function* () {
   )`
 })
 
+/** How many rows are listed at once. */
+const page = 1000
+
+/** Records are read in pieces of so many bytes, or one at a time where one is larger. */
+const pieceBytes = 8_388_608
+
+/**
+ * A record is known by what it says, and not by its text any more. Of `event` the records are there; where two rows turn out to be
+ * one event the first one has its new fingerprint, and both keep what became of them. Of `seen` there is only the hash of a text:
+ * the feed matches it when the engine gives the record again (KnownRecords). `engine` has how many gaps there were, and the time
+ * of its meeting where what it replays from before that could not be read whole (FeedMemory).
+ */
+const canonicalFingerprints = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE engine ADD COLUMN is_over TEXT NOT NULL DEFAULT '0'`
+  yield* sql`ALTER TABLE engine ADD COLUMN gaps INTEGER NOT NULL DEFAULT 0`
+  let after = 0
+  while (true) {
+    const listed = yield* sql<{ id: number; size: number }>`SELECT id, length(record) AS size FROM event
+      WHERE id > ${after} ORDER BY id LIMIT ${page}`
+    let last = listed[0]
+    if (last === undefined) return
+    let bytes = 0
+    for (const row of listed) {
+      bytes += row.size
+      if (bytes > pieceBytes) break
+      last = row
+    }
+    const rows = yield* sql<{ id: number; engine: string; record: string }>`SELECT id, engine, record FROM event
+      WHERE id > ${after} AND id <= ${last.id} AND fingerprint NOT LIKE 'retry of %' ORDER BY id`
+    for (const { engine, id, record } of rows) {
+      const decoded = DockerEvent.decode(record)
+      if (Either.isLeft(decoded)) continue
+      const { fingerprint } = decoded.right
+      yield* sql`UPDATE event SET fingerprint = ${fingerprint} WHERE id = ${id}
+        AND NOT EXISTS (SELECT 1 FROM event WHERE engine = ${engine} AND fingerprint = ${fingerprint})`
+    }
+    after = last.id
+  }
+})
+
 /**
  * `event.size` is what an event and its runs take of the disk, in bytes, as far as retention counts it. `handling` has
  * the events that des reads at this moment, and how often that began. The backlog of one actor is found by an index of its own.
@@ -85,6 +128,10 @@ export const newest = 3
 
 /** Brings the tables to the newest version. */
 export const run = Migrator.make({})({
-  loader: Migrator.fromRecord({ "0001_first": first, "0003_fair_share": third }),
+  loader: Migrator.fromRecord({
+    "0001_first": first,
+    "0002_canonical_fingerprints": canonicalFingerprints,
+    "0003_fair_share": third
+  }),
   table: "migration"
 })

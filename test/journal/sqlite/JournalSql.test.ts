@@ -6,11 +6,15 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as DockerEvent from "../../../src/event/DockerEvent.ts"
+import * as Fingerprint from "../../../src/event/Fingerprint.ts"
 import * as FeedMemory from "../../../src/feed/FeedMemory.ts"
 import * as Journal from "../../../src/journal/Journal.ts"
 import * as Keep from "../../../src/journal/Keep.ts"
@@ -19,6 +23,8 @@ import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
+import { anyEvents } from "../../support/AnyEvents.ts"
+import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
 
 const folder = Effect.acquireRelease(
@@ -36,7 +42,7 @@ const noBounds = {
 const life =
   (directory: string, options: Partial<JournalSql.Options> = {}) =>
   <A, E>(
-    body: Effect.Effect<A, E, Journal.Journal | FeedMemory.FeedMemory | SqlClient.SqlClient>
+    body: Effect.Effect<A, E, Journal.Journal | SqlClient.SqlClient>
   ): Effect.Effect<A, E | Journal.JournalError> =>
     body.pipe(
       Effect.provide(
@@ -279,6 +285,27 @@ describe("the journal on disk", () => {
     })
   )
 
+  it.scoped("remembers the same of a feed as a journal in memory", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const batches = FastCheck.sample(anyEvents, { numRuns: 60, seed: 7 })
+      const inMemory = FeedMemory.make()
+      for (const events of batches) inMemory.accept(events)
+      const recalled = yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        for (const events of batches) yield* journal.accept({ events, accepted: [] })
+        return yield* journal.memory.recall("unix:///e")
+      }).pipe(life(directory))
+      const expected = yield* inMemory.recall("unix:///e")
+      const sorted = ({ running, ...rest }: FeedMemory.Recollection) => ({
+        ...rest,
+        running: [...running].sort((one, other) => (one.id < other.id ? -1 : 1))
+      })
+      assert.isAbove(expected.running.length, 0)
+      assert.deepStrictEqual(sorted(recalled), sorted(expected))
+    })
+  )
+
   it.scoped("remembers of each engine what it saw, what runs, and which one it was", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -286,29 +313,38 @@ describe("the journal on disk", () => {
       const die = (id: string) => ({ ...makeEvent({ id, action: "die", timeNano: 6n }), engine: "unix:///e" })
       const synthetic = { ...start("synthetic"), synthetic: true }
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
         const journal = yield* Journal.Journal
+        const { memory } = journal
         assert.deepStrictEqual(yield* memory.recall("unix:///e"), FeedMemory.nothing)
         yield* memory.meet("unix:///e", {
           identity: "I",
           fingerprints: ["before"],
           last: 1n,
+          over: 4n,
+          gaps: 3,
           running: ["old", "gone"].map((id) => ({ id, attributes: { name: id }, startedAt: 3n }))
         })
-        yield* memory.meet("unix:///other", { identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] })
+        yield* memory.meet("unix:///other", {
+          identity: "J",
+          fingerprints: ["a", "b"],
+          last: 9n,
+          over: 0n,
+          gaps: 0,
+          running: []
+        })
         const events = [start("new"), die("gone"), start("brief"), die("brief"), synthetic]
         yield* journal.accept({ events, accepted: [] })
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
+        const { memory } = yield* Journal.Journal
         const recalled = yield* memory.recall("unix:///e")
         assert.strictEqual(recalled.identity, "I")
         assert.strictEqual(recalled.last, 6n)
+        assert.strictEqual(recalled.over, 4n)
+        assert.strictEqual(recalled.gaps, 3)
         assert.deepStrictEqual(recalled.fingerprints, [
           "before",
-          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ record }) =>
-            FeedMemory.fingerprint(record)
-          )
+          ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ fingerprint }) => fingerprint)
         ])
         assert.deepStrictEqual(
           [...recalled.running].sort((a, b) => (a.id < b.id ? -1 : 1)),
@@ -319,9 +355,83 @@ describe("the journal on disk", () => {
           ]
         )
         assert.deepStrictEqual(yield* memory.recall("unix:///other"), {
-          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
+          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, over: 0n, gaps: 0, running: [] }
         })
       }).pipe(life(directory))
+    })
+  )
+})
+
+/** All of them. */
+const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
+
+describe("a journal of version 1, which knew a record by its text", () => {
+  /** Makes a journal what des wrote before version 2. */
+  const downgrade = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const rows = yield* sql<{
+      id: number
+      record: string
+    }>`SELECT id, record FROM event WHERE fingerprint NOT LIKE 'retry%'`
+    for (const { id, record } of rows) {
+      yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
+    }
+    yield* sql`ALTER TABLE engine DROP COLUMN is_over`
+    yield* sql`ALTER TABLE engine DROP COLUMN gaps`
+    yield* sql`DELETE FROM migration WHERE migration_id >= 2`
+  })
+
+  it.scoped("knows again what it accepted, in whatever form the engine sends it now", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const large = {
+        ...accepted("large"),
+        event: makeEvent({ id: "large", attributes: { label: "x".repeat(9_000_000) } })
+      }
+      const many = Array.from({ length: 1200 }, (_, at) => accepted(`many ${at}`))
+      yield* life(directory)(
+        Effect.gen(function* () {
+          yield* accept(accepted("1"), accepted("2"), large, ...many)
+          yield* run(yield* take, succeeded)
+          yield* run(yield* take, Outcome.Exited({ code: 1, message: "" }))
+          yield* History.retry([2])
+          yield* downgrade
+        })
+      )
+      const inOtherForm = (all: Journal.Accepted): Journal.Accepted => ({
+        ...all,
+        event: Either.getOrThrow(DockerEvent.decode(Engine29.asOlderApi(all.event.record), all.event.engine))
+      })
+      const entries = yield* life(directory)(
+        Effect.zipRight(accept(...[accepted("1"), accepted("2"), large, ...many].map(inOtherForm)), takeAll)
+      )
+      assert.deepStrictEqual(entries.map(idOf), ["large", ...many.map(({ event }) => event.Actor.ID), "2"])
+    })
+  )
+
+  it.scoped("keeps both rows of an event that it had in two forms", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* accept(accepted("1"), accepted("2"))
+          yield* run(yield* take, succeeded)
+          yield* run(yield* take, succeeded)
+          yield* sql`UPDATE event SET record = (SELECT record FROM event WHERE id = 1) || ' ' WHERE id = 2`
+          yield* downgrade
+        })
+      )
+      yield* life(directory)(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(
+            (yield* listed({})).map(({ id }) => id),
+            [1, 2]
+          )
+          yield* accept(accepted("1"))
+          assert.deepStrictEqual(yield* takeAll, [])
+        })
+      )
     })
   )
 })
@@ -331,21 +441,23 @@ describe("a meeting with an engine that is cut in between", () => {
     identity: "I",
     fingerprints: [fingerprint],
     last: 1n,
+    over: 0n,
+    gaps: 0,
     running: [{ id: fingerprint, attributes: {}, startedAt: 3n }]
   })
 
   /** Meets an engine, and gives what is recalled when a statement of that met its end. */
-  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Recollection & { readonly identity: string }>) =>
+  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Meeting>) =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
+        const { memory } = yield* Journal.Journal
         const sql = yield* SqlClient.SqlClient
         for (const each of before) yield* memory.meet("unix:///e", each)
         yield* sql.unsafe(`CREATE TRIGGER cut BEFORE ${statement} BEGIN SELECT RAISE(ABORT, 'cut'); END`)
         yield* memory.meet("unix:///e", met("new"))
       }).pipe(life(directory))
-      return yield* Effect.flatMap(FeedMemory.FeedMemory, (memory) => memory.recall("unix:///e")).pipe(life(directory))
+      return yield* Effect.flatMap(Journal.Journal, ({ memory }) => memory.recall("unix:///e")).pipe(life(directory))
     })
 
   for (const statement of ["INSERT ON seen", "INSERT ON running", "INSERT ON engine"]) {
@@ -674,9 +786,6 @@ describe("an event that des dies of", () => {
     })
   )
 })
-
-/** All of them. */
-const listed = (filter: History.Filter) => Effect.map(Stream.runCollect(History.list(filter)), Chunk.toReadonlyArray)
 
 describe("the history", () => {
   it.scoped("says why a script was not started", () =>
