@@ -33,7 +33,7 @@ export default {
       "journal-knows-events-and-scripts",
       "journal/[^/]+$",
       "journal/[^/]+$",
-      "event/DockerEvent[.]ts",
+      "event/(DockerEvent|EventName)[.]ts",
       "feed/FeedMemory[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),
