@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util"
+import * as NearMiss from "../NearMiss.ts"
 
 /** How an option is written: its name without dashes, its short letter, and whether a value follows it. */
 export interface Spelling {
@@ -34,39 +35,20 @@ export interface Given {
 /** The command line, or what is wrong with it in one line. */
 export type Parsed = Given | { readonly problem: string }
 
-/** How many letters may be wrong in a name that is still recognised. */
-const mostWrong = 2
+/** The fewest letters of a name that stand for all of it. */
+const shortestStart = 3
 
-/** In how many steps (a letter put in, left out, or replaced) one text becomes the other. */
-const distance = (one: string, other: string): number => {
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
-  for (const [at, letter] of [...one].entries()) {
-    const next = [at + 1]
-    for (const [column, its] of [...other].entries()) {
-      const replaced = (row[column] ?? 0) + (letter === its ? 0 : 1)
-      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[other.length] ?? 0
-}
-
-/** The name that was probably meant. */
-const nearest = (text: string, names: Iterable<string>): string | undefined => {
-  const written = text.toLowerCase()
-  const [best] = [...names]
-    .map((name) => ({ name, wrong: name.startsWith(written) ? 1 : distance(written, name) }))
-    .filter(({ name, wrong }) => written.length > mostWrong && wrong <= mostWrong && wrong < name.length - 1)
-    .sort((one, other) => one.wrong - other.wrong)
-  return best?.name
-}
+/** The name that was probably meant: one that begins so, else one with a letter wrong. */
+const meant = (written: string, names: ReadonlyArray<string>): string | undefined =>
+  names.find((name) => written.length >= shortestStart && name.startsWith(written.toLowerCase())) ??
+  NearMiss.find(written, names)
 
 const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows what it takes`
 
 const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<Grammar>): string => {
   const name = written.replace(/^-+/, "")
   const near = written.startsWith("--")
-    ? nearest(
+    ? meant(
         name,
         grammar.options.map((option) => option.name)
       )
@@ -79,7 +61,7 @@ const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<
 }
 
 const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Grammars): string => {
-  const near = grammar === des ? nearest(written, subcommands.keys()) : undefined
+  const near = grammar === des ? meant(written, [...subcommands.keys()]) : undefined
   const what = `${JSON.stringify(written)}: ${grammar.name} takes no positional argument`
   return near === undefined ? `${what}; ${seeHelp(grammar)}` : `${what}; did you mean des ${near}?`
 }

@@ -8,7 +8,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Log from "../Log.ts"
 import type { Given, Grammar } from "./Arguments.ts"
 import * as CliOption from "./CliOption.ts"
-import { UsageError } from "./UsageError.ts"
+import { UsageError } from "./CommandError.ts"
 
 /** The positional arguments of a command that needs at least one. */
 interface Operands<A> {

@@ -4,8 +4,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as DurationText from "../DurationText.ts"
 import type { Spelling } from "./Arguments.ts"
+import { UsageError } from "./CommandError.ts"
 import * as Size from "./Size.ts"
-import { UsageError } from "./UsageError.ts"
 
 /** What a shell offers for a value: files, directories, or one of these words. */
 export type Completion = "file" | "directory" | ReadonlyArray<string>

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as CliOption from "./CliOption.ts"
-import { UsageError } from "./UsageError.ts"
+import { UsageError } from "./CommandError.ts"
 
 /** An engine as it is named on the command line: `TEXT`, or `NAME=TEXT` where it shall have a name of its own. */
 export interface Named {

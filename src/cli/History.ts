@@ -6,10 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as DurationText from "../DurationText.ts"
 import * as Log from "../Log.ts"
+import * as SystemReason from "../SystemReason.ts"
 import type * as State from "../state.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
-import * as FileProblem from "./FileProblem.ts"
+import { CommandError } from "./CommandError.ts"
 import * as StateOptions from "./State.ts"
 
 /** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
@@ -65,9 +66,9 @@ const print = (lines: ReadonlyArray<string>) =>
 
 const notWritten = (error: PlatformError) => {
   // A reader that is gone (`des history | head`) has what it wanted.
-  if (FileProblem.codeOf(error) === "EPIPE") return Effect.void
-  return new FileProblem.FileProblem({
-    message: `the history cannot be written: ${FileProblem.reasonOf(error)}; nothing in the journal has changed`
+  if (SystemReason.codeOf(error.cause) === "EPIPE") return Effect.void
+  return new CommandError({
+    message: `the history cannot be written: ${SystemReason.describePlatform(error)}; nothing in the journal has changed`
   })
 }
 

@@ -10,12 +10,13 @@ import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
 import type { FeedMemory } from "../feed/FeedMemory.ts"
 import * as Journal from "../journal/Journal.ts"
+import * as SystemReason from "../SystemReason.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
+import { CommandError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
-import * as FileProblem from "./FileProblem.ts"
 import * as Scaffold from "./Scaffold.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
@@ -155,12 +156,14 @@ const recorded = Effect.fnUntraced(function* (file: string) {
     return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
   }
   const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new FileProblem.FileProblem({ message: `${file} cannot be read: ${why}` })
-  const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) => unreadable(FileProblem.reasonOf(error)))
+  const unreadable = (why: string) => new CommandError({ message: `${file} cannot be read: ${why}` })
+  const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
+    unreadable(SystemReason.describePlatform(error))
+  )
   if (type === "Directory") return yield* unreadable("it is a directory, and not a file of records")
   if (type === "FIFO") return yield* unreadable("it is a pipe, which can be read as stdin, with --from -")
   yield* Effect.mapError(fileSystem.access(file, { readable: true }), (error) =>
-    unreadable(FileProblem.reasonOf(error))
+    unreadable(SystemReason.describePlatform(error))
   )
   yield* Effect.logInfo(`reading events from ${file}`)
   return EventFeed.layerRecords({ source: file, bytes: fileSystem.stream(file) })
