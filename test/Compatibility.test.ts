@@ -88,8 +88,8 @@ describe("which script", () => {
 
   test("looked up anew for every event: adding, editing and deleting need no restart", ({ dir, lines, ...sandbox }) =>
     Effect.gen(function* () {
-      const des = yield* sandbox.start(["-d", dir, "--from", "-"], { stdin: "open" })
-      const missing = `Unable to handle event! No script exists at ${dir}/container/start`
+      const des = yield* sandbox.start(["-d", dir, "--from", "-", "-v"], { stdin: "open" })
+      const missing = "No script for container/start"
       yield* des.write(`${record()}\n`)
       yield* des.said(missing)
 
@@ -122,7 +122,7 @@ describe("which script", () => {
     Effect.gen(function* () {
       sandbox.write("elsewhere/start", "#!/bin/sh\necho container >>runs\n", 0o755)
       sandbox.write("elsewhere/volumes/mount", "#!/bin/sh\necho volume >>runs\n", 0o755)
-      sandbox.script("container/start", "")
+      sandbox.script("container/start", "exit 0")
       Fs.rmSync(Path.join(dir, "container/start"))
       Fs.symlinkSync("../../elsewhere/start", Path.join(dir, "container/start"))
       Fs.symlinkSync(sandbox.path("elsewhere/volumes"), Path.join(dir, "volume"))
@@ -139,13 +139,12 @@ describe("which script", () => {
 
   test("a dangling link is no script", ({ dir, feed, script }) =>
     Effect.gen(function* () {
-      script("container/die", "")
+      script("container/die", "exit 0")
       Fs.symlinkSync("nowhere", Path.join(dir, "container/start"))
-      const { code, stderr } = yield* feed([record(), record({ Action: "die" })])
+      const { code, stderr } = yield* feed([record(), record({ Action: "die" })], ["-v"])
       assert.strictEqual(code, 0)
-      assert.deepStrictEqual(messages(stderr, "WARNING"), [
-        `Unable to handle event! No script exists at ${dir}/container/start`
-      ])
+      assert.include(messages(stderr, "DEBUG"), "No script for container/start")
+      assert.deepStrictEqual(messages(stderr, "WARNING"), [])
       assert.include(stderr, `Running script ${dir}/container/die`)
     }))
 
@@ -377,33 +376,32 @@ describe("its log", () => {
 
   test("INFO `Running script PATH`", ({ dir, feed, script }) =>
     Effect.gen(function* () {
-      script("container/start", "")
+      script("container/start", "exit 0")
       const { stderr } = yield* feed([record()])
       assert.include(messages(stderr, "INFO"), `Running script ${dir}/container/start`)
     }))
 
-  test("WARNING `Unable to handle event! No script exists at PATH`, once for each path, DEBUG after that", ({
-    dir,
-    start: startDes
-  }) =>
+  test("DEBUG `No script for TYPE/ACTION`, since having none is the normal state", ({ dir, feed }) =>
     Effect.gen(function* () {
-      const saying = (action: string) => `Unable to handle event! No script exists at ${dir}/container/${action}`
-      const des = yield* startDes(["-d", dir, "--from", "-", "-v"], { stdin: "open" })
-      for (const [count, action] of ["start", "start", "die", "start"].entries()) {
-        yield* des.write(`${record({ Action: action })}\n`)
-        yield* des.said("Unable to handle event!", count + 1)
-      }
-      const stderr = yield* des.stderr
-      assert.deepStrictEqual(messages(stderr, "WARNING"), [saying("start"), saying("die")])
-      assert.deepStrictEqual(messages(stderr, "DEBUG"), [saying("start"), saying("start")])
+      Fs.mkdirSync(Path.join(dir, "container"))
+      const records = [record(), record({ Action: "die: whatever" }), record({ Type: "newtype" })]
+      const verbose = yield* feed(records, ["-v"])
+      assert.includeMembers(
+        [...messages(verbose.stderr, "DEBUG")],
+        ["No script for container/start", "No script for container/die", "No script for newtype/start"]
+      )
+      assert.deepStrictEqual(messages(verbose.stderr, "WARNING"), [])
+      assert.notInclude((yield* feed(records)).stderr, "No script")
     }))
 
-  test("the WARNING is said once also where the events come together", ({ dir, feed }) =>
+  test("a script with nothing but comments starts no process, until a command stands in it", ({ dir, feed, script }) =>
     Effect.gen(function* () {
-      const { stderr } = yield* feed([record(), record(), record()])
-      assert.deepStrictEqual(messages(stderr, "WARNING"), [
-        `Unable to handle event! No script exists at ${dir}/container/start`
-      ])
+      script("container/start", "# What could be done here:\n\n  # echo started")
+      const without = yield* feed([record()], ["-v"])
+      assert.include(messages(without.stderr, "DEBUG"), "No script for container/start")
+      assert.notInclude(without.stderr, "Running script")
+      script("container/start", "# What could be done here:\n\n  echo started")
+      assert.include((yield* feed([record()])).stderr, `${dir}/container/start: started`)
     }))
 
   test('ERROR `Script PATH Failed! Exit=N Message="…"`, with the last line of stderr', ({ dir, feed, script }) =>
@@ -436,7 +434,7 @@ describe("its log", () => {
     script
   }) =>
     Effect.gen(function* () {
-      script("container/exec_create", "")
+      script("container/exec_create", "exit 0")
       const text = record({ Action: "exec_create: sh -c x" })
       const debug = messages((yield* feed([text], ["-v"])).stderr, "DEBUG")
       const [detected = "", environment = "", finished = ""] = debug
@@ -450,7 +448,7 @@ describe("its log", () => {
 
   test("no DEBUG without -v", ({ feed, script }) =>
     Effect.gen(function* () {
-      script("container/start", "")
+      script("container/start", "exit 0")
       const { stderr } = yield* feed([record(), record({ Action: "die" })])
       assert.deepStrictEqual(messages(stderr, "DEBUG"), [])
     }))
@@ -653,14 +651,14 @@ describe("what was broken there, and must not be here", () => {
     Effect.gen(function* () {
       Fs.mkdirSync(Path.join(dir, "container/start"), { recursive: true })
       script("container/die", "touch pwned", 0o644)
-      script("container/stop", "")
-      const { code, stderr } = yield* feed([record(), record({ Action: "die" }), record({ Action: "stop" })])
+      script("container/stop", "exit 0")
+      const { code, stderr } = yield* feed([record(), record({ Action: "die" }), record({ Action: "stop" })], ["-v"])
       assert.strictEqual(code, 0)
       assert.deepStrictEqual(
         messages(stderr, "INFO").filter((message) => message.startsWith("Running")),
         [`Running script ${dir}/container/stop`]
       )
-      assert.include(messages(stderr, "WARNING"), `Unable to handle event! No script exists at ${dir}/container/start`)
+      assert.include(messages(stderr, "DEBUG"), "No script for container/start")
       assert.include(stderr, `${dir}/container/die is not executable`)
       assert.deepStrictEqual(messages(stderr, "ERROR"), [])
     }))

@@ -94,7 +94,7 @@ const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
 /**
  * Finds the engine's endpoint in the order of the docker command (docker/cli `cli/command/cli.go`, `resolveContextName`):
  * the options, DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration, the default socket. The context
- * `default` is what is found where no context is hints.
+ * `default` stands for what is found without a context.
  *
  * @since 1.0.0
  * @category constructors

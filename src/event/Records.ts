@@ -143,7 +143,7 @@ export const decodeRecords =
           Effect.suspend(() => {
             const events: Array<DockerEvent.DockerEvent> = []
             const some = Effect.zipLeft(decodeSome(lines, events), takeTurns)
-            return Effect.as(Effect.repeat(some, { while: (isMore) => isMore }), Chunk.unsafeFromArray(events))
+            return Effect.map(Effect.repeat(some, { while: (isMore) => isMore }), () => Chunk.unsafeFromArray(events))
           })
 
         const last = Stream.unwrap(Effect.map(decodeLines(splitter.end()), Stream.fromChunk))

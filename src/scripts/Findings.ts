@@ -52,7 +52,6 @@ const types = [...actions.keys()]
 const every = "all"
 
 const misnamed = (path: string, entry: Entry, isAccepted: (name: string) => boolean): ReadonlyArray<Finding> => {
-  if (isLeftover(entry.name)) return []
   const better = stem(entry.name)
   const mend = isAccepted(better) ? `rename it to ${better}` : "rename it"
   const message = `${path} is not run, since names may hold letters, digits, - and _ only; ${mend}`
@@ -91,7 +90,7 @@ export const ofScript = (path: string, head: string, hasInterpreter: boolean): R
 const ofScripts = (path: string, entry: Entry): ReadonlyArray<Finding> => {
   if (entry.kind === "file") return entry.isExecutable ? ofScript(path, entry.head, entry.hasInterpreter) : []
   return entry.entries.flatMap((part) => {
-    if (part.kind === "directory" || !looksLikeScript(part)) return []
+    if (part.kind === "directory" || isLeftover(part.name) || !looksLikeScript(part)) return []
     const inner = `${path}/${part.name}`
     return isPartName(part.name) ? ofScripts(inner, part) : misnamed(inner, part, isPartName)
   })
@@ -101,7 +100,7 @@ const ofAction = (path: string, type: string, entry: Entry): ReadonlyArray<Findi
   const known = [...(actions.get(type) ?? []), every]
   const isMeant = known.includes(stem(entry.name)) || looksLikeScript(entry)
   if (known.includes(entry.name)) return ofScripts(path, entry)
-  if (!isMeant) return []
+  if (isLeftover(entry.name) || !isMeant) return []
   if (!isName(entry.name)) return misnamed(path, entry, isName)
   const meant = didYouMean(meantAction(type, entry.name))
   const message = `${path}: no engine of today sends an event ${type}/${entry.name}, so this is not run${meant}`

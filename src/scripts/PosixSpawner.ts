@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs"
-import { getSystemErrorName } from "node:util"
+import { constants } from "node:os"
 import { isMainThread } from "node:worker_threads"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -31,8 +31,12 @@ const POSIX_SPAWN_SETSID = 0x80
 /** More than any of these structures takes, in bytes: posix_spawnattr_t is 336, a signal set 128, the actions 80. */
 const structureBytes = 1024
 
-const failed = (errno: number, detail: string): SpawnError =>
-  new SpawnError({ code: getSystemErrorName(-errno), detail })
+const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+
+const failed = (errno: number, call: string): SpawnError => {
+  const code = names.get(errno) ?? `error ${errno}`
+  return new SpawnError({ code, detail: `${call} ${code}` })
+}
 
 /** A session of its own without a terminal, every signal at its default, and none blocked. */
 const makeAttributes = (libC: LibC.LibC): LibC.Pointer => {

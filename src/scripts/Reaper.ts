@@ -23,6 +23,7 @@ export const exitOf = (status: number): Exit => {
 export interface Reaper {
   /** Calls back once, when this child of des has ended. */
   readonly watch: (pid: number, onExit: (exit: Exit) => void) => void
+  /** Ends with the last process that is watched: whoever waits for it would wait for ever. */
   readonly close: () => void
 }
 
@@ -35,6 +36,7 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
   const status: [number] = [0]
   let timer: NodeJS.Timeout | undefined
   let zombies: ReadonlySet<string> = new Set()
+  let isClosed = false
 
   const reap = () => {
     for (const [pid, onExit] of watched) {
@@ -55,23 +57,29 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
     zombies = new Set(found.map(({ pid, startedAt }) => `${pid} ${startedAt}`))
   }
 
-  const look = () => {
-    reap()
-    if (options.adoptsOrphans) reapOrphans()
-    // While something runs the timer keeps Node from ending, as a child of its own would.
-    if (watched.size === 0 && zombies.size === 0) {
-      clearInterval(timer)
-      timer = undefined
-    }
+  const isIdle = () => watched.size === 0 && (isClosed || zombies.size === 0)
+
+  /** While something runs the timer keeps Node from ending, as a child of its own would. */
+  const rest = () => {
+    clearInterval(timer)
+    timer = undefined
+    if (isClosed) process.off("SIGCHLD", onChild)
   }
 
   const lookLater = () => {
     timer ??= setInterval(look, lookEvery)
   }
 
+  const look = () => {
+    reap()
+    if (options.adoptsOrphans) reapOrphans()
+    if (isIdle()) rest()
+  }
+
   const onChild = () => {
     reap()
-    if (options.adoptsOrphans) lookLater()
+    if (options.adoptsOrphans && !isClosed) lookLater()
+    else if (isIdle()) rest()
   }
   process.on("SIGCHLD", onChild)
 
@@ -81,8 +89,8 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
       lookLater()
     },
     close: () => {
-      process.off("SIGCHLD", onChild)
-      clearInterval(timer)
+      isClosed = true
+      if (isIdle()) rest()
     }
   }
 }

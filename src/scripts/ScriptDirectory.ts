@@ -256,10 +256,9 @@ const make = (directory: string) =>
 
     const find = Effect.fn("ScriptDirectory.find")(function* (type: string, verb: string) {
       if (!Findings.isName(type) || !Findings.isName(verb)) {
-        const [shownType, shownVerb] = [type, verb].map((text) => JSON.stringify(text.slice(0, 64)))
         yield* say(
           LogLevel.Warning,
-          `No script is looked up for the type ${shownType} and the action ${shownVerb}: they are no names of files that des takes`,
+          `Unable to handle event! The type ${JSON.stringify(type.slice(0, 64))} or the action ${JSON.stringify(verb.slice(0, 64))} is no name of a script`,
           LogLevel.Debug
         )
         return []

@@ -120,18 +120,58 @@ describe("parse refuses", () => {
     ["fd://", "has the scheme fd://, which des does not speak"]
   ]
 
+  const shownInstead: Readonly<Record<string, string>> = {
+    "tcp://user@h:2375": "tcp://***@h:2375",
+    "tcp://user:word@h:2375": "tcp://***@h:2375",
+    "tcp://:word@h:2375": "tcp://***@h:2375",
+    "https://user@h": "https://***@h",
+    "ssh://me:word@h": "ssh://me:***@h"
+  }
+
   for (const [input, why] of refused) {
     it(`${JSON.stringify(input)} and says why, and what is accepted`, () => {
       const error = Endpoint.parse(input).pipe(Either.flip, Either.getOrThrow)
       assert.instanceOf(error, Endpoint.EndpointError)
       assert.strictEqual(error.reason, "Malformed")
-      assert.strictEqual(error.input, input)
+      const shown = shownInstead[input] ?? input
+      assert.strictEqual(error.input, shown)
       assert.strictEqual(
         error.message,
-        `the endpoint ${JSON.stringify(input)} ${why}; accepted are unix:///path/to/docker.sock, tcp://host[:port][/path], http:// and https:// in its place, and ssh://[user@]host[:port][/path/to/docker.sock]`
+        `the endpoint ${JSON.stringify(shown)} ${why}; accepted are unix:///path/to/docker.sock, tcp://host[:port][/path], http:// and https:// in its place, and ssh://[user@]host[:port][/path/to/docker.sock]`
       )
     })
   }
+})
+
+describe("an endpoint with a password", () => {
+  for (const input of [
+    "tcp://user:s3cret@h:2375",
+    "tcp://user:s3@cret@h:2375",
+    "tcp://user:s3/cret@h:2375",
+    "http://s3cret@h",
+    "user:s3cret@h",
+    "tcp:/user:s3cret@h",
+    "ftp://user:s3cret@h",
+    "ssh://user:s3cret@h",
+    "ssh://user:s3:cret@h/run/docker.sock"
+  ]) {
+    it(`is refused without the password: ${input}`, () => {
+      const error = Endpoint.parse(input, { source: "DOCKER_HOST" }).pipe(Either.flip, Either.getOrThrow)
+      for (const shown of [error.message, error.input, JSON.stringify(error), String(error)]) {
+        assert.notMatch(shown, /s3|cret/)
+        assert.include(shown, "***@")
+      }
+    })
+  }
+
+  it("is told from a path that holds an @", () => {
+    assert.deepStrictEqual(Either.getOrThrow(Endpoint.parse("unix:///run/a:b@c.sock")), {
+      _tag: "Unix",
+      path: "/run/a:b@c.sock"
+    })
+    const error = Endpoint.parse("unix://a:b@c").pipe(Either.flip, Either.getOrThrow)
+    assert.strictEqual(error.input, "unix://a:b@c")
+  })
 })
 
 describe("parse takes no other port than the one that is named", () => {

@@ -178,7 +178,7 @@ describe("with a context", () => {
       assert.deepStrictEqual(yield* found, over("tcp://h:2376", { verify: true, ca: `${path}/.docker/${tls}` }))
 
       for (const [text, why] of [
-        ["no JSON", /cannot be read from .*: it is no JSON/],
+        ["no JSON", /cannot be read from .*: it is not JSON/],
         [`{"Name":"prod","Endpoints":{}}`, /names no engine in/],
         [`{"Name":"prod","Endpoints":{"kubernetes":{}}}`, /names no engine in/],
         ["[]", /names no engine in/],
@@ -206,7 +206,7 @@ describe("with a context", () => {
       write("config.json", "{")
       assert.deepInclude(yield* Effect.provide(find(), logs.layer), { source: { by: "default" } })
       assert.lengthOf(logs.lines, 1)
-      assert.match(logs.lines[0] ?? "", /^WARN .*config\.json is no JSON/)
+      assert.match(logs.lines[0] ?? "", /^WARN .*config\.json is not JSON/)
       for (const text of ["null", "[]", `{"currentContext":1}`, `{"currentContext":""}`, "{}"]) {
         write("config.json", text)
         assert.deepInclude(yield* find(), { source: { by: "default" } })

@@ -1,5 +1,6 @@
 import * as Fs from "node:fs"
 import type { ServerOptions } from "node:https"
+import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -88,6 +89,43 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
           yield* failure(elsewhere({ verify: true, ca }, "localhost")),
           /for other names .*engine\.example\.com/
         )
+      })
+    )
+
+    it.scopedLive("refuses a certificate that has its host only as the common name, as the docker command does", () =>
+      Effect.gen(function* () {
+        const own = yield* Certificates.authority
+        const { ca } = files(own.issue())
+        const common = yield* feedOver(server(own.issue({ names: "", commonName: "localhost" })))
+        assert.match(
+          yield* failure(common({ verify: true, ca }, "localhost")),
+          /^its certificate names the host only as a common name, .*; issue one with a subjectAltName$/
+        )
+        // Other names, of which none is a host's, do not bring the common name back.
+        const address = yield* feedOver(server(own.issue({ names: "IP:127.0.0.2", commonName: "localhost" })))
+        assert.match(yield* failure(address({ verify: true, ca }, "localhost")), /^its certificate is for other names/)
+      })
+    )
+
+    it.scopedLive("verifies the endpoint's host, whatever Host header the configuration has", () =>
+      Effect.gen(function* () {
+        const own = yield* Certificates.authority
+        const { ca } = files(own.issue())
+        const engine = yield* StandInEngine.make({ tls: server(own.issue({ names: "DNS:evil.example" })) })
+        if (engine.endpoint._tag !== "Tcp") return assert.fail("it listens on a port")
+        const endpoint: Endpoint.Endpoint = { ...engine.endpoint, host: "localhost", tls: { verify: true, ca } }
+        const asked = (headers: Readonly<Record<string, string>>) =>
+          Effect.flatMap(Engine.Engine, ({ identify }) => identify).pipe(
+            Effect.provide(Layer.provide(Engine.layer({ endpoint, headers }), EngineHttp.layer({ endpoint })))
+          )
+        assert.match(yield* failure(asked({ Host: "evil.example" })), /^its certificate is for other names/)
+        // The same on the client alone, without the rule for headers.
+        const headers = { Host: "evil.example" }
+        const error = yield* HttpClient.get(`https://localhost:${endpoint.port}/_ping`, { headers }).pipe(
+          Effect.flip,
+          Effect.provide(EngineHttp.layer({ endpoint }))
+        )
+        assert.strictEqual(Object(error.cause).code, "ERR_TLS_CERT_ALTNAME_INVALID")
       })
     )
 

@@ -106,8 +106,12 @@ describe("the API version", () => {
   )
 
   for (const [what, ping, detail] of [
-    ["names no version", reply("OK"), "its /_ping names no API version"],
-    ["is another server", reply("<html>", { headers: { Server: "nginx" } }), "its /_ping names no API version"],
+    ["names no version", reply("OK"), "neither its /_ping nor its /version names an API version"],
+    [
+      "is another server",
+      reply("<html>", { headers: { Server: "nginx" } }),
+      "neither its /_ping nor its /version names an API version"
+    ],
     ["names an unknown one", pong("2.0"), "its /_ping names the API version 2.0"],
     ["names none that is a version", pong("1.41.1"), "its /_ping names the API version 1.41.1"]
   ] as const) {
@@ -117,7 +121,10 @@ describe("the API version", () => {
         const error = yield* Effect.flip(feed)
         assert.strictEqual(error.reason, "NotAnEngine")
         assert.strictEqual(error.message, `what answers at unix:///run/docker.sock is no engine: ${detail}`)
-        assert.lengthOf(requests, 1)
+        assert.deepStrictEqual(
+          requests.map(({ url }) => new URL(url).pathname),
+          detail.startsWith("neither") ? ["/_ping", "/version"] : ["/_ping"]
+        )
       })
     )
   }
@@ -161,6 +168,21 @@ describe("the requests", () => {
     })
   )
 
+  it.effect("have no header of a configuration that belongs to a request itself", () =>
+    Effect.gen(function* () {
+      const { client, requests } = over({ ping: pong("1.41"), events: reply("") })
+      const headers = { Host: "other.example", "content-length": "7", "Transfer-Encoding": "chunked", Trailer: "x" }
+      yield* Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({}))).pipe(
+        Effect.provide(Engine.layer({ endpoint: socket, headers })),
+        Effect.provideService(HttpClient.HttpClient, client)
+      )
+      assert.deepStrictEqual(
+        requests.map(({ headers }) => Object.keys(headers)),
+        [[], ["accept"]]
+      )
+    })
+  )
+
   it.effect("tell the engine nothing of traces", () =>
     Effect.gen(function* () {
       const { feed, requests } = over({ ping: pong("1.41"), events: reply("") })
@@ -181,10 +203,17 @@ describe("an error answer", () => {
   for (const [what, answer, detail] of [
     ["400 with a message", json(400, "client version 1.55 is too new"), "400 client version 1.55 is too new"],
     ["500 with a message", json(500, "the store is closed"), "500 the store is closed"],
-    ["403 of a proxy", reply("<h1>Forbidden</h1>", { status: 403 }), "403 <h1>Forbidden</h1>"],
+    [
+      "403 of a proxy with a web page",
+      reply("\n<!DOCTYPE html><h1>Forbidden</h1>", { status: 403 }),
+      "403 Forbidden (a web page, so a proxy or another server answered)"
+    ],
+    ["403 of a proxy with a word", reply("Forbidden\n", { status: 403 }), "403 Forbidden"],
+    ["500 with a long message", json(500, "y\n".repeat(10_000)), `500 ${"y ".repeat(250).trim()}`],
+    ["500 with another kind of JSON", reply('{"message":7}', { status: 500 }), '500 {"message":7}'],
     ["502 with a long page", reply("x".repeat(100_000), { status: 502 }), `502 ${"x".repeat(200)}`],
-    ["503 with nothing", reply(null, { status: 503 }), "503"],
-    ["301 to elsewhere", reply(null, { status: 301, headers: { Location: "/x" } }), "301"]
+    ["503 with nothing", reply(null, { status: 503 }), "503 Service Unavailable"],
+    ["301 to elsewhere", reply(null, { status: 301, headers: { Location: "/x" } }), "301 Moved Permanently"]
   ] as const) {
     for (const [where, answers] of [
       ["the ping", { ping: answer, events: reply("") }],
@@ -354,11 +383,34 @@ describe("what an engine says of itself", () => {
     })
   )
 
-  it.effect("is not believed where it is no JSON", () =>
+  const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels)
+  for (const [what, body, why] of [
+    ["is a web page", "<html>", /: it is a web page, so a proxy or another server answered$/],
+    ["is cut", '{"ID":', /: it is not JSON \(/],
+    ["is JSON of another kind", '{"ID":7}', /: it is JSON of another kind$/],
+    ["is nested 3,000 levels deep", nested(3_000), /: it is JSON of another kind$/],
+    ["has an ID of 3,000 levels", `{"ID":${nested(3_000)}}`, /: it is JSON of another kind$/],
+    ["is nested a million levels deep", nested(1_000_000), /: it is nested deeper than 10000 levels$/],
+    ["has an ID of a million levels", `{"ID":${nested(1_000_000)}}`, /: it is nested deeper than 10000 levels$/]
+  ] as const) {
+    it.effect(`is not believed where it ${what}`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(identify(pong("1.41"), reply(body)))
+        assert.strictEqual(error.reason, "NotAnEngine")
+        assert.include(error.message, "its answer to GET /v1.41/info is not understood")
+        assert.match(error.message, why)
+        assert.isBelow(error.message.length, 300)
+        assert.isUndefined(error.cause)
+      })
+    )
+  }
+
+  it.effect("is podman's also where a proxy leaves the headers of the ping out", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(identify(pong("1.41"), reply("<html>")))
-      assert.strictEqual(error.reason, "NotAnEngine")
-      assert.match(error.message, /its answer to GET \/v1\.41\/info is not understood/)
+      const version = { ApiVersion: "1.41", Components: [{ Name: "Podman Engine" }] }
+      const identity = yield* identify(reply("OK"), info({ ...version, Name: "host" }))
+      assert.strictEqual(identity.kind, "podman")
+      assert.strictEqual(identity.id, "podman host")
     })
   )
 })

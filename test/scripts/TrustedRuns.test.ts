@@ -153,6 +153,34 @@ describeRoot("des, as root", () => {
     }))
 })
 
+test("a relative DIR is resolved once: what stands at that path after the working directory was moved is not run", ({
+  path,
+  script,
+  start,
+  write
+}) =>
+  Effect.gen(function* () {
+    script("container/start", "echo checked")
+    Fs.mkdirSync(path("work"))
+    Fs.renameSync(path("events.d"), path("work/d"))
+    const des = yield* start(["-d", "d", "--from", "-"], { stdin: "open", cwd: path("work") })
+    yield* des.write(`${record()}\n`)
+    yield* des.said("start: checked")
+
+    // Another's directory stands where des was started, and des's own is a stranger's by now.
+    Fs.renameSync(path("work"), path("moved"))
+    write("moved/d/container/start", "#!/bin/sh\necho moved\n", 0o755)
+    write("moved/d/container/die", "#!/bin/sh\necho moved\n", 0o755)
+    write("work/d/container/die", "#!/bin/sh\necho 'at the same path'\n", 0o755)
+    yield* des.write(`${record()}\n${record({ Action: "die" })}\n`)
+    yield* des.said("at the same path")
+    yield* des.endInput
+    const { stderr } = yield* des.ended
+    assert.notInclude(stderr, "moved\n")
+    assert.strictEqual(stderr.split("Running script ").length, 3)
+    assert.include(stderr, `Running script ${path("work")}/d/container/die`)
+  }))
+
 describeRoot("des, as another user than root", () => {
   /** Runs the program as an ordinary user, who may not read the folder that it is in. */
   const feed = ({ dir, path, top }: Sandbox, records: ReadonlyArray<string>) => {
@@ -211,6 +239,29 @@ describeRoot("des, as another user than root", () => {
       for (const [action, { is }] of Object.entries(trusted)) {
         assert.include(ended.stderr, `${dir}/container/${action}: ${somebody}`, `${action} is ${is}`)
       }
+    }))
+
+  test("refuses what its primary group can write to, where other users have that group", (sandbox) =>
+    Effect.gen(function* () {
+      const { dir, path, script, top } = sandbox
+      // The group nogroup: /etc/passwd has more than one user with it, and des's user is none of them.
+      script("container/start", "id -u")
+      const file = `${dir}/container/start`
+      Fs.chownSync(file, somebody, nobody)
+      Fs.chmodSync(file, 0o775)
+      Fs.chmodSync(top, 0o755)
+      Fs.copyFileSync(Program.bin, path("des.mjs"))
+      const become = ["setpriv", `--reuid=${somebody}`, `--regid=${nobody}`, "--clear-groups"]
+      const ended = yield* Program.run([...become, process.execPath, path("des.mjs"), "-d", dir, "--from", "-"], {
+        stdin: record(),
+        cwd: top,
+        env: { HOME: top }
+      })
+      assert.deepStrictEqual(ran(ended), [])
+      assert.include(
+        said(ended, "ERROR")[0],
+        `${file} can be written by group ${nobody}, where des's user is not alone; chmod g-w ${file} mends it`
+      )
     }))
 
   test("refuses what others can change, until it is mended as the log says", (sandbox) =>
@@ -308,7 +359,10 @@ describe("a script that others can change since it was looked up", () => {
     it.scopedLive(`is not run: ${name}`, () => {
       const logs = collectLogs()
       return Effect.gen(function* () {
-        const directory = yield* makeScripts({ "container/start": "#!/bin/sh\n", "container/die": "#!/bin/sh\n" })
+        const directory = yield* makeScripts({
+          "container/start": "#!/bin/sh\nexit\n",
+          "container/die": "#!/bin/sh\nexit\n"
+        })
         yield* Effect.gen(function* () {
           const scripts = yield* ScriptDirectory.ScriptDirectory
           const { run } = yield* attempts(0)

@@ -9,8 +9,15 @@ import type * as Scope from "effect/Scope"
 
 /** An authority that issues certificates into folders of their own, with the names that the docker command wants. */
 export interface Authority {
-  /** Issues a certificate as ca.pem, cert.pem and key.pem, and gives their folder. `names` are subjectAltNames; `days` may be negative. */
-  readonly issue: (options?: { readonly names?: string; readonly days?: number }) => string
+  /**
+   * Issues a certificate as ca.pem, cert.pem and key.pem, and gives their folder. `names` are subjectAltNames, empty for none; `days` may be
+   * negative.
+   */
+  readonly issue: (options?: {
+    readonly names?: string
+    readonly commonName?: string
+    readonly days?: number
+  }) => string
 }
 
 const openssl = (dir: string, ...args: ReadonlyArray<string>): void => {
@@ -36,15 +43,15 @@ const create = (dir: string): Authority => {
   )
   let issued = 0
   return {
-    issue: ({ days = 2, names = "DNS:localhost,IP:127.0.0.1" } = {}) => {
+    issue: ({ commonName = "test", days = 2, names = "DNS:localhost,IP:127.0.0.1" } = {}) => {
       const folder = Path.join(dir, String(issued++))
       Fs.mkdirSync(folder)
       Fs.copyFileSync(Path.join(dir, "ca.pem"), Path.join(folder, "ca.pem"))
       Fs.writeFileSync(
         Path.join(folder, "extensions"),
-        `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`
+        `${names === "" ? "" : `subjectAltName=${names}\n`}extendedKeyUsage=serverAuth,clientAuth\n`
       )
-      openssl(folder, "req", "-new", ...key, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=test")
+      openssl(folder, "req", "-new", ...key, "-keyout", "key.pem", "-out", "request.pem", "-subj", `/CN=${commonName}`)
       const sign = ["x509", "-req", "-in", "request.pem", "-CA", "../ca.pem", "-CAkey", "../ca.key", "-CAcreateserial"]
       openssl(folder, ...sign, "-days", String(days), "-extfile", "extensions", "-out", "cert.pem")
       return folder

@@ -132,6 +132,10 @@ export interface StandInEngine {
 export interface StandInOptions {
   /** The answer to every ping; that of an engine with the API 1.41 unless told otherwise. */
   readonly ping?: Answer
+  /** The answer to `GET /version`; unless told otherwise there is none. */
+  readonly version?: Answer
+  /** The answer to every `GET /containers/ID/json`; that of its state unless told otherwise. */
+  readonly inspect?: Answer
   /** The answer to `GET /info`; its id and its clock unless told otherwise. */
   readonly info?: Answer
   /** The answer to the list of containers; those of its state unless told otherwise. */
@@ -257,6 +261,7 @@ export const make = (options: StandInOptions): Effect.Effect<StandInEngine, neve
       if (state.isMute) return silence
       if (path.endsWith("/_ping")) return ping
       const url = new URL(path, "http://stand-in")
+      if (url.pathname === "/version" && options.version !== undefined) return options.version
       const [, what = ""] = /^\/v\d+\.\d+(\/.*)$/.exec(url.pathname) ?? []
       if (what === "/info") {
         return options.info ?? json({ ID: state.id, Name: "stand-in", SystemTime: new Date().toISOString() })
@@ -274,7 +279,7 @@ export const make = (options: StandInOptions): Effect.Effect<StandInEngine, neve
         )
       }
       const id = /^\/containers\/([^/]+)\/json$/.exec(what)?.[1]
-      if (id !== undefined) return inspection(id)
+      if (id !== undefined) return options.inspect ?? inspection(id)
       if (what !== "/events") return refuse(404, "page not found")
       replays.set(response, recordsOf(url.searchParams))
       if (url.searchParams.has("until")) return options.ring ?? feed([], "end")
