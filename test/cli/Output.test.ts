@@ -13,13 +13,15 @@ import * as Program from "../support/Program.ts"
 import { record } from "../support/Record.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 
-/** More than a pipe has room for (64 KiB, pipe(7)), as a warning each. */
-const warnings = 3000
+/** More than a pipe has room for (64 KiB, pipe(7)), as a line of the verbose log each. */
+const idle = 3000
 
 /** A reader that never reads. It holds the pipe and nothing else. */
 const nobody = "sleep 1000 >/dev/null 2>&1"
 
-const noisyFeed = `${"this is no event\n".repeat(warnings)}${record()}\n`
+const noisyFeed = [...Array.from({ length: idle }, (_, at) => record({ Action: `idle-${at}` })), record(), ""].join(
+  "\n"
+)
 
 /** Runs des with these arguments between two pieces of a shell's pipeline; the code that it ended with is in `code`. */
 const piped = (sandbox: Sandbox, args: ReadonlyArray<string>, reader: string) =>
@@ -42,10 +44,11 @@ describe("what des writes", () => {
     Effect.gen(function* () {
       sandbox.script("container/start", "touch ran")
       sandbox.write("feed", noisyFeed)
-      const late = "{ until test -e ran; do sleep 0.05; done; sleep 0.5; grep -c 'Skipped line' >count; }"
-      const des = yield* piped(sandbox, ["-d", sandbox.dir, "--from", sandbox.path("feed")], late)
+      const late =
+        "{ until test -e ran; do sleep 0.05; done; sleep 0.5; grep -c 'No script for container/idle-' >count; }"
+      const des = yield* piped(sandbox, ["-v", "-d", sandbox.dir, "--from", sandbox.path("feed")], late)
       yield* des.ended
-      assert.deepStrictEqual(sandbox.lines("count"), [String(warnings)])
+      assert.deepStrictEqual(sandbox.lines("count"), [String(idle)])
       assert.strictEqual(yield* codeOf(sandbox), "0")
     }))
 
@@ -53,7 +56,7 @@ describe("what des writes", () => {
     Effect.gen(function* () {
       sandbox.script("container/start", "touch ran; exec sleep 1000")
       sandbox.write("feed", noisyFeed)
-      const args = ["-d", sandbox.dir, "--drain", "0s", "--grace", "0s", "--from", sandbox.path("feed")]
+      const args = ["-v", "-d", sandbox.dir, "--drain", "0s", "--grace", "0s", "--from", sandbox.path("feed")]
       const des = yield* piped(sandbox, args, nobody)
       yield* des.until("the script", () => sandbox.exists("ran") && sandbox.lines("pid").length > 0)
       process.kill(Number(sandbox.lines("pid")[0]), "SIGTERM")
@@ -64,7 +67,7 @@ describe("what des writes", () => {
     Effect.gen(function* () {
       sandbox.script("container/start", "touch ran")
       sandbox.write("feed", noisyFeed)
-      const des = yield* piped(sandbox, ["-d", sandbox.dir, "--from", sandbox.path("feed")], nobody)
+      const des = yield* piped(sandbox, ["-v", "-d", sandbox.dir, "--from", sandbox.path("feed")], nobody)
       yield* des.until("the script", () => sandbox.exists("ran") && sandbox.lines("pid").length > 0)
       process.kill(Number(sandbox.lines("pid")[0]), "SIGINT")
       assert.strictEqual(yield* codeOf(sandbox), "130")
