@@ -37,17 +37,24 @@ export interface Given {
 /** The command line, or what is wrong with it in one line. */
 export type Parsed = Given | { readonly problem: string }
 
-/** The option that was probably meant: one with a wrong letter or two, or one that begins so. */
-const nearest = (name: string, options: ReadonlyArray<Spelling>): string | undefined => {
-  const names = options.map((option) => option.name)
-  return NearMiss.find(name, names) ?? names.find((known) => name.length > 2 && known.startsWith(name))
-}
+/** The fewest letters of a name that stand for all of it. */
+const shortestStart = 3
+
+/** The name that was probably meant: one that begins so, else one with a letter wrong. */
+const meant = (written: string, names: ReadonlyArray<string>): string | undefined =>
+  names.find((name) => written.length >= shortestStart && name.startsWith(written.toLowerCase())) ??
+  NearMiss.find(written, names)
 
 const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows what it takes`
 
 const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<Grammar>): string => {
   const name = written.replace(/^-+/, "")
-  const near = written.startsWith("--") ? nearest(name, grammar.options) : undefined
+  const near = written.startsWith("--")
+    ? meant(
+        name,
+        grammar.options.map((option) => option.name)
+      )
+    : undefined
   if (near !== undefined) return `${written}: there is no such option; did you mean --${near}?`
   const owners = others.filter(({ options }) => options.some((option) => [option.name, option.short].includes(name)))
   return owners.length === 0
@@ -56,7 +63,7 @@ const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<
 }
 
 const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Grammars): string => {
-  const near = grammar === des ? NearMiss.find(written, [...subcommands.keys()]) : undefined
+  const near = grammar === des ? meant(written, [...subcommands.keys()]) : undefined
   const what = `${JSON.stringify(written)}: ${grammar.name} takes no positional argument`
   return near === undefined ? `${what}; ${seeHelp(grammar)}` : `${what}; did you mean des ${near}?`
 }

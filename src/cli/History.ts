@@ -12,7 +12,7 @@ import type * as State from "../state.ts"
 import * as Arguments from "./Arguments.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
-import * as FileProblem from "./FileProblem.ts"
+import { CommandError } from "./CommandError.ts"
 import * as StateOptions from "./State.ts"
 
 /** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
@@ -75,7 +75,7 @@ const print = (lines: ReadonlyArray<string>) =>
 const notWritten = (error: PlatformError) => {
   // A reader that is gone (`des history | head`) has what it wanted.
   if (SystemReason.codeOf(error.cause) === "EPIPE") return Effect.void
-  return new FileProblem.FileProblem({
+  return new CommandError({
     message: `the history cannot be written: ${SystemReason.describePlatform(error)}; nothing in the journal has changed`
   })
 }

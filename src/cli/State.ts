@@ -7,8 +7,8 @@ import { type Journal, JournalError } from "../journal/Journal.ts"
 import * as Keep from "../journal/Keep.ts"
 import type * as State from "../state.ts"
 import * as CliOption from "./CliOption.ts"
+import { UsageError } from "./CommandError.ts"
 import * as Size from "./Size.ts"
-import { UsageError } from "./UsageError.ts"
 
 /** The state directory that is given, by hand or by systemd (STATE_DIRECTORY, systemd.exec(5), which can name several). */
 const fromVariables = Config.orElse(Config.nonEmptyString("DES_STATE_DIR"), () =>

@@ -14,8 +14,8 @@ import * as Environment from "../scripts/Environment.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
+import { CommandError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
-import * as FileProblem from "./FileProblem.ts"
 import * as Scaffold from "./Scaffold.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
@@ -153,7 +153,7 @@ const recorded = Effect.fnUntraced(function* (file: string) {
     return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
   }
   const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new FileProblem.FileProblem({ message: `${file} cannot be read: ${why}` })
+  const unreadable = (why: string) => new CommandError({ message: `${file} cannot be read: ${why}` })
   const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
     unreadable(SystemReason.describePlatform(error))
   )
