@@ -1,5 +1,6 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -10,8 +11,6 @@ import * as EngineHttp from "./engine/EngineHttp.ts"
 import { type DockerEvent, verb } from "./event/DockerEvent.ts"
 import * as OwnEvent from "./event/OwnEvent.ts"
 import * as EventFeed from "./feed/EventFeed.ts"
-import type { FeedMemory } from "./feed/FeedMemory.ts"
-import * as Missed from "./feed/Missed.ts"
 import * as Journal from "./journal/Journal.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
@@ -34,38 +33,37 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
   return accepted
 })
 
-/** Hands to the journal what the feed brings. What it has no room for is a gap, once there is room again. */
-const makeAccept = Effect.gen(function* () {
-  const feed = yield* EventFeed.EventFeed
+/** The journal has no room for what the feed brought. */
+class QueueFull extends Data.TaggedError("QueueFull") {}
+
+/** Hands events to the journal. */
+const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
   const journal = yield* Journal.Journal
-  const scope = yield* Effect.scope
-  let missed = new Map<string, Missed.Missed>()
+  if (!(yield* journal.accept({ events, accepted: yield* findScripts(events) }))) return yield* new QueueFull()
+})
 
-  const sayMissed = Effect.gen(function* () {
-    yield* journal.room
-    const all = [...missed]
-    missed = new Map()
-    const count = all.reduce((sum, [, ofEngine]) => sum + ofEngine.count, 0)
-    yield* Effect.logWarning(`The queue of accepted events has room again: ${count} events were lost`)
-    yield* Effect.forEach(all, ([engine, ofEngine]) => feed.missed(engine, ofEngine), { discard: true })
-  })
+/** The feed is closed by now. */
+const waitForRoom = Effect.gen(function* () {
+  const journal = yield* Journal.Journal
+  yield* Effect.logWarning(
+    "The queue of accepted events is full: des reads no more events until scripts catch up. What the engine does not keep meanwhile is lost, and said as a gap. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
+  )
+  yield* journal.room
+  yield* Effect.logWarning("The queue of accepted events has room again: des reads on")
+})
 
-  return Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
-    const accepted = yield* findScripts(events)
-    // A journal on disk knows again what it has seen, whether it has a script or not.
-    if (accepted.length === 0 && !journal.durable) return
-    const dropped = yield* journal.accept({ events, accepted })
-    if (dropped.length === 0) return
-    if (missed.size === 0) {
-      yield* Effect.logWarning(
-        "The queue of accepted events is full: events are lost until scripts catch up. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
-      )
-      yield* Effect.forkIn(sayMissed, scope)
-    }
-    for (const { event } of dropped) {
-      missed.set(event.engine, Missed.add(missed.get(event.engine) ?? Missed.nothing, event))
-    }
-  })
+/**
+ * Hands to the journal what the feed brings. When the journal is full the feed is closed, as if the engine were away, and
+ * goes on where the journal ends: what the engine still has is not lost.
+ */
+const read = Effect.gen(function* () {
+  const feed = yield* EventFeed.EventFeed
+  const { memory } = yield* Journal.Journal
+  yield* Stream.runForEachChunk(feed.resume(memory), (chunk) => accept(Chunk.toReadonlyArray(chunk))).pipe(
+    Effect.as(true),
+    Effect.catchTag("QueueFull", () => Effect.as(waitForRoom, false)),
+    Effect.repeat({ until: (ended) => ended })
+  )
 })
 
 const stopReason = (exit: Exit.Exit<unknown, unknown>): string =>
@@ -89,9 +87,8 @@ export const run: Effect.Effect<
   const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
   const dispatch = yield* Dispatch.Dispatch
-  const accept = yield* makeAccept
 
-  const reading = Stream.runForEachChunk(feed.events, (chunk) => accept(Chunk.toReadonlyArray(chunk))).pipe(
+  const reading = read.pipe(
     Effect.as(Effect.void),
     // What was accepted before has still to run; with a journal that fails nothing has.
     Effect.catchTag("EventFeedError", (error) => Effect.succeed(Effect.fail(error))),
@@ -106,7 +103,9 @@ export const run: Effect.Effect<
   const engines = feed.engines.join(" ")
   // Of one engine its scripts can ask, as those of every other event.
   const about = { id: "des", ...(feed.engines.length === 1 ? { engine: engines } : {}) }
-  yield* accept([yield* OwnEvent.make({ ...about, action: "start", attributes: { engines } })])
+  const start = yield* OwnEvent.make({ ...about, action: "start", attributes: { engines } })
+  // The queue is empty yet.
+  yield* Effect.catchTag(accept([start]), "QueueFull", () => Effect.void)
   yield* Effect.onExit(
     work,
     Effect.fnUntraced(function* (exit) {
@@ -138,12 +137,10 @@ export const layer = (
   )
 
 /**
- * The feed of an engine, reached with Node's HTTP client. What it remembers is the journal's.
+ * The feed of an engine, reached with Node's HTTP client.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layerFeed = (
-  options: Engine.EngineOptions & EventFeed.Options
-): Layer.Layer<EventFeed.EventFeed, never, FeedMemory> =>
+export const layerFeed = (options: Engine.EngineOptions & EventFeed.Options): Layer.Layer<EventFeed.EventFeed> =>
   EventFeed.layer(options).pipe(Layer.provide(Engine.layer(options)), Layer.provide(EngineHttp.layer(options)))

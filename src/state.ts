@@ -6,13 +6,10 @@
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Layer from "effect/Layer"
-import type { FeedMemory } from "./feed/FeedMemory.ts"
 import type { Journal, JournalError } from "./journal/Journal.ts"
-import * as Keep from "./journal/Keep.ts"
 import * as JournalSql from "./journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
-export * as Keep from "./journal/Keep.ts"
 export * as Failure from "./journal/sqlite/Failure.ts"
 export * as History from "./journal/sqlite/History.ts"
 export * as JournalSql from "./journal/sqlite/JournalSql.ts"
@@ -28,13 +25,13 @@ export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
  */
 export const layer = (options: {
   readonly directory: string
-  readonly keep?: Keep.Keep
+  readonly keep?: JournalSql.Keep
   readonly maxAge?: number
   readonly engines?: ReadonlyArray<string>
-}): Layer.Layer<Journal | FeedMemory, JournalError, FileSystem.FileSystem> =>
+}): Layer.Layer<Journal, JournalError, FileSystem.FileSystem> =>
   JournalSql.layer({
     file: StateDirectory.journalFile(options.directory),
-    keep: options.keep ?? Keep.defaults,
+    keep: options.keep ?? JournalSql.defaultKeep,
     maxAge: options.maxAge ?? Number.POSITIVE_INFINITY,
     ...(options.engines === undefined ? {} : { engines: options.engines }),
     durably: StateDirectory.durably

@@ -364,14 +364,12 @@ describe("its log", () => {
       }
     }))
 
-  test("INFO `watching ENDPOINT for container events`", ({ dir, start: startDes }) =>
+  test("INFO `watching ENDPOINT for events`", ({ dir, start: startDes }) =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ events: () => StandInEngine.feed([], "stay") })
       const des = yield* startDes(["-d", dir, "-e", format(engine.endpoint)])
       yield* des.said("watching")
-      assert.deepStrictEqual(messages(yield* des.stderr, "INFO"), [
-        `watching ${format(engine.endpoint)} for container events`
-      ])
+      assert.deepStrictEqual(messages(yield* des.stderr, "INFO"), [`watching ${format(engine.endpoint)} for events`])
     }))
 
   test("INFO `Running script PATH`", ({ dir, feed, script }) =>
@@ -477,7 +475,7 @@ describe("what was broken there, and must not be here", () => {
           const { args, env } = how(endpoint)
           const des = yield* startDes(["-d", dir, ...args], { env })
           yield* des.until("the script", () => lines("runs").length === 1)
-          assert.include(yield* des.stderr, `watching ${endpoint} for container events`)
+          assert.include(yield* des.stderr, `watching ${endpoint} for events`)
           assert.deepStrictEqual(lines("runs"), [endpoint], "and scripts that call docker ask the same one")
         })
       )

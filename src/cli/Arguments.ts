@@ -7,6 +7,8 @@ export interface Spelling {
   readonly short?: string
   /** What stands for the value in the help, such as `DIR`; a switch has none. */
   readonly placeholder?: string
+  /** The only values that it takes, where they are words. */
+  readonly words?: ReadonlyArray<string>
   /** Every value counts; of any other option the last one does. */
   readonly isRepeatable: boolean
 }
@@ -66,6 +68,24 @@ const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Gra
   return near === undefined ? `${what}; ${seeHelp(grammar)}` : `${what}; did you mean des ${near}?`
 }
 
+const listed = (words: ReadonlyArray<string>) => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
+
+/** What is wrong with how an option is given, or nothing. */
+const wrongValue = (
+  { name, placeholder, words }: Spelling,
+  value: string | undefined,
+  isAttached: boolean
+): string | undefined => {
+  if (placeholder === undefined) return value === undefined ? undefined : `--${name}: takes no value`
+  if (value === undefined) return `--${name}: its value is missing: --${name} ${placeholder}`
+  if (!isAttached && value.startsWith("-") && value !== "-") {
+    return `--${name}: its value is missing, or if it is ${value}: --${name}=${value}`
+  }
+  if (value === "") return `--${name}: its value is empty`
+  if (words?.includes(value) === false) return `--${name} ${JSON.stringify(value)}: expected ${listed(words)}`
+  return undefined
+}
+
 /** `-d=DIR` is `-dDIR`, though Unix tools take the `=` as part of the value. */
 const makeUnattached = (options: ReadonlyArray<Spelling>) => {
   const letters = (valued: boolean) =>
@@ -116,15 +136,8 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
     if (spelling === undefined) {
       return { problem: unknownOption(rawName, grammar, all) }
     }
-    if (spelling.placeholder === undefined) {
-      if (value !== undefined) return { problem: `--${name}: takes no value` }
-    } else if (value === undefined) {
-      return { problem: `--${name}: its value is missing: --${name} ${spelling.placeholder}` }
-    } else if (inlineValue === false && value.startsWith("-") && value !== "-") {
-      return { problem: `--${name}: its value is missing, or if it is ${value}: --${name}=${value}` }
-    } else if (value === "") {
-      return { problem: `--${name}: its value is empty` }
-    }
+    const problem = wrongValue(spelling, value, inlineValue !== false)
+    if (problem !== undefined) return { problem }
     values.set(name, [...(spelling.isRepeatable ? (values.get(name) ?? []) : []), value ?? ""])
   }
 
@@ -137,4 +150,38 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
   return completions === undefined
     ? { ...chosen, values, operands }
     : { values: new Map([["completions", completions]]), operands: [] }
+}
+
+/** A value as the command line's library takes it: in quotes it is never taken for an option or a subcommand, or trimmed. */
+const quote = (value: string): string => JSON.stringify(value)
+
+/** The value that was quoted. */
+export const unquote = (quoted: string): string => JSON.parse(quoted)
+
+/** What the library has built in: it understands these only where they come first. */
+const builtIn = ["completions", "help", "log-level", "version"]
+
+/**
+ * A command line in the one spelling that the library understands without fail: what it has built in, the subcommand, long
+ * options, and after `--` the positional arguments.
+ */
+export const spell = ({ operands, subcommand, values }: Given, grammars: Grammars): ReadonlyArray<string> => {
+  const { options } = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
+  const hasWords = (name: string) => options.some((option) => option.name === name && option.words !== undefined)
+  const spelled = [...values].map(([name, given]) => ({
+    isFirst: builtIn.includes(name),
+    words: given.flatMap((value) => {
+      if (value === "") return [`--${name}`]
+      return hasWords(name) ? [`--${name}=${value}`] : [`--${name}`, quote(value)]
+    })
+  }))
+  const chosen = subcommand === undefined ? [] : [subcommand]
+  return [
+    ...spelled.flatMap(({ isFirst, words }) => (isFirst ? words : [])),
+    ...chosen,
+    // The help of a subcommand is asked for twice: without the first its usage lacks `des`.
+    ...(values.has("help") && subcommand !== undefined ? ["--help"] : []),
+    ...spelled.flatMap(({ isFirst, words }) => (isFirst ? [] : words)),
+    ...(operands.length === 0 ? [] : ["--", ...operands.map(quote)])
+  ]
 }

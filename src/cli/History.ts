@@ -1,3 +1,4 @@
+import * as Args from "@effect/cli/Args"
 import type { PlatformError } from "@effect/platform/Error"
 import * as Terminal from "@effect/platform/Terminal"
 import * as Chunk from "effect/Chunk"
@@ -8,6 +9,7 @@ import * as DurationText from "../DurationText.ts"
 import * as Log from "../Log.ts"
 import * as SystemReason from "../SystemReason.ts"
 import type * as State from "../state.ts"
+import * as Arguments from "./Arguments.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
 import { CommandError } from "./CommandError.ts"
@@ -19,7 +21,13 @@ const parseSince: CliOption.Parser<number> = (text, name) =>
     const ago = DurationText.parse(text)
     const at = ago === undefined ? Date.parse(text) : now - ago
     return Number.isNaN(at)
-      ? CliOption.refuse(name, text, "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00")
+      ? Effect.fail(
+          CliOption.refuse(
+            name,
+            text,
+            "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00"
+          )
+        )
       : Effect.succeed(at)
   })
 
@@ -79,9 +87,9 @@ const parseId = CliOption.expecting("the number of a run, as des history shows i
 
 /** `des history`: the runs of the journal. */
 export const history = CliCommand.make({
-  name: "des history",
-  summary: "prints the runs that the journal has: time, event, script, exit, duration",
-  options: {
+  name: "history",
+  summary: "Print the runs that the journal has: time, event, script, exit, duration",
+  config: {
     ...StateOptions.ofState,
     failed: CliOption.flag({ name: "failed", description: "only runs that did not succeed" }),
     since: CliOption.optional({
@@ -112,18 +120,20 @@ export const history = CliCommand.make({
 
 /** `des retry`: queues runs again. */
 export const retry = CliCommand.make({
-  name: "des retry",
-  summary: "queues runs again: a des that runs takes them up within a second, else the next start does",
-  options: StateOptions.ofState,
-  operands: {
-    placeholder: "ID…",
-    description: "the numbers of one or more runs, as des history shows them",
-    parse: parseId
+  name: "retry",
+  summary: "Queue runs again: a des that runs takes them up within a second, else the next start does",
+  config: {
+    ...StateOptions.ofState,
+    runs: Args.text({ name: "ID" }).pipe(
+      Args.withDescription("the numbers of one or more runs, as des history shows them"),
+      Args.mapEffect((quoted) => Effect.mapError(parseId(Arguments.unquote(quoted), "ID"), ({ error }) => error)),
+      Args.atLeast(1)
+    )
   },
   run: Effect.fnUntraced(function* (given) {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const unknown = yield* History.retry(given.operands).pipe(
+    const { cut, unknown } = yield* History.retry(given.runs).pipe(
       Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
@@ -132,7 +142,13 @@ export const retry = CliCommand.make({
       yield* Effect.logError(missing)
       return 1
     }
-    const { size } = new Set(given.operands)
+    if (cut.length > 0) {
+      yield* Effect.logError(
+        `run ${cut.join(", ")} cannot be retried, so nothing is queued: its event has run without a failure, and of such events records over 64 KiB are not kept`
+      )
+      return 1
+    }
+    const { size } = new Set(given.runs)
     yield* Effect.logInfo(`queued ${size} ${size === 1 ? "run" : "runs"} again`)
     return 0
   })

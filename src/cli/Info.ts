@@ -5,8 +5,9 @@ import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as EndpointSearch from "../endpoint/EndpointSearch.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as EngineHttp from "../engine/EngineHttp.ts"
-
 import * as Log from "../Log.ts"
+import * as HostSpawner from "../scripts/HostSpawner.ts"
+import { Spawner } from "../scripts/Spawner.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
 import * as CommonOptions from "./CommonOptions.ts"
@@ -19,7 +20,8 @@ const lines = (
   report: Engine.Report,
   name: string,
   endpoint: Endpoint.Endpoint,
-  source: EndpointSearch.Source
+  source: EndpointSearch.Source,
+  spawner: Spawner["Type"]["name"]
 ): string => {
   const { api, engine, newestApi, oldestApi, swarm, version = "" } = report
   const knows = newestApi === undefined ? "" : ` (it knows ${oldestApi ?? "?"} to ${newestApi})`
@@ -32,7 +34,8 @@ const lines = (
     engine: engine === undefined ? "does not say" : `${engineNames[engine]} ${version}`,
     API: api + knows,
     swarm: swarm ?? "does not say",
-    feed: "opens"
+    feed: "opens",
+    scripts: `start with ${spawner}`
   }
   return Object.entries(rows)
     .map(([name, value]) => `${`${name}:`.padEnd(10)}${Log.escape(value)}`)
@@ -47,18 +50,19 @@ const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
     Engine.report(watched),
     Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({})))
   ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
-  yield* Console.log(
-    json
-      ? Log.escape(JSON.stringify({ name, endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true }))
-      : lines(report, name, endpoint, source)
+  const spawner = yield* Effect.provide(
+    Effect.map(Spawner, ({ name }) => name),
+    HostSpawner.layer
   )
+  const said = { name, endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true, scripts: spawner }
+  yield* Console.log(json ? Log.escape(JSON.stringify(said)) : lines(report, name, endpoint, source, spawner))
 })
 
 /** `des info`: says which engine would be watched, what it is, and whether its feed opens. */
 export const info = CliCommand.make({
-  name: "des info",
-  summary: "says which engine des finds and how, what it is, and whether its feed opens",
-  options: {
+  name: "info",
+  summary: "Say which engine des finds and how, what it is, and whether its feed opens",
+  config: {
     ...CommonOptions.ofEngine,
     json: CliOption.flag({ name: "json", description: "print one JSON object a line" })
   },

@@ -8,7 +8,6 @@ import * as Layer from "effect/Layer"
 import * as Des from "../Des.ts"
 import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
-import type { FeedMemory } from "../feed/FeedMemory.ts"
 import * as Journal from "../journal/Journal.ts"
 import * as SystemReason from "../SystemReason.ts"
 import * as Environment from "../scripts/Environment.ts"
@@ -31,10 +30,10 @@ const parseVariable: CliOption.Parser<readonly [name: string, value: string | un
   const at = text.indexOf("=")
   const name = at === -1 ? text : text.slice(0, at)
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    return CliOption.refuse(option, text, "expected NAME or NAME=VALUE, the name of letters, digits and _")
+    return Effect.fail(CliOption.refuse(option, text, "expected NAME or NAME=VALUE, the name of letters, digits and _"))
   }
   if (Environment.isReserved(name)) {
-    return CliOption.refuse(option, text, `${name} belongs to the event; take another name`)
+    return Effect.fail(CliOption.refuse(option, text, `${name} belongs to the event; take another name`))
   }
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
@@ -54,7 +53,6 @@ const options = {
     placeholder: "DIR",
     description: "the script directory: DIR/TYPE/ACTION runs for each event",
     fallback: "/etc/docker/events.d",
-    completion: "directory",
     parse: CliOption.anyText
   }),
   ...CommonOptions.ofEngine,
@@ -62,13 +60,12 @@ const options = {
     name: "from",
     placeholder: "FILE",
     description: "read the feed from FILE, one JSON record a line (- is stdin), and end with its last script",
-    completion: "file",
     parse: CliOption.anyText
   }),
   env: CliOption.repeatable({
     name: "env",
     placeholder: "NAME[=VALUE]",
-    description: "give scripts one more variable; without VALUE it has des's own value; repeatable",
+    description: "give scripts one more variable; without VALUE it has des's own value",
     parse: parseVariable
   }),
   jobs: CliOption.withDefault({
@@ -118,7 +115,7 @@ const options = {
     name: "queue",
     placeholder: "SIZE",
     description:
-      "without --state: how much of accepted events may wait in memory; beyond it events are lost, which is a gap",
+      "without --state: how much of accepted events may wait in memory; beyond it des reads on once there is room, and what the engine has lost by then is a gap",
     fallback: "256M",
     parse: CliOption.bytes
   }),
@@ -171,7 +168,7 @@ const recorded = Effect.fnUntraced(function* (file: string) {
 
 const journalOf = (
   given: Given,
-  shape: { readonly whenFull: "drop" | "wait"; readonly engines: ReadonlyArray<string> }
+  shape: { readonly whenFull: "refuse" | "wait"; readonly engines: ReadonlyArray<string> }
 ) => {
   const { keep, queue: capacity, state: directory } = given
   const maxAge = given.maxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(given.maxAge)
@@ -180,10 +177,11 @@ const journalOf = (
     : State.layer({ directory, keep, maxAge, engines: shape.engines })
 }
 
-const watch = Effect.fn("Watch.watch")(function* (given: Given, hurry: Effect.Effect<void>) {
+const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   if (given.insecureScripts) {
     yield* Effect.logWarning("--insecure-scripts: whoever can write to a script runs it as this user")
   }
+  const hurry = yield* CliCommand.Hurry
   const shared = {
     own: process.env,
     user: yield* user,
@@ -195,9 +193,9 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given, hurry: Effect.Ef
     )
   }
   const run = <E>(
-    feed: Layer.Layer<EventFeed.EventFeed, never, FeedMemory>,
+    feed: Layer.Layer<EventFeed.EventFeed>,
     variables: Pick<DispatchOptions, "base" | "engines">,
-    journal: Layer.Layer<Journal.Journal | FeedMemory, E, FileSystem.FileSystem>
+    journal: Layer.Layer<Journal.Journal, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(
@@ -227,28 +225,28 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given, hurry: Effect.Ef
       engines.map((engine) => [engine.name, { ...WatchedEngine.variables(engine), ...shared.extra }])
     )
   }
-  const journal = yield* journalOf(given, { whenFull: "drop", engines: Object.keys(variables.engines) })
+  const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
   yield* run(EventFeed.layerMerged(feeds), variables, journal)
 })
 
 /** `des` without a subcommand. */
 export const des = CliCommand.make({
   name: "des",
-  summary: "runs scripts in response to Docker and podman events",
-  options: {
+  summary:
+    "Run scripts in response to Docker and podman events. A DURATION is a number with ms, s, m, h or d; a bare number is seconds",
+  config: {
     ...options,
-    completions: CliOption.optional({
+    // The library acts on these two by itself.
+    completions: CliOption.choice({
       name: "completions",
-      placeholder: "SHELL",
-      description: "print completions for bash, zsh or fish, and end",
-      completion: ["bash", "zsh", "fish"],
-      parse: CliOption.anyText
+      description: "print completions for a shell, and end",
+      words: ["bash", "zsh", "fish"]
     }),
     version: CliOption.flag({ name: "version", description: "print the version, and end" })
   },
-  run: Effect.fnUntraced(function* (given, hurry) {
+  run: Effect.fnUntraced(function* (given) {
     if (given.create) yield* Scaffold.create(given.directory)
-    else yield* watch(given, hurry)
+    else yield* watch(given)
     return 0
   })
 })

@@ -1,5 +1,17 @@
 import type { DockerEvent } from "../event/DockerEvent.ts"
-import type { Running } from "./FeedMemory.ts"
+
+/**
+ * A container that is believed to run: its id, what its `start` event said of it, and when it was started, in nanoseconds
+ * of the engine's clock.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Running {
+  readonly id: string
+  readonly attributes: Readonly<Record<string, string>>
+  readonly startedAt: bigint
+}
 
 /**
  * The containers that are believed to run, by id.
@@ -10,12 +22,45 @@ import type { Running } from "./FeedMemory.ts"
 export type Belief = Map<string, Running>
 
 /**
+ * What can happen to a container's life.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export type Change = "started" | "died" | "removed"
+
+/**
+ * A change in a container's life, and when: what a decision needs of an event that may be large.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Turn {
+  readonly fingerprint: string
+  readonly id: string
+  readonly change: Change
+  readonly at: bigint
+}
+
+/**
+ * The change that an event tells of, if any.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const turnOf = (event: DockerEvent): Turn | undefined => {
+  const change = turn(event)
+  if (change === undefined) return undefined
+  return { fingerprint: event.fingerprint, id: event.Actor.ID, change, at: event.timeNano }
+}
+
+/**
  * What an event says of its container's life: dockerd says `die` and `destroy`, podman `died` in its own words and `remove`.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const turn = (event: Pick<DockerEvent, "Type" | "Action">): "started" | "died" | "removed" | undefined => {
+export const turn = (event: Pick<DockerEvent, "Type" | "Action">): Change | undefined => {
   if (event.Type !== "container") return undefined
   switch (event.Action) {
     case "start":

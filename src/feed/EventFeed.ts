@@ -14,9 +14,10 @@ import { Engine, EngineError, type EngineIdentity as Identity } from "../engine/
 import type * as DockerEvent from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
+import * as Continuity from "./Continuity.ts"
 import * as FeedConnection from "./FeedConnection.ts"
-import { FeedMemory } from "./FeedMemory.ts"
-import * as Missed from "./Missed.ts"
+import * as FeedMemory from "./FeedMemory.ts"
+import * as Outage from "./Outage.ts"
 
 /**
  * A feed that was recorded could not be read to its end.
@@ -36,8 +37,13 @@ export class EventFeedError extends Schema.TaggedError<EventFeedError>()("EventF
 }
 
 /**
- * The feed of events. An engine's has no end; one from records ends with them. `engines` names those that it watches, and
- * is empty where it is recorded. `missed` tells of events of an engine that could not be kept: a gap, which is said and healed as any other.
+ * The feed of events. An engine's has no end; one from records ends with them.
+ *
+ * - `engines`: the names of the engines that it watches. There are none where it is recorded.
+ * - `events`: the feed as if its engines were never met before.
+ * - `resume`: the feed as it goes on from what is remembered of its engines. Who accepts its events remembers them.
+ *
+ * Each can be run again.
  *
  * @since 1.0.0
  * @category services
@@ -46,26 +52,10 @@ export class EventFeed extends Context.Tag("des/EventFeed")<
   EventFeed,
   {
     readonly engines: ReadonlyArray<string>
-    readonly missed: (engine: string, missed: Missed.Missed) => Effect.Effect<void>
     readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+    readonly resume: (memory: FeedMemory.FeedMemory) => Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
   }
 >() {}
-
-const firstDelay = Duration.millis(500)
-const longestDelay = Duration.seconds(30)
-/** A feed that was open this many milliseconds counts as a success, after which the delays begin anew. */
-const lasting = 5000
-
-/** A feed that was open this many milliseconds is missed no longer than it lasted, however often it is cut. */
-const worth = 1000
-
-/** Doubles with every failure in a row, and is spread so that many watchers do not come back at the same moment. */
-const backoff = (failures: number, lasted: number) =>
-  Effect.map(Random.nextRange(0.75, 1.25), (spread) => {
-    const delay = Duration.min(Duration.times(firstDelay, 2 ** Math.min(failures, 16)), longestDelay)
-    const bounded = lasted < worth ? delay : Duration.min(delay, Duration.millis(lasted))
-    return Duration.millis(Math.round(Duration.toMillis(bounded) * spread))
-  })
 
 /**
  * How an engine's feed is watched.
@@ -80,114 +70,63 @@ export interface Options {
   readonly sync?: boolean
 }
 
-const watch = (engine: Engine["Type"], memory: FeedMemory["Type"], options: Options): EventFeed["Type"] => {
-  const { name } = engine
-  const liveness = Duration.decode(options.liveness ?? "30 seconds")
-  const sync = options.sync ?? false
+const logLevels = { Debug: LogLevel.Debug, Info: LogLevel.Info, Warning: LogLevel.Warning }
 
-  // What nobody had room for, until a connection heals it.
-  let missed = Missed.nothing
-  const toHeal = Effect.unsafeMakeLatch(false)
-  const heal: FeedConnection.Healing = {
-    awaited: toHeal.await,
-    missed: Effect.sync(() => missed),
-    healed: (said) =>
-      Effect.sync(() => {
-        // What was missed meanwhile is another gap.
-        if (said !== missed) return
-        missed = Missed.nothing
-        toHeal.unsafeClose()
+const say = ({ level, message }: Outage.Line) => Effect.logWithLevel(logLevels[level], message)
+
+/** The next delay is up to a quarter shorter or longer. */
+const spread = Random.nextRange(0.75, 1.25)
+
+/** What an engine says that nobody thought of is its own outage, and not that of des. */
+const asOutage =
+  (name: string) =>
+  (cause: Cause.Cause<EngineError>): Option.Option<Stream.Stream<never, EngineError>> =>
+    Option.map(Cause.dieOption(cause), (defect) =>
+      Stream.fail(new EngineError({ reason: "NotAnEngine", endpoint: name, detail: String(defect), cause: defect }))
+    )
+
+/** Reads the feed of an engine, and opens it again whenever it is lost. */
+const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.FeedMemory) =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const { name } = engine
+      const liveness = Duration.decode(options.liveness ?? "30 seconds")
+      const continuity = Continuity.make(yield* memory.recall(name))
+      let outage = Outage.begin
+
+      const opened = Effect.fnUntraced(function* ({ api, kind, version }: Identity) {
+        const change = Outage.opened(outage, name, yield* Clock.currentTimeMillis)
+        outage = change.outage
+        yield* say(change.line)
+        if (!change.isConnected) return Stream.empty
+        const attributes = { kind, version, api, engine: name }
+        return Stream.make(yield* OwnEvent.make({ action: "connected", id: name, engine: name, attributes }))
       })
-  }
 
-  const events = Stream.unwrap(
-    Effect.map(memory.recall(name), (recalled) => {
-      const continuity = FeedConnection.makeContinuity(recalled)
-      let failures = 0
-      let lastSaid = ""
-      // Whether the engine is there, as far as it was told.
-      let isThere = false
-      let openedAt: number | undefined
+      const lost = Effect.fnUntraced(function* (error: EngineError) {
+        const change = Outage.lost(outage, error, yield* Clock.currentTimeMillis, yield* spread)
+        outage = change.outage
+        if (change.line !== undefined) yield* say(change.line)
+        const wait = Stream.execute(Effect.sleep(Duration.millis(change.delay)))
+        if (!change.isDisconnected) return wait
+        const attributes = { reason: error.message, engine: name }
+        const event = yield* OwnEvent.make({ action: "disconnected", id: name, engine: name, attributes })
+        return Stream.concat(Stream.make(event), wait)
+      })
 
-      const opened = ({ api, kind, version }: Identity) =>
+      return Stream.unwrapScoped(
         Effect.gen(function* () {
-          openedAt = yield* Clock.currentTimeMillis
-          if (isThere) {
-            yield* Effect.logDebug(`the feed of ${name} is open again`)
-            return Stream.empty
-          }
-          isThere = true
-          lastSaid = ""
-          yield* Effect.logInfo(`watching ${name} for container events`)
-          const attributes = { kind, version, api, engine: name }
-          return Stream.make(yield* OwnEvent.make({ action: "connected", id: name, engine: name, attributes }))
-        })
-
-      const connection = Stream.unwrapScoped(
-        Effect.gen(function* () {
-          const { events, identity } = yield* FeedConnection.connect({
-            engine,
-            name,
-            memory,
-            continuity,
-            liveness,
-            sync,
-            heal
-          })
+          const sync = options.sync ?? false
+          const { events, identity } = yield* FeedConnection.connect({ engine, memory, continuity, liveness, sync })
           return Stream.concat(yield* opened(identity), events)
         })
-      )
-
-      const lost = (error: EngineError) =>
-        Effect.gen(function* () {
-          const lasted = openedAt === undefined ? 0 : (yield* Clock.currentTimeMillis) - openedAt
-          const wasOpen = openedAt !== undefined
-          openedAt = undefined
-          if (lasted >= lasting) failures = 0
-          const delay = lasted >= lasting ? Duration.zero : yield* backoff(failures++, lasted)
-          const wait = Stream.execute(Effect.sleep(delay))
-          // What is mended at once and lost nothing is nobody's concern, however often a proxy cuts the feed.
-          if (wasOpen && Duration.toMillis(delay) < lasting) {
-            const level = error.reason === "Silent" ? LogLevel.Warning : LogLevel.Debug
-            yield* Effect.logWithLevel(level, `${error.message}; it is opened again`)
-            return wait
-          }
-          // One line a change, not one a try.
-          if (error.message !== lastSaid) {
-            lastSaid = error.message
-            yield* Effect.logWarning(`${error.message}; des goes on trying`)
-          }
-          if (!isThere) return wait
-          isThere = false
-          const attributes = { reason: error.message, engine: name }
-          const event = yield* OwnEvent.make({ action: "disconnected", id: name, engine: name, attributes })
-          return Stream.concat(Stream.make(event), wait)
-        })
-
-      return connection.pipe(
-        // What an engine says that nobody thought of is its own outage, and not that of des.
-        Stream.catchSomeCause((cause) =>
-          Option.map(Cause.dieOption(cause), (defect) =>
-            Stream.fail(
-              new EngineError({ reason: "NotAnEngine", endpoint: name, detail: String(defect), cause: defect })
-            )
-          )
-        ),
+      ).pipe(
+        Stream.catchSomeCause(asOutage(name)),
         Stream.catchAll((error) => Stream.unwrap(lost(error))),
         Stream.forever
       )
     })
   )
-  return {
-    engines: [name],
-    missed: (_, more) =>
-      Effect.suspend(() => {
-        missed = Missed.concat(missed, more)
-        return Effect.asVoid(toHeal.open)
-      }),
-    events
-  }
-}
 
 /**
  * The feed of an engine. It goes on where it was left, as far as the engine can replay what came meanwhile: each record is
@@ -198,11 +137,12 @@ const watch = (engine: Engine["Type"], memory: FeedMemory["Type"], options: Opti
  * @since 1.0.0
  * @category layers
  */
-export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engine | FeedMemory> =>
+export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engine> =>
   Layer.effect(
     EventFeed,
-    Effect.gen(function* () {
-      return watch(yield* Engine, yield* FeedMemory, options)
+    Effect.map(Engine, (engine) => {
+      const resume = watch(engine, options)
+      return { engines: [engine.name], events: resume(FeedMemory.none), resume }
     })
   )
 
@@ -216,15 +156,13 @@ export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engi
 export const layerRecords = (options: {
   readonly source: string
   readonly bytes: Stream.Stream<Uint8Array, PlatformError>
-}): Layer.Layer<EventFeed> =>
-  Layer.succeed(EventFeed, {
-    engines: [],
-    missed: () => Effect.void,
-    events: options.bytes.pipe(
-      Stream.mapError((cause) => new EventFeedError({ reason: "Unreadable", source: options.source, cause })),
-      decodeRecords({ source: options.source })
-    )
-  })
+}): Layer.Layer<EventFeed> => {
+  const events = options.bytes.pipe(
+    Stream.mapError((cause) => new EventFeedError({ reason: "Unreadable", source: options.source, cause })),
+    decodeRecords({ source: options.source })
+  )
+  return Layer.succeed(EventFeed, { engines: [], events, resume: () => events })
+}
 
 /**
  * Several feeds as one: each engine connects, fails and is waited for by itself.
@@ -237,14 +175,15 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
     EventFeed,
     Effect.map(
       Effect.forEach(feeds, (feed) => Effect.map(Layer.build(feed), (context) => Context.get(context, EventFeed))),
-      (all) => {
-        const [first = Stream.empty, ...others] = all.map(({ events }) => events)
+      (feeds) => {
+        // One alone is not merged, which would cost each event a little.
+        const merged = ([first = Stream.empty, ...others]: ReadonlyArray<
+          Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+        >) => others.reduce((one, other) => Stream.merge(one, other), first)
         return {
-          engines: all.flatMap(({ engines }) => engines),
-          missed: (engine, missed) =>
-            all.find(({ engines }) => engines.includes(engine))?.missed(engine, missed) ?? Effect.void,
-          // One alone is not merged, which would cost each event a little.
-          events: others.reduce((one, other) => Stream.merge(one, other), first)
+          engines: feeds.flatMap(({ engines }) => engines),
+          events: merged(feeds.map(({ events }) => events)),
+          resume: (memory) => merged(feeds.map(({ resume }) => resume(memory)))
         }
       }
     )

@@ -4,13 +4,12 @@ import * as OwnEvent from "../event/OwnEvent.ts"
 
 /**
  * Why a stretch of the feed cannot be replayed. `overrun`: more happened than the engine keeps; `restart`: the engine
- * forgot what it had, as a restart makes it; `other-engine`: another one answers at the endpoint; `queue-full`: what it
- * brought found no room here.
+ * forgot what it had, as a restart makes it; `other-engine`: another one answers at the endpoint.
  *
  * @since 1.0.0
  * @category models
  */
-export type Reason = "overrun" | "restart" | "other-engine" | "queue-full"
+export type Reason = "overrun" | "restart" | "other-engine"
 
 /**
  * How many records an engine keeps to replay them (moby `daemon/events/events.go`, since 17.06).
@@ -20,34 +19,10 @@ export type Reason = "overrun" | "restart" | "other-engine" | "queue-full"
  */
 export const ringSize = 256
 
-/**
- * How what an engine can replay follows on what is known. `compare`: nothing speaks against it, and nothing was known by
- * which it could be told.
- *
- * @since 1.0.0
- * @category combinators
- */
-export const judge = (facts: {
-  /** The engine that was met before, if any, and the one that answers; empty where it cannot be told. */
-  readonly met: string | undefined
-  readonly answers: string
-  readonly knowsNothing: boolean
-  /** How many records the engine can replay, and whether one of them is known. */
-  readonly ring: number
-  readonly ringIsKnown: boolean
-}): "first" | "continuous" | "compare" | Exclude<Reason, "queue-full"> => {
-  if (facts.met === undefined) return "first"
-  if (facts.met !== "" && facts.answers !== "" && facts.met !== facts.answers) return "other-engine"
-  if (facts.ringIsKnown) return "continuous"
-  if (facts.ring >= ringSize) return "overrun"
-  return facts.knowsNothing ? "compare" : "restart"
-}
-
 const because: Readonly<Record<Reason, string>> = {
   overrun: "more happened than the engine keeps",
   restart: "the engine has restarted and forgot them",
-  "other-engine": "another engine answers there now",
-  "queue-full": "the queue had no room for them"
+  "other-engine": "another engine answers there now"
 }
 
 /** An event's time may be any number. */

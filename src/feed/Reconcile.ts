@@ -2,8 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Container, Engine, EngineError } from "../engine/Engine.ts"
 import * as DockerEvent from "../event/DockerEvent.ts"
-import { type Belief, turn } from "./Belief.ts"
-import type { Running } from "./FeedMemory.ts"
+import { type Belief, type Running, type Turn, turn } from "./Belief.ts"
 
 /**
  * What happened to a container and was not heard of.
@@ -24,7 +23,7 @@ const sameLife = 50_000_000n
 const isLater = (start: bigint, believed: bigint): boolean => start > believed + sameLife
 
 /**
- * Compares what is believed to run with what does. `pending` are events that are known to come next, in their order: for
+ * Compares what is believed to run with what does. `pending` are changes whose events are known to come next, in their order: for
  * a container that they tell of, only what was missed before the first of them counts. Deaths come before starts: a
  * container that was replaced by one of the same name leaves before the other comes.
  *
@@ -33,22 +32,20 @@ const isLater = (start: bigint, believed: bigint): boolean => start > believed +
  */
 export const compare = (input: {
   readonly believed: ReadonlyMap<string, Running>
-  readonly pending: Iterable<DockerEvent.DockerEvent>
+  readonly pending: Iterable<Turn>
   readonly running: ReadonlyMap<string, Running>
 }): ReadonlyArray<Missed> => {
-  const first = new Map<string, DockerEvent.DockerEvent>()
-  for (const event of input.pending) {
-    if (turn(event) !== undefined && !first.has(event.Actor.ID)) first.set(event.Actor.ID, event)
-  }
+  const first = new Map<string, Turn>()
+  for (const turn of input.pending) if (!first.has(turn.id)) first.set(turn.id, turn)
   const died: Array<Missed> = []
   const started: Array<Missed> = []
   for (const container of input.believed.values()) {
     const now = input.running.get(container.id)
     const isSame = now !== undefined && !isLater(now.startedAt, container.startedAt)
     const next = first.get(container.id)
-    const change = next === undefined ? undefined : turn(next)
+    const change = next?.change
     if (isSame || change === "died") continue
-    const restartedAt = next === undefined ? now?.startedAt : change === "started" ? next.timeNano : undefined
+    const restartedAt = next === undefined ? now?.startedAt : change === "started" ? next.at : undefined
     if (restartedAt !== undefined && !isLater(restartedAt, container.startedAt)) continue
     died.push({ _tag: "Died", container, restartedAt })
     if (next === undefined && now !== undefined) started.push({ _tag: "Started", container: now })

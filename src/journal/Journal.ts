@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
 import type { Outlived } from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
@@ -16,8 +17,11 @@ import * as MemoryQueue from "./MemoryQueue.ts"
 /**
  * The journal on disk could not be used.
  *
- * `Unusable`: its directory cannot be created, read or written, or others could change it; `InUse`: another des has it;
- * `Damaged`: the file is no journal, or is one no more; `Full`: there is no room on the disk; `Failed`: anything else.
+ * - `Unusable`: its directory cannot be created, read or written, or others could change it.
+ * - `InUse`: another des uses it.
+ * - `Damaged`: the file is not a journal, or is damaged.
+ * - `Full`: there is no room on the disk.
+ * - `Failed`: anything else.
  *
  * @since 1.0.0
  * @category errors
@@ -44,7 +48,7 @@ export interface Accepted {
 }
 
 /**
- * What the reader hands over of one read: every event, so that it is known again, and of them those that have scripts.
+ * The events of one read: all of them, so that they are known again, and those that have scripts.
  *
  * @since 1.0.0
  * @category models
@@ -55,7 +59,8 @@ export interface Batch {
 }
 
 /**
- * What became of a script for an event before: how often it was begun, how it came to its end if it did, and what may still run.
+ * What became of a script for an event before: how many runs began, how the last one ended if no attempt follows, and the
+ * runs that may still go on.
  *
  * @since 1.0.0
  * @category models
@@ -110,8 +115,10 @@ export type TakeOrder = "total" | "fair"
  * one.
  *
  * - `durable`: true if what was not finished is given again when des starts the next time.
- * - `accept`: keeps a batch, and returns what it had no room for. Once it has answered, the rest is kept.
+ * - `accept`: keeps a batch. False if there is no room for all of it: it then kept the events before the first one that did
+ *   not fit, and knows nothing of the others.
  * - `room`: waits until it can keep more again.
+ * - `memory`: what the feed remembers, which is of each engine the events that were accepted.
  * - `close`: nothing more is accepted. `take` then ends with the last event.
  * - `take`: gives the next event, and waits while there is none. An event that was given is out, until it is finished or
  *   parked; while one is out, `total` gives no other, and `fair` gives no other of the same actor.
@@ -129,8 +136,9 @@ export class Journal extends Context.Tag("des/Journal")<
   Journal,
   {
     readonly durable: boolean
-    readonly accept: (batch: Batch) => Effect.Effect<ReadonlyArray<Accepted>, JournalError>
+    readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
     readonly room: Effect.Effect<void>
+    readonly memory: FeedMemory.FeedMemory
     readonly close: Effect.Effect<void>
     readonly take: (order: TakeOrder) => Effect.Effect<Option.Option<Entry>, JournalError>
     readonly park: (id: number) => Effect.Effect<void>
@@ -153,7 +161,7 @@ export const actorOf = (event: Pick<DockerEvent, "engine" | "Type" | "Actor">): 
   `${event.engine} ${event.Type} ${event.Actor.ID}`
 
 /**
- * About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects.
+ * About how many bytes of memory an accepted event takes: its record as UTF-16, the same decoded, and objects.
  *
  * @internal
  */
@@ -161,8 +169,8 @@ export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }
   1024 + 4 * event.record.length
 
 /**
- * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so. What has no time is
- * not old.
+ * Splits off the events that happened more than `maxAge` milliseconds ago, and says that they are skipped. An event without
+ * a time is not old.
  *
  * @internal
  */
@@ -182,7 +190,7 @@ export const sayTooOld = (count: number, maxAge: number): Effect.Effect<void> =>
   )
 
 /**
- * How much of accepted events is in memory at most, in bytes, where nothing else is said: 256 MiB.
+ * How many bytes of accepted events are in memory at most, by default: 256 MiB.
  *
  * @since 1.0.0
  * @category models
@@ -210,26 +218,30 @@ interface Given {
 }
 
 /**
- * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
+ * A journal in memory. What it remembers of engines ends with des: every start is its first.
  *
- * When it is full, `whenFull: "drop"` (default) loses what comes and says how much, which is right for an engine's feed:
- * a reader that waits slows every docker command and the engine then drops events itself, silently. One actor can fill half
- * of it, so that a storm of one loses no events of others. `"wait"` makes
- * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old). Of engines nothing is remembered: every start of des is its first.
+ * - `capacity`: how many bytes of events it holds, waiting and running (256 MiB, about 80,000 events of the usual size).
+ * - `whenFull`: `"refuse"` (default) refuses what there is no room for. This is right for an engine's feed, which is closed
+ *   until there is room: a reader that waits slows every docker command, and the engine then drops events without a word. One
+ *   actor can fill a quarter of the capacity. What comes of it beyond that is lost, and said, so that its storm closes the
+ *   feed for nobody. `"wait"` makes the reader wait, which is right for a file.
+ * - `maxAge`: what happened more milliseconds ago is not accepted (default: however old).
  *
  * @since 1.0.0
  * @category layers
  */
 export const layerMemory = (
-  options: { readonly capacity?: number; readonly whenFull?: "drop" | "wait"; readonly maxAge?: number } = {}
-): Layer.Layer<Journal | FeedMemory.FeedMemory> =>
+  options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
+): Layer.Layer<Journal> =>
   Layer.effect(
     Journal,
     Effect.gen(function* () {
       const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
       const lanes = MemoryQueue.makeLanes<Entry>()
       const given = new Map<number, Given>()
+      /** How many events of an actor were lost since it took its whole share. */
+      const lost = new Map<string, number>()
+      const memory = FeedMemory.make()
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
       const wake = yield* Effect.makeLatch(false)
@@ -244,6 +256,29 @@ export const layerMemory = (
         wake.unsafeOpen()
       }
 
+      const lose = (event: DockerEvent) =>
+        Effect.suspend(() => {
+          const actor = actorOf(event)
+          const before = lost.get(actor) ?? 0
+          lost.set(actor, before + 1)
+          if (before > 0) return Effect.void
+          return Effect.logWarning(
+            `${eventName(event)}: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
+          )
+        })
+
+      /** An actor that has caught up with half of its share. */
+      const sayLost = (event: DockerEvent) =>
+        Effect.suspend(() => {
+          const actor = actorOf(event)
+          const count = lost.get(actor)
+          if (count === undefined || weights.isOverShare(actor, weights.share / 2)) return Effect.void
+          lost.delete(actor)
+          return Effect.logWarning(
+            `${eventName(event)}: the queue has room for events of this actor again; ${count} ${count === 1 ? "was" : "were"} lost`
+          )
+        })
+
       // The check and the closing are one step: a finish between them would open the latch too early.
       const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
@@ -253,15 +288,24 @@ export const layerMemory = (
         })
 
       const accept = Effect.fnUntraced(function* (batch: Batch) {
-        const lost: Array<Accepted> = []
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
+        // What was lost is not remembered, so that the engine can give it again after the next connection.
+        const notKept = new Set<DockerEvent>()
+        const remember = (events: ReadonlyArray<DockerEvent>) =>
+          memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
         for (const accepted of fresh) {
           if (options.whenFull === "wait") yield* putWhenRoom(accepted)
-          else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) lost.push(accepted)
-          else put(accepted)
+          else if (weights.isFull(weigh(accepted))) {
+            muchRoom.unsafeClose()
+            remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
+            return false
+          } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) {
+            notKept.add(accepted.event)
+            yield* lose(accepted.event)
+          } else put(accepted)
         }
-        if (lost.length > 0) muchRoom.unsafeClose()
-        return lost
+        remember(batch.events)
+        return true
       })
 
       const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
@@ -296,22 +340,24 @@ export const layerMemory = (
         })
 
       const finish = (id: number) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const taken = given.get(id)
-          if (taken === undefined) return
+          if (taken === undefined) return Effect.void
           given.delete(id)
           unfinished--
           weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
           if (!taken.parked) lanes.back(taken.lane)
-          if (weights.isLight()) muchRoom.unsafeOpen()
+          if (weights.isHalfFree()) muchRoom.unsafeOpen()
           room.unsafeOpen()
           wake.unsafeOpen()
+          return sayLost(taken.entry.event)
         })
 
       return {
         durable: false,
         accept,
         room: muchRoom.await,
+        memory: { recall: memory.recall, meet: memory.meet },
         close: Effect.sync(() => {
           closed = true
           wake.unsafeOpen()
@@ -324,4 +370,4 @@ export const layerMemory = (
         unfinished: Effect.sync(() => unfinished)
       }
     })
-  ).pipe(Layer.merge(FeedMemory.layerNone))
+  )

@@ -1,9 +1,6 @@
 /**
  * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes of
- * them.
- *
- * @since 1.0.0
- * @category models
+ * them. The command line needs it without the database, which is loaded only where it is wanted.
  */
 export interface Keep {
   readonly age: number
@@ -11,10 +8,5 @@ export interface Keep {
   readonly size: number
 }
 
-/**
- * What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB. */
 export const defaults: Keep = { age: 30 * 86_400_000, count: 100_000, size: 1_073_741_824 }

@@ -59,6 +59,7 @@ describe("des info", () => {
           "API:      1.44 (it knows 1.40 to 1.54)",
           "swarm:    manager",
           "feed:     opens",
+          "scripts:  start with posix_spawn",
           ""
         ].join("\n")
       )
@@ -75,7 +76,8 @@ describe("des info", () => {
         oldestApi: "1.40",
         newestApi: "1.54",
         swarm: "manager",
-        feed: true
+        feed: true,
+        scripts: "posix_spawn"
       })
     }))
 
@@ -111,7 +113,7 @@ describe("des info", () => {
       const url = yield* engineOf(sandbox, { "/_ping": ping })
       const { code, stdout } = yield* sandbox.des(["info", "-e", url])
       assert.strictEqual(code, 0)
-      assert.match(stdout, /engine: {3}does not say\nAPI: {6}1\.44\nswarm: {4}does not say\nfeed: {5}opens\n$/)
+      assert.match(stdout, /engine: {3}does not say\nAPI: {6}1\.44\nswarm: {4}does not say\nfeed: {5}opens\n/)
     }))
 
   test("1: a feed that does not open, though all else is answered", (sandbox) =>

@@ -13,15 +13,14 @@ import * as Program from "../support/Program.ts"
 import { record } from "../support/Record.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 
-/** More than a pipe has room for (64 KiB, pipe(7)), as a line of the verbose log each. */
-const idle = 3000
+/** The output of a script, a line of the log each, is more than a pipe has room for (64 KiB, pipe(7)). */
+const noisyLines = 3000
+const noise = `seq -f 'noise %g' ${noisyLines}`
 
 /** A reader that never reads. It holds the pipe and nothing else. */
 const nobody = "sleep 1000 >/dev/null 2>&1"
 
-const noisyFeed = [...Array.from({ length: idle }, (_, at) => record({ Action: `idle-${at}` })), record(), ""].join(
-  "\n"
-)
+const feed = `${record()}\n`
 
 /** Runs des with these arguments between two pieces of a shell's pipeline; the code that it ended with is in `code`. */
 const piped = (sandbox: Sandbox, args: ReadonlyArray<string>, reader: string) =>
@@ -42,21 +41,20 @@ const codeOf = (sandbox: Sandbox) =>
 describe("what des writes", () => {
   test("is read to its last line, where its reader begins late", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/start", "touch ran")
-      sandbox.write("feed", noisyFeed)
-      const late =
-        "{ until test -e ran; do sleep 0.05; done; sleep 0.5; grep -c 'No script for container/idle-' >count; }"
-      const des = yield* piped(sandbox, ["-v", "-d", sandbox.dir, "--from", sandbox.path("feed")], late)
+      sandbox.script("container/start", `${noise}; touch ran`)
+      sandbox.write("feed", feed)
+      const late = "{ until test -e ran; do sleep 0.05; done; sleep 0.5; grep -c 'noise ' >count; }"
+      const des = yield* piped(sandbox, ["-d", sandbox.dir, "--from", sandbox.path("feed")], late)
       yield* des.ended
-      assert.deepStrictEqual(sandbox.lines("count"), [String(idle)])
+      assert.deepStrictEqual(sandbox.lines("count"), [String(noisyLines)])
       assert.strictEqual(yield* codeOf(sandbox), "0")
     }))
 
   test("does not keep a signal from ending it, where nobody reads", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/start", "touch ran; exec sleep 1000")
-      sandbox.write("feed", noisyFeed)
-      const args = ["-v", "-d", sandbox.dir, "--drain", "0s", "--grace", "0s", "--from", sandbox.path("feed")]
+      sandbox.script("container/start", `${noise}; touch ran; exec sleep 1000`)
+      sandbox.write("feed", feed)
+      const args = ["-d", sandbox.dir, "--drain", "0s", "--grace", "0s", "--from", sandbox.path("feed")]
       const des = yield* piped(sandbox, args, nobody)
       yield* des.until("the script", () => sandbox.exists("ran") && sandbox.lines("pid").length > 0)
       process.kill(Number(sandbox.lines("pid")[0]), "SIGTERM")
@@ -65,9 +63,9 @@ describe("what des writes", () => {
 
   test("is kept for a pager, until a signal ends that wait too", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/start", "touch ran")
-      sandbox.write("feed", noisyFeed)
-      const des = yield* piped(sandbox, ["-v", "-d", sandbox.dir, "--from", sandbox.path("feed")], nobody)
+      sandbox.script("container/start", `${noise}; touch ran`)
+      sandbox.write("feed", feed)
+      const des = yield* piped(sandbox, ["-d", sandbox.dir, "--from", sandbox.path("feed")], nobody)
       yield* des.until("the script", () => sandbox.exists("ran") && sandbox.lines("pid").length > 0)
       process.kill(Number(sandbox.lines("pid")[0]), "SIGINT")
       assert.strictEqual(yield* codeOf(sandbox), "130")

@@ -16,7 +16,6 @@ import * as Des from "../../src/Des.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import * as EngineHttp from "../../src/engine/EngineHttp.ts"
 import { EventFeed } from "../../src/feed/EventFeed.ts"
-import * as FeedMemory from "../../src/feed/FeedMemory.ts"
 import { collectLogs } from "../support/Logs.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
 
@@ -57,7 +56,7 @@ describe("a user's HTTP client", () => {
       Effect.gen(function* () {
         const engine = yield* StandInEngine.make({})
         const own = yield* webhook
-        const feed = Layer.provide(Des.layerFeed({ endpoint: engine.endpoint }), FeedMemory.layerNone)
+        const feed = Des.layerFeed({ endpoint: engine.endpoint })
         yield* Effect.gen(function* () {
           const client = yield* HttpClient.HttpClient
           const { events } = yield* EventFeed

@@ -1,10 +1,12 @@
 import * as Fs from "node:fs"
 import { assert, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
@@ -123,15 +125,65 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("whose engine does not answer any more ends within two intervals", () =>
+  it.scoped("whose engine hangs is told within two intervals, also when it goes on after nine seconds", () =>
     Effect.gen(function* () {
-      let isThere = true
-      const identify = Effect.suspend(() => (isThere ? Effect.void : Effect.never))
-      const des = yield* followEngine(engineOf({ ring: () => [first], live: () => Stream.never, identify }))
+      const answers = yield* Effect.makeLatch(true)
+      const engine = engineOf({ ring: () => [first], live: () => Stream.never, identify: answers.await })
+      const des = yield* followEngine(engine, { liveness: "2 seconds" })
+      // A moment after it was asked whether it is alive.
+      yield* TestClock.adjust("2.1 seconds")
+      yield* answers.close
+      yield* TestClock.adjust("4 seconds")
+      const away =
+        "no engine can be reached at unix:///run/docker.sock: its feed brings nothing, and it does not answer in 2s"
+      assert.deepStrictEqual(des.told(), ["des/connected", `des/disconnected ${away}`])
+      yield* TestClock.adjust("4.9 seconds")
+      yield* answers.open
       yield* TestClock.adjust("1 second")
-      isThere = false
-      yield* TestClock.adjust("59 seconds")
-      assert.match(des.logs.at(-1) ?? "", /is open and dead: it brings nothing, and the engine does not answer in 30s/)
+      assert.deepStrictEqual(des.told(), ["des/connected", `des/disconnected ${away}`, "des/connected"])
+      assert.deepStrictEqual(des.logs, [
+        "INFO watching unix:///run/docker.sock for events",
+        `WARN ${away}; des goes on trying`,
+        "WARN the feed of unix:///run/docker.sock is open again"
+      ])
+    })
+  )
+
+  it.scoped("whose engine needs longer than an interval for what it replays is left alone", () =>
+    Effect.gen(function* () {
+      const slow = Stream.tap(Stream.repeat(Stream.make(encode(`${first}\n`)), Schedule.forever), () =>
+        Effect.sleep("400 millis")
+      )
+      let proofs = 0
+      const given = engineOf({ ring: () => [first], live: () => Stream.never })
+      const engine = Layer.map(given, (context) => {
+        const engine = Context.get(context, Engine.Engine)
+        const feed: typeof engine.feed = (range) =>
+          range.until !== undefined && proofs++ > 0 ? Effect.succeed(slow) : engine.feed(range)
+        return Context.make(Engine.Engine, { ...engine, feed })
+      })
+      const des = yield* followEngine(engine, { liveness: "2 seconds" })
+      yield* TestClock.adjust("20 seconds")
+      assert.isAbove(proofs, 4)
+      assert.deepStrictEqual(des.told(), ["des/connected"])
+      assert.lengthOf(des.logs, 1)
+    })
+  )
+
+  it.scoped("whose engine hangs while it is asked is told within two intervals", () =>
+    Effect.gen(function* () {
+      let hangs = false
+      const given = engineOf({ ring: () => [first], live: () => Stream.never })
+      const engine = Layer.map(given, (context) => {
+        const engine = Context.get(context, Engine.Engine)
+        const feed: typeof engine.feed = (range) => (hangs ? Effect.succeed(Stream.never) : engine.feed(range))
+        return Context.make(Engine.Engine, { ...engine, feed })
+      })
+      const des = yield* followEngine(engine, { liveness: "2 seconds" })
+      yield* TestClock.adjust("1.9 seconds")
+      hangs = true
+      yield* TestClock.adjust("4 seconds")
+      assert.include(des.told()[1] ?? "", "des/disconnected no engine can be reached")
     })
   )
 
@@ -160,7 +212,7 @@ describe("the time of a feed", () => {
       yield* TestClock.adjust("10 minutes")
       assert.isAbove(opened, 120)
       assert.deepStrictEqual(des.told(), ["des/connected"])
-      assert.deepStrictEqual(des.logs, ["INFO watching unix:///run/docker.sock for container events"])
+      assert.deepStrictEqual(des.logs, ["INFO watching unix:///run/docker.sock for events"])
     })
   )
 })

@@ -16,7 +16,6 @@ import * as Engine from "../../src/engine/Engine.ts"
 import * as EngineHttp from "../../src/engine/EngineHttp.ts"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as EventFeed from "../../src/feed/EventFeed.ts"
-import * as FeedMemory from "../../src/feed/FeedMemory.ts"
 import { heapInUse } from "../support/Heap.ts"
 import { poll } from "../support/Poll.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
@@ -67,7 +66,6 @@ const feedOf = (endpoint: Endpoint.Endpoint, readings: Readings = makeReadings()
   return Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
     Stream.provideLayer(
       EventFeed.layer().pipe(
-        Layer.provide(FeedMemory.layerNone),
         Layer.provide(counting),
         Layer.provide(Engine.layer({ endpoint })),
         Layer.provide(EngineHttp.layer({ endpoint }))
@@ -271,7 +269,7 @@ describe("a feed on a real socket", () => {
 })
 
 describe("a feed that stops", () => {
-  const watching = "INFO watching ENDPOINT for container events"
+  const watching = "INFO watching ENDPOINT for events"
 
   it.scopedLive("with a clean end is opened again, and a last record without its line end counts", () =>
     Effect.gen(function* () {
@@ -317,7 +315,7 @@ describe("a feed that stops", () => {
       assert.deepStrictEqual(events, [expected[0]])
       assert.deepStrictEqual(logs, [
         "WARN the engine at ENDPOINT refused: 500 the store is closed; des goes on trying",
-        watching
+        watching.replace("INFO", "WARN")
       ])
     })
   )
@@ -388,7 +386,7 @@ const feedsOf = (feed: (number: number) => Feed) => {
         : Effect.sync(() => Stream.concat(Stream.fromIterable([...sent.values()]), Stream.fail(engineError("Ended"))))
   })
   return Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
-    Stream.provideLayer(EventFeed.layer().pipe(Layer.provide(engine), Layer.provide(FeedMemory.layerNone))),
+    Stream.provideLayer(EventFeed.layer().pipe(Layer.provide(engine))),
     Stream.filter(({ Type }) => Type !== "des"),
     Stream.map((event) => ({ ...event, engine: "" }))
   )
@@ -498,15 +496,14 @@ describe("an engine that is away", () => {
       yield* Effect.fork(Effect.provide(Stream.runDrain(feedsOf(feed)), logs.layer))
       yield* TestClock.adjust("1 hour")
       assert.lengthOf(tries, 36)
-      const watching = "INFO watching unix:///run/docker.sock for container events"
       assert.deepStrictEqual(logs.lines, [
         `WARN ${absent.message}; des goes on trying`,
         `WARN ${refused.message}; des goes on trying`,
         `WARN ${absent.message}; des goes on trying`,
-        watching,
+        "WARN watching unix:///run/docker.sock for events",
         "WARN the engine at unix:///run/docker.sock ended the feed; des goes on trying",
         `WARN ${absent.message}; des goes on trying`,
-        watching
+        "WARN the feed of unix:///run/docker.sock is open again"
       ])
     })
   )

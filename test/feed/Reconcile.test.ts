@@ -3,18 +3,17 @@ import * as FC from "effect/FastCheck"
 import { assert, describe } from "vitest"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as Belief from "../../src/feed/Belief.ts"
-import type { Running } from "../../src/feed/FeedMemory.ts"
 import * as Reconcile from "../../src/feed/Reconcile.ts"
 
 const second = 1_000_000_000n
 
-const container = (id: string, startedAt: number): Running => ({
+const container = (id: string, startedAt: number): Belief.Running => ({
   id,
   attributes: { name: id },
   startedAt: BigInt(startedAt) * second
 })
 
-const beliefOf = (...containers: ReadonlyArray<Running>): Belief.Belief =>
+const beliefOf = (...containers: ReadonlyArray<Belief.Running>): Belief.Belief =>
   new Map(containers.map((container) => [container.id, container]))
 
 const event = (action: string, id: string, seconds: number) =>
@@ -25,6 +24,9 @@ const event = (action: string, id: string, seconds: number) =>
     attributes: { name: id },
     timeNano: BigInt(Math.round(seconds * 1000)) * 1_000_000n
   })
+
+const turns = (...events: ReadonlyArray<DockerEvent.DockerEvent>) =>
+  events.flatMap((event) => Belief.turnOf(event) ?? [])
 
 const tell = (missed: ReadonlyArray<Reconcile.Missed>) => missed.map(({ _tag, container }) => `${_tag} ${container.id}`)
 
@@ -53,7 +55,7 @@ describe("what was missed", () => {
       "a death, where the container was started anew since and that is to come",
       {
         believed: beliefOf(container("a", 1)),
-        pending: [event("start", "a", 9)],
+        pending: turns(event("start", "a", 9)),
         running: beliefOf(container("a", 9))
       },
       ["Died a"]
@@ -62,24 +64,24 @@ describe("what was missed", () => {
       "a death, where it was started and has died since, which is to come",
       {
         believed: beliefOf(container("a", 1)),
-        pending: [event("start", "a", 9), event("die", "a", 10)],
+        pending: turns(event("start", "a", 9), event("die", "a", 10)),
         running: beliefOf()
       },
       ["Died a"]
     ],
     [
       "a death, where only its removal is to come",
-      { believed: beliefOf(container("a", 1)), pending: [event("destroy", "a", 9)], running: beliefOf() },
+      { believed: beliefOf(container("a", 1)), pending: turns(event("destroy", "a", 9)), running: beliefOf() },
       ["Died a"]
     ],
     [
       "nothing, where its death is to come",
-      { believed: beliefOf(container("a", 1)), pending: [event("die", "a", 9)], running: beliefOf() },
+      { believed: beliefOf(container("a", 1)), pending: turns(event("die", "a", 9)), running: beliefOf() },
       []
     ],
     [
       "nothing, where its start is to come",
-      { believed: beliefOf(), pending: [event("start", "a", 9)], running: beliefOf(container("a", 9)) },
+      { believed: beliefOf(), pending: turns(event("start", "a", 9)), running: beliefOf(container("a", 9)) },
       []
     ],
     [

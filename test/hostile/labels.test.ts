@@ -367,7 +367,7 @@ describeEngine("dockerd", () => {
           const events = sandbox.lines("runs/order").length
           const script = `${sandbox.dir}/container/die`
           const kinds: ReadonlyArray<readonly [level: string, begin: string, count: number]> = [
-            ["INFO", `watching ${engine.endpoint} for container events`, 1],
+            ["INFO", `watching ${engine.endpoint} for events`, 1],
             ["INFO", `Running script ${sandbox.dir}/all`, events],
             ["INFO", `Running script ${script}`, 1],
             ["INFO", `${script}: `, 2 * noise.split("\n").length],

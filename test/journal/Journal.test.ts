@@ -42,20 +42,39 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory()))
   )
 
-  it.effect("gives back what it has no room for, and never makes the reader wait", () =>
+  it.effect("refuses what it has no room for, and never makes the reader wait", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      const lost = yield* journal.accept(batch("1", "2", "3", "4", "5"))
-      assert.deepStrictEqual(
-        lost.map(({ event }) => event.Actor.ID),
-        ["3", "4", "5"]
-      )
+      assert.isFalse(yield* journal.accept(batch("1", "2", "3", "4", "5")))
       assert.strictEqual(yield* journal.unfinished, 2)
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
-      assert.deepStrictEqual(yield* journal.accept(batch("6")), [])
+      assert.isTrue(yield* journal.accept(batch("6")))
       assert.deepStrictEqual(yield* takeId, Option.some("6"))
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+  )
+
+  it.effect("remembers of an engine what it kept, and nothing of what it refused", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const of = (id: string, action = "start") => ({ ...makeEvent({ id, action }), engine: "e" })
+      const scripts = entry("1").scripts
+      const events = [of("1"), of("no script"), of("2"), of("1", "die"), of("3")]
+      const accepted = [events[0], events[2], events[4]].flatMap((event) =>
+        event === undefined ? [] : [{ event, scripts }]
+      )
+      assert.isFalse(yield* journal.accept({ events, accepted }))
+      const recalled = yield* journal.memory.recall("e")
+      assert.deepStrictEqual(
+        recalled.fingerprints,
+        events.slice(0, 2).map(({ fingerprint }) => fingerprint)
+      )
+      assert.deepStrictEqual(
+        recalled.running.map(({ id }) => id),
+        ["1", "no script"]
+      )
+      assert.strictEqual(recalled.last, events[1]?.timeNano)
+    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(1) })))
   )
 
   it.effect("skips what is older than the age, and says so", () => {
@@ -68,7 +87,7 @@ describe("the journal in memory", () => {
       )
       const accepted = [old, young].flatMap((event) => (event === undefined ? [] : [{ event, scripts: [] }]))
       yield* TestClock.setTime(100_001)
-      assert.deepStrictEqual(yield* journal.accept({ events: [], accepted }), [])
+      assert.isTrue(yield* journal.accept({ events: [], accepted }))
       assert.deepStrictEqual(yield* takeId, Option.some("99001"))
       assert.deepStrictEqual(logs.lines, ["WARN 1 event is skipped: older than --max-age (1s)"])
     }).pipe(Effect.provide(Journal.layerMemory({ maxAge: 1000 })), Effect.provide(logs.layer))
@@ -93,9 +112,9 @@ describe("the journal in memory", () => {
       yield* journal.accept(batch("1", "2"))
       const first = yield* Effect.flatten(journal.take("fair"))
       yield* journal.take("fair")
-      assert.lengthOf(yield* journal.accept(batch("3")), 1)
+      assert.isFalse(yield* journal.accept(batch("3")))
       yield* journal.finish(first.id, "done")
-      assert.lengthOf(yield* journal.accept(batch("4")), 0)
+      assert.isTrue(yield* journal.accept(batch("4")))
       assert.deepStrictEqual(yield* takeId, Option.some("4"))
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
   )
@@ -106,5 +125,79 @@ describe("the journal in memory", () => {
       yield* journal.accept(batch("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: 1 })))
+  )
+})
+
+describe("an order of the journal in memory", () => {
+  const takeIds = (order: Journal.TakeOrder, count: number) =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const ids: Array<string> = []
+      for (let at = 0; at < count; at++) {
+        const entry = yield* Effect.flatten(journal.take(order))
+        ids.push(entry.event.Actor.ID)
+        yield* journal.finish(entry.id, "done")
+      }
+      return ids.join("")
+    })
+
+  it.effect("total: gives events as they were accepted, and the next one when the last is finished or parked", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("a", "a", "b", "a", "c"))
+      assert.strictEqual(yield* takeIds("total", 2), "aa")
+      const b = yield* Effect.flatten(journal.take("total"))
+      const next = yield* Effect.fork(Effect.flatten(journal.take("total")))
+      yield* Effect.yieldNow()
+      assert.isNull(next.unsafePoll())
+      yield* journal.park(b.id)
+      assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
+      assert.strictEqual((yield* journal.reload(b.id)).event.Actor.ID, "b")
+      assert.strictEqual(yield* journal.unfinished, 3)
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect("fair: gives the next event of the actor that was served longest ago", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("a", "a", "a", "b", "a", "c", "b"))
+      assert.strictEqual(yield* takeIds("fair", 7), "abcabaa")
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect("fair: gives one event of an actor at a time", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      yield* journal.accept(batch("a", "a", "b"))
+      const [first, second] = [yield* Effect.flatten(journal.take("fair")), yield* Effect.flatten(journal.take("fair"))]
+      assert.deepStrictEqual([first.event.Actor.ID, second.event.Actor.ID], ["a", "b"])
+      const next = yield* Effect.fork(Effect.flatten(journal.take("fair")))
+      yield* Effect.yieldNow()
+      assert.isNull(next.unsafePoll())
+      yield* journal.finish(first.id, "done")
+      assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
+    }).pipe(Effect.provide(Journal.layerMemory()))
+  )
+
+  it.effect(
+    "loses a storm's events beyond a quarter of the queue, says how many, and loses none of other actors",
+    () => {
+      const logs = collectLogs()
+      return Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const storm = Array.from({ length: 30 }, () => "s")
+        assert.isTrue(yield* journal.accept(batch(...storm)))
+        assert.strictEqual(yield* journal.unfinished, 5)
+        assert.isTrue(yield* journal.accept(batch("a", "b", "s")))
+        assert.strictEqual(yield* journal.unfinished, 7)
+        assert.strictEqual(yield* takeIds("total", 7), "sssssab")
+        assert.isTrue(yield* journal.accept(batch("s")))
+        assert.strictEqual(yield* journal.unfinished, 1)
+        assert.deepStrictEqual(logs.lines, [
+          "WARN container/start web: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)",
+          "WARN container/start web: the queue has room for events of this actor again; 26 were lost"
+        ])
+      }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(20) })), Effect.provide(logs.layer))
+    }
   )
 })

@@ -17,38 +17,28 @@ import { poll } from "./Poll.ts"
 
 /** A memory that outlives the feed, as a journal's does: it remembers each event as it is taken. */
 export interface Memory {
-  readonly layer: Layer.Layer<FeedMemory.FeedMemory>
+  readonly memory: FeedMemory.FeedMemory
   readonly accept: (event: DockerEvent) => void
   readonly recollection: () => FeedMemory.Recollection
 }
 
-export const makeMemory = (recalled: FeedMemory.Recollection = FeedMemory.nothing): Memory => {
-  let recollection = recalled
+/** A memory of one engine that begins with what is given. */
+export const makeMemory = (recalled?: FeedMemory.Meeting): Memory => {
+  const { accept, ...memory } = FeedMemory.make()
+  let name = ""
   return {
-    layer: Layer.succeed(FeedMemory.FeedMemory, {
-      recall: () => Effect.sync(() => recollection),
-      meet: (_engine, met) =>
-        Effect.sync(() => {
-          recollection = met
+    memory: {
+      ...memory,
+      recall: (engine) =>
+        Effect.suspend(() => {
+          const isFirst = name === ""
+          name = engine
+          const begin = isFirst && recalled !== undefined ? memory.meet(engine, recalled) : Effect.void
+          return Effect.zipRight(begin, memory.recall(engine))
         })
-    }),
-    accept: (event) => {
-      if (event.Type === "des" || event.synthetic) return
-      const running = recollection.running.filter(({ id }) => id !== event.Actor.ID || event.Type !== "container")
-      const isStart = event.Type === "container" && event.Action === "start"
-      const isEnd = event.Type === "container" && (event.Action === "die" || event.Action === "destroy")
-      recollection = {
-        ...recollection,
-        fingerprints: [...recollection.fingerprints, event.fingerprint].slice(-FeedMemory.remembered),
-        last: event.timeNano,
-        running: isStart
-          ? [...running, { id: event.Actor.ID, attributes: event.Actor.Attributes, startedAt: event.timeNano }]
-          : isEnd
-            ? running
-            : recollection.running
-      }
     },
-    recollection: () => recollection
+    accept: (event) => accept([event]),
+    recollection: () => Effect.runSync(memory.recall(name))
   }
 }
 
@@ -73,11 +63,10 @@ export const followEngine = (
   Effect.gen(function* () {
     const events: Array<DockerEvent> = []
     const { layer: collecting, lines: logs } = collectLogs(LogLevel.Info)
-    const feed = EventFeed.layer(options).pipe(
-      Layer.provide(engine),
-      Layer.provide(options.memory?.layer ?? FeedMemory.layerNone)
-    )
-    const following = yield* Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
+    const feed = EventFeed.layer(options).pipe(Layer.provide(engine))
+    const given = ({ events, resume }: EventFeed.EventFeed["Type"]) =>
+      options.memory === undefined ? events : resume(options.memory.memory)
+    const following = yield* Stream.unwrap(Effect.map(EventFeed.EventFeed, given)).pipe(
       Stream.runForEach((event) =>
         Effect.sync(() => {
           events.push(event)

@@ -183,7 +183,7 @@ export const watch = (
   ...args: ReadonlyArray<string>
 ): Effect.Effect<Watch, never, Scope.Scope> =>
   begin(sandbox, engine, ...args).pipe(
-    Effect.tap(({ des }) => des.said(`watching ${engine.endpoint} for container events`)),
+    Effect.tap(({ des }) => des.said(`watching ${engine.endpoint} for events`)),
     Effect.tap(({ connected }) => connected)
   )
 

@@ -1,10 +1,8 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import type { DockerEvent } from "../../event/DockerEvent.ts"
-import * as OwnEvent from "../../event/OwnEvent.ts"
-import * as Belief from "../../feed/Belief.ts"
+import type * as Belief from "../../feed/Belief.ts"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import { pieces } from "./Rows.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
@@ -27,10 +25,7 @@ interface RunningRow {
 export interface EngineMemory {
   readonly keep: (events: ReadonlyArray<DockerEvent>) => Effect.Effect<void, SqlError>
   readonly recall: (engine: string) => Effect.Effect<FeedMemory.Recollection, SqlError>
-  readonly meet: (
-    engine: string,
-    met: FeedMemory.Recollection & { readonly identity: string }
-  ) => Effect.Effect<void, SqlError>
+  readonly meet: (engine: string, met: FeedMemory.Meeting) => Effect.Effect<void, SqlError>
   readonly forgetOld: Effect.Effect<void, SqlError>
 }
 
@@ -45,16 +40,12 @@ const beliefOf = (rows: ReadonlyArray<RunningRow>): Belief.Belief =>
 export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
-  const keepSeen = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
-    const rows = events.slice(-FeedMemory.remembered).map((event) => ({
-      engine: event.engine,
-      fingerprint: event.fingerprint,
-      time_nano: String(event.timeNano)
-    }))
+  const insertSeen = Effect.fnUntraced(function* (engine: string, seen: FeedMemory.Changes["seen"]) {
+    const rows = seen.map(({ fingerprint, timeNano }) => ({ engine, fingerprint, time_nano: String(timeNano) }))
     for (const piece of pieces(rows)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
   })
 
-  const insertRunning = Effect.fnUntraced(function* (engine: string, containers: Iterable<FeedMemory.Running>) {
+  const insertRunning = Effect.fnUntraced(function* (engine: string, containers: Iterable<Belief.Running>) {
     const rows = [...containers].map(({ attributes, id, startedAt }) => ({
       engine,
       id,
@@ -67,33 +58,36 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
     }
   })
 
-  const keepRunning = Effect.fnUntraced(function* (engine: string, events: ReadonlyArray<DockerEvent>) {
-    const telling = events.filter(Belief.tells)
-    for (const piece of pieces(telling)) {
-      const ids = [...new Set(piece.map(({ Actor }) => Actor.ID))]
-      const rows = yield* sql<RunningRow>`SELECT id, attributes, started_at FROM running
-        WHERE engine = ${engine} AND ${sql.in("id", ids)}`
-      const belief = beliefOf(rows)
-      for (const event of piece) Belief.follow(belief, event)
-      yield* insertRunning(engine, belief.values())
-      const gone = ids.filter((id) => !belief.has(id))
-      if (gone.length > 0) yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", gone)}`
+  const believed = Effect.fnUntraced(function* (engine: string, ids: Iterable<string>) {
+    const rows: Array<RunningRow> = []
+    for (const piece of pieces([...ids])) {
+      rows.push(
+        ...(yield* sql<RunningRow>`SELECT id, attributes, started_at FROM running
+          WHERE engine = ${engine} AND ${sql.in("id", piece)}`)
+      )
     }
+    return beliefOf(rows)
   })
 
   const keep = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
-    const fromEngines = events.filter(({ engine, Type }) => engine !== "" && Type !== OwnEvent.type)
-    for (const [engine, ofEngine] of Object.entries(Arr.groupBy(fromEngines, (event) => event.engine)))
-      yield* keepRunning(engine, ofEngine)
-    // Last: what is seen does not come again.
-    yield* keepSeen(fromEngines.filter(({ synthetic }) => !synthetic))
+    for (const [engine, ofEngine] of FeedMemory.byEngine(events)) {
+      const changes = FeedMemory.changes(ofEngine, yield* believed(engine, FeedMemory.toldOf(ofEngine)))
+      yield* insertRunning(engine, changes.running)
+      for (const piece of pieces(changes.gone)) {
+        yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
+      }
+      // Last: what is seen does not come again.
+      yield* insertSeen(engine, changes.seen)
+    }
   })
 
   const recall = Effect.fnUntraced(function* (engine: string) {
     const [met] = yield* sql<{
       identity: string
       last: string
-    }>`SELECT identity, last FROM engine WHERE name = ${engine}`
+      is_over: string
+      gaps: number
+    }>`SELECT identity, last, is_over, gaps FROM engine WHERE name = ${engine}`
     const seen = yield* sql<{ fingerprint: string; time_nano: string }>`SELECT fingerprint, time_nano FROM
       (SELECT * FROM seen WHERE engine = ${engine} ORDER BY id DESC LIMIT ${FeedMemory.remembered}) AS newest ORDER BY id`
     const running = yield* sql<RunningRow>`SELECT id, attributes, started_at FROM running WHERE engine = ${engine}`
@@ -101,16 +95,15 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
       identity: met?.identity,
       fingerprints: seen.map(({ fingerprint }) => fingerprint),
       last: BigInt(seen.findLast(({ time_nano }) => time_nano !== unknownTime)?.time_nano ?? met?.last ?? 0),
+      over: BigInt(met?.is_over ?? 0),
+      gaps: met?.gaps ?? 0,
       running: [...beliefOf(running).values()]
     }
   })
 
   // des may be killed after each statement: the new comes before the old goes, and a first meeting counts with its last one.
-  const meet = Effect.fnUntraced(function* (
-    engine: string,
-    met: FeedMemory.Recollection & { readonly identity: string }
-  ) {
-    const { identity, last } = met
+  const meet = Effect.fnUntraced(function* (engine: string, met: FeedMemory.Meeting) {
+    const { gaps, identity, last, over } = met
     const [old] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM seen WHERE engine = ${engine}`
     const seen = met.fingerprints.map((fingerprint) => ({ engine, fingerprint, time_nano: unknownTime }))
     for (const piece of pieces(seen)) yield* sql`INSERT INTO seen ${sql.insert(piece)}`
@@ -118,8 +111,9 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
     yield* insertRunning(engine, met.running)
     const runs = met.running.map(({ id }) => id)
     yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${SqliteOnly.notIn(sql, "id", runs)}`
-    yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last) })}
-      ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last`
+    yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last), is_over: String(over), gaps })}
+      ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last, is_over = excluded.is_over,
+        gaps = excluded.gaps`
   })
 
   const forgetOld = Effect.gen(function* () {

@@ -133,7 +133,9 @@ export const make = (options: Options) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const safely = Failure.explained(options.file)
-    const isWatched = options.engines === undefined ? sql`1 = 1` : sql.in("engine", ["", ...options.engines])
+    // As an expression: the planner would take the index of actors for a column, and sort all that it finds.
+    const isWatched =
+      options.engines === undefined ? sql`1 = 1` : sql`engine || '' IN ${sql.in(["", ...options.engines])}`
     yield* safely(options.quarantine.begin)
     yield* safely(Backlog.begin(sql, isWatched, options.maxAge))
     const [newest] = yield* safely(sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM event`)

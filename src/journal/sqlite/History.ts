@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { sizeOfEvent } from "./Retention.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
@@ -65,29 +66,43 @@ export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.Sql
   )
 
 /**
- * Queues the events of runs again, each for its run's script, with the attempts counted on. Gives the ids that no run has.
+ * Why runs cannot be queued again: no run has these ids (`unknown`), or of these runs the event's record is kept no more
+ * (`cut`).
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface NotQueued {
+  readonly unknown: ReadonlyArray<number>
+  readonly cut: ReadonlyArray<number>
+}
+
+/**
+ * Queues the events of runs again, each for its run's script, with the attempts counted on. Gives those that cannot be
+ * queued; where there are any, none is.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const retry = (
-  ids: ReadonlyArray<number>
-): Effect.Effect<ReadonlyArray<number>, SqlError, SqlClient.SqlClient> =>
+export const retry = (ids: ReadonlyArray<number>): Effect.Effect<NotQueued, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const now = yield* Clock.currentTimeMillis
-    const found = yield* sql<{ id: number }>`SELECT id FROM run WHERE ${sql.in("id", ids)}`
+    const found = yield* sql<{ id: number; cut: number }>`SELECT run.id AS id,
+        CASE WHEN record = '' THEN 1 ELSE 0 END AS cut
+      FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)}`
     const known = new Set(found.map(({ id }) => id))
     const unknown = ids.filter((id) => !known.has(id))
-    if (unknown.length > 0) return unknown
+    const cut = found.filter((run) => run.cut === 1).map(({ id }) => id)
+    if (unknown.length > 0 || cut.length > 0) return { unknown, cut }
     // One statement, so that all are queued or none. The fingerprint of a record is base64, so that this is none.
     yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
-        attempts, accepted_at, state)
+        attempts, accepted_at, state, size)
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
         ${SqliteOnly.scriptsOfRun(sql)},
         (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
-        ${now}, 'waiting'
+        ${now}, 'waiting', ${sizeOfEvent("")} + length(record)
       FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id
       ON CONFLICT (engine, fingerprint) DO NOTHING`
-    return []
+    return { unknown, cut }
   })

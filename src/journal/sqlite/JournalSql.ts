@@ -1,12 +1,11 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlError from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { type Batch, type Entry, Journal, type JournalError, type KeptRun } from "../Journal.ts"
-import type * as Keep from "../Keep.ts"
+import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
 import * as Failure from "./Failure.ts"
@@ -15,17 +14,37 @@ import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
 
 /**
- * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
- * milliseconds ago is marked skipped. With `engines` only events of these, and those of none, are given: what waits for
- * another goes on waiting, since its scripts would ask the wrong engine (default: all). `durably` makes a write wait
- * until it is on the disk.
+ * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Keep extends Bounds {}
+
+/**
+ * What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultKeep: Keep = defaults
+
+/**
+ * How the journal is kept.
+ *
+ * - `file`: names the database in errors.
+ * - `keep`: bounds what is kept of what has run.
+ * - `maxAge`: what happened more milliseconds ago is marked as skipped.
+ * - `engines`: only events of these engines, and those of none, are given (default: all). The events of another one go on
+ *   waiting, since their scripts would ask the wrong engine.
+ * - `durably`: makes a write wait until it is on the disk.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Options {
   readonly file: string
-  readonly keep: Keep.Keep
+  readonly keep: Keep
   readonly maxAge: number
   readonly engines?: ReadonlyArray<string>
   readonly durably: (
@@ -38,7 +57,7 @@ const make = (options: Options) =>
     const sql = yield* SqlClient.SqlClient
     const safely = Failure.explained(options.file)
     const runs = yield* RunLog.make(safely)
-    const quarantine = yield* Quarantine.make(options)
+    const quarantine = yield* Quarantine.make({ file: options.file, noteDeaths: runs.noteDeaths })
     const queue = yield* EventQueue.make({ ...options, engines: options.engines, runs, quarantine })
     const engines = yield* EngineMemory.make
     const retention = yield* Retention.make({ keep: options.keep, alsoForget: engines.forgetOld })
@@ -54,7 +73,7 @@ const make = (options: Options) =>
       yield* safely(engines.keep(batch.events))
       const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
-      return []
+      return true
     })
 
     const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
@@ -71,19 +90,6 @@ const make = (options: Options) =>
     const finish = (id: number, state: "done" | "failed") =>
       Effect.zipRight(queue.finish(id, state), safely(retention.count({ rows: 1, bytes: 0 })))
 
-    const journal = Journal.of({
-      durable: true,
-      accept,
-      room: Effect.void,
-      close: queue.close,
-      take: queue.take,
-      park: queue.park,
-      reload: queue.reload,
-      begin,
-      finish,
-      unfinished: queue.unfinished
-    })
-
     const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
       Effect.catchAll(safely(effect), (error) => {
         broken = error
@@ -91,20 +97,30 @@ const make = (options: Options) =>
       })
 
     yield* safely(retention.now)
-    const memory = FeedMemory.FeedMemory.of({
-      recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
-      meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+    return Journal.of({
+      durable: true,
+      accept,
+      room: Effect.void,
+      close: queue.close,
+      take: queue.take,
+      park: queue.park,
+      reload: queue.reload,
+      memory: {
+        recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
+        meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+      },
+      begin,
+      finish,
+      unfinished: queue.unfinished
     })
-    return Context.make(Journal, journal).pipe(Context.add(FeedMemory.FeedMemory, memory))
   })
 
 /**
- * A journal in a database whose tables are there. Nothing is accepted
- * before it is written, and what was accepted and not finished is given again when des starts the next time.
+ * A journal in a database that has its tables. Nothing is accepted before it is written. What was accepted and not finished
+ * is given again when des starts the next time.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layer = (
-  options: Options
-): Layer.Layer<Journal | FeedMemory.FeedMemory, JournalError, SqlClient.SqlClient> => Layer.effectContext(make(options))
+export const layer = (options: Options): Layer.Layer<Journal, JournalError, SqlClient.SqlClient> =>
+  Layer.effect(Journal, make(options))

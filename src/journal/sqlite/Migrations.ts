@@ -77,10 +77,13 @@ const pieceBytes = 8_388_608
 /**
  * A record is known by what it says, and not by its text any more. Of `event` the records are there; where two rows turn out to be
  * one event the first one has its new fingerprint, and both keep what became of them. Of `seen` there is only the hash of a text:
- * the feed matches it when the engine gives the record again (KnownRecords).
+ * the feed matches it when the engine gives the record again (KnownRecords). `engine` has how many gaps there were, and the time
+ * of its meeting where what it replays from before that could not be read whole (FeedMemory).
  */
 const canonicalFingerprints = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE engine ADD COLUMN is_over TEXT NOT NULL DEFAULT '0'`
+  yield* sql`ALTER TABLE engine ADD COLUMN gaps INTEGER NOT NULL DEFAULT 0`
   let after = 0
   while (true) {
     const listed = yield* sql<{ id: number; size: number }>`SELECT id, length(record) AS size FROM event

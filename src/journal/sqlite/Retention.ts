@@ -11,6 +11,9 @@ const mostRows = 1000
 /** So many bytes may be written before what is too old is deleted: a sixteenth of what is kept, and 64 MiB at most. */
 const mostBytes = ({ size }: Keep) => Math.min(67_108_864, Math.max(1_048_576, size / 16))
 
+/** How many events are looked at in one step. */
+const page = 1000
+
 /** The longest record that is kept of an event that did its work, in characters: `des retry` needs it. */
 export const keptRecord = 65_536
 
@@ -40,16 +43,30 @@ export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect
     let rows = 0
     let bytes = 0
 
-    /** The newest event that is beyond the count or the size. The index has the sizes: no record is read for this. */
-    const beyond = sql<{ id: number | null }>`SELECT max(id) AS id FROM (
-        SELECT id, row_number() OVER newest AS number, sum(size) OVER newest AS total
-        FROM event WHERE state <> 'waiting' WINDOW newest AS (ORDER BY id DESC)
-      ) AS kept WHERE number > ${keep.count} OR total > ${keep.size}`
+    /** The newest event that is beyond the count or the size; 0 where none is. */
+    const beyond = Effect.gen(function* () {
+      const [kept] = yield* sql<{ n: number; size: number }>`SELECT count(*) AS n, coalesce(sum(size), 0) AS size
+        FROM event WHERE state <> 'waiting'`
+      let events = (kept?.n ?? 0) - keep.count
+      let excess = (kept?.size ?? 0) - keep.size
+      let last = 0
+      while (events > 0 || excess > 0) {
+        const oldest = yield* sql<{ id: number; size: number }>`SELECT id, size FROM event
+          WHERE state <> 'waiting' AND id > ${last} ORDER BY id LIMIT ${page}`
+        if (oldest.length === 0) return last
+        for (const { id, size } of oldest) {
+          if (events <= 0 && excess <= 0) return last
+          last = id
+          events--
+          excess -= size
+        }
+      }
+      return last
+    })
 
     const now = Effect.gen(function* () {
       const oldest = (yield* Clock.currentTimeMillis) - keep.age
-      const [row] = yield* beyond
-      const gone = sql`state <> 'waiting' AND (accepted_at < ${oldest} OR id <= ${row?.id ?? 0})`
+      const gone = sql`state <> 'waiting' AND (accepted_at < ${oldest} OR id <= ${yield* beyond})`
       yield* sql`DELETE FROM run WHERE event_id IN (SELECT id FROM event WHERE ${gone})`
       yield* sql`DELETE FROM event WHERE ${gone}`
       yield* options.alsoForget

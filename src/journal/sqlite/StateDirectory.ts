@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Trust from "../../scripts/Trust.ts"
 import { JournalError } from "../Journal.ts"
+import * as DiskSpace from "./DiskSpace.ts"
 import * as Failure from "./Failure.ts"
 import * as Migrations from "./Migrations.ts"
 
@@ -139,6 +140,12 @@ const check = Effect.fnUntraced(function* (file: string) {
   const safely = Failure.explained(file)
   const [checked] = yield* safely(sql<{ quick_check: string }>`PRAGMA quick_check(1)`)
   if (checked?.quick_check !== "ok") return yield* Failure.damaged(file, checked?.quick_check ?? "it cannot be checked")
+  const [view] = yield* safely(sql<{ name: string }>`SELECT name FROM sqlite_master WHERE type = 'view'`)
+  if (view !== undefined) {
+    return yield* unusable(
+      `${file} is no journal of des: it has a view (${view.name}), and a journal has none. Use another --state`
+    )
+  }
   const [table] = yield* safely(sql`SELECT name FROM sqlite_master WHERE name = 'migration'`)
   if (table === undefined) return
   const [version] = yield* safely(sql<{ id: number }>`SELECT max(migration_id) AS id FROM migration`)
@@ -176,6 +183,7 @@ export const layer = (options: {
       // The client goes on with another connection after a transaction.
       yield* beginPatience(client, file)
       yield* Failure.explained(file)(client`PRAGMA synchronous = NORMAL`)
+      yield* Effect.forkScoped(DiskSpace.watch(directory))
       return client
     })
   )
@@ -193,22 +201,34 @@ export const durably =
     sql`PRAGMA synchronous = FULL`.pipe(Effect.zipRight(write), Effect.zipLeft(sql`PRAGMA synchronous = NORMAL`))
 
 /**
+ * Refuses the database of another user: SQLite runs without a break whatever its views say, and a view can be endless. So is
+ * every file that has been put in the place of one.
+ */
+const checkOwner = Effect.fnUntraced(function* (file: string) {
+  const stat = yield* Effect.try(() => lstatSync(file)).pipe(
+    Effect.mapError(() => unusable(`there is no journal at ${file}; --state names the directory that des runs with`))
+  )
+  const own = process.getuid?.()
+  if (!stat.isFile()) return yield* unusable(`the journal ${file} is no plain file`)
+  if (own !== undefined && stat.uid !== own && stat.uid !== 0) {
+    return yield* unusable(
+      `the journal ${file} belongs to user ${stat.uid}, who could keep this command from ever ending. Run it as that user: sudo -u '#${stat.uid}' des …`
+    )
+  }
+})
+
+/**
  * The database of a state directory that another des may use at this moment, for a look or a word.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layerShared = (options: {
-  readonly directory: string
-}): Layer.Layer<SqlClient.SqlClient, JournalError, FileSystem.FileSystem> =>
+export const layerShared = (options: { readonly directory: string }): Layer.Layer<SqlClient.SqlClient, JournalError> =>
   Layer.scoped(
     SqlClient.SqlClient,
     Effect.gen(function* () {
-      const fileSystem = yield* FileSystem.FileSystem
       const file = journalFile(options.directory)
-      if (!(yield* Effect.orElseSucceed(fileSystem.exists(file), () => false))) {
-        return yield* unusable(`there is no journal at ${file}; --state names the directory that des runs with`)
-      }
+      yield* checkOwner(file)
       const client = yield* open(file)
       yield* beginPatience(client, file)
       yield* Effect.provideService(check(file), SqlClient.SqlClient, client)

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -22,6 +23,7 @@ import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
+import { anyEvents } from "../../support/AnyEvents.ts"
 import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
 
@@ -40,7 +42,7 @@ const noBounds = {
 const life =
   (directory: string, options: Partial<JournalSql.Options> = {}) =>
   <A, E>(
-    body: Effect.Effect<A, E, Journal.Journal | FeedMemory.FeedMemory | SqlClient.SqlClient>
+    body: Effect.Effect<A, E, Journal.Journal | SqlClient.SqlClient>
   ): Effect.Effect<A, E | Journal.JournalError> =>
     body.pipe(
       Effect.provide(
@@ -283,6 +285,27 @@ describe("the journal on disk", () => {
     })
   )
 
+  it.scoped("remembers the same of a feed as a journal in memory", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const batches = FastCheck.sample(anyEvents, { numRuns: 60, seed: 7 })
+      const inMemory = FeedMemory.make()
+      for (const events of batches) inMemory.accept(events)
+      const recalled = yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        for (const events of batches) yield* journal.accept({ events, accepted: [] })
+        return yield* journal.memory.recall("unix:///e")
+      }).pipe(life(directory))
+      const expected = yield* inMemory.recall("unix:///e")
+      const sorted = ({ running, ...rest }: FeedMemory.Recollection) => ({
+        ...rest,
+        running: [...running].sort((one, other) => (one.id < other.id ? -1 : 1))
+      })
+      assert.isAbove(expected.running.length, 0)
+      assert.deepStrictEqual(sorted(recalled), sorted(expected))
+    })
+  )
+
   it.scoped("remembers of each engine what it saw, what runs, and which one it was", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -290,24 +313,35 @@ describe("the journal on disk", () => {
       const die = (id: string) => ({ ...makeEvent({ id, action: "die", timeNano: 6n }), engine: "unix:///e" })
       const synthetic = { ...start("synthetic"), synthetic: true }
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
         const journal = yield* Journal.Journal
+        const { memory } = journal
         assert.deepStrictEqual(yield* memory.recall("unix:///e"), FeedMemory.nothing)
         yield* memory.meet("unix:///e", {
           identity: "I",
           fingerprints: ["before"],
           last: 1n,
+          over: 4n,
+          gaps: 3,
           running: ["old", "gone"].map((id) => ({ id, attributes: { name: id }, startedAt: 3n }))
         })
-        yield* memory.meet("unix:///other", { identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] })
+        yield* memory.meet("unix:///other", {
+          identity: "J",
+          fingerprints: ["a", "b"],
+          last: 9n,
+          over: 0n,
+          gaps: 0,
+          running: []
+        })
         const events = [start("new"), die("gone"), start("brief"), die("brief"), synthetic]
         yield* journal.accept({ events, accepted: [] })
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
+        const { memory } = yield* Journal.Journal
         const recalled = yield* memory.recall("unix:///e")
         assert.strictEqual(recalled.identity, "I")
         assert.strictEqual(recalled.last, 6n)
+        assert.strictEqual(recalled.over, 4n)
+        assert.strictEqual(recalled.gaps, 3)
         assert.deepStrictEqual(recalled.fingerprints, [
           "before",
           ...[start("new"), die("gone"), start("brief"), die("brief")].map(({ fingerprint }) => fingerprint)
@@ -321,7 +355,7 @@ describe("the journal on disk", () => {
           ]
         )
         assert.deepStrictEqual(yield* memory.recall("unix:///other"), {
-          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, running: [] }
+          ...{ identity: "J", fingerprints: ["a", "b"], last: 9n, over: 0n, gaps: 0, running: [] }
         })
       }).pipe(life(directory))
     })
@@ -342,6 +376,18 @@ describe("a journal of version 1, which knew a record by its text", () => {
     for (const { id, record } of rows) {
       yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
     }
+    yield* sql`DROP INDEX event_over`
+    yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
+    yield* sql`DROP INDEX event_actor`
+    yield* sql`DROP TABLE handling`
+    yield* sql`ALTER TABLE event DROP COLUMN size`
+    yield* sql`ALTER TABLE engine DROP COLUMN is_over`
+    yield* sql`ALTER TABLE engine DROP COLUMN gaps`
+    yield* sql`DROP TABLE handling`
+    yield* sql`DROP INDEX event_actor`
+    yield* sql`DROP INDEX event_over`
+    yield* sql`ALTER TABLE event DROP COLUMN size`
+    yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
     yield* sql`DELETE FROM migration WHERE migration_id >= 2`
   })
 
@@ -405,21 +451,23 @@ describe("a meeting with an engine that is cut in between", () => {
     identity: "I",
     fingerprints: [fingerprint],
     last: 1n,
+    over: 0n,
+    gaps: 0,
     running: [{ id: fingerprint, attributes: {}, startedAt: 3n }]
   })
 
   /** Meets an engine, and gives what is recalled when a statement of that met its end. */
-  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Recollection & { readonly identity: string }>) =>
+  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Meeting>) =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
-        const memory = yield* FeedMemory.FeedMemory
+        const { memory } = yield* Journal.Journal
         const sql = yield* SqlClient.SqlClient
         for (const each of before) yield* memory.meet("unix:///e", each)
         yield* sql.unsafe(`CREATE TRIGGER cut BEFORE ${statement} BEGIN SELECT RAISE(ABORT, 'cut'); END`)
         yield* memory.meet("unix:///e", met("new"))
       }).pipe(life(directory))
-      return yield* Effect.flatMap(FeedMemory.FeedMemory, (memory) => memory.recall("unix:///e")).pipe(life(directory))
+      return yield* Effect.flatMap(Journal.Journal, ({ memory }) => memory.recall("unix:///e")).pipe(life(directory))
     })
 
   for (const statement of ["INSERT ON seen", "INSERT ON running", "INSERT ON engine"]) {
@@ -437,6 +485,316 @@ describe("a meeting with an engine that is cut in between", () => {
       })
     )
   }
+})
+
+describe("the order of the journal on disk", () => {
+  const numbered = (id: string, number: number): Journal.Accepted => ({
+    event: { ...makeEvent({ id, attributes: { number: String(number) } }), engine: "unix:///e" },
+    scripts: [script]
+  })
+  const storm = (id: string, count: number) => Array.from({ length: count }, (_, number) => numbered(id, number))
+
+  const takeIds = (order: Journal.TakeOrder, count: number) =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const taken: Array<string> = []
+      for (let at = 0; at < count; at++) {
+        const { event, id } = yield* Effect.flatten(journal.take(order))
+        taken.push(`${event.Actor.ID}${event.Actor.Attributes["number"]}`)
+        yield* journal.finish(id, "done")
+      }
+      return taken.join(" ")
+    })
+
+  it.scoped("is that of acceptance where it is total", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(...storm("a", 2), ...storm("b", 2)))
+      assert.strictEqual(yield* life(directory)(takeIds("total", 4)), "a0 a1 b0 b1")
+    })
+  )
+
+  it.scoped("gives each actor its turn where it is fair, in one life of des and in the next", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const first = Effect.gen(function* () {
+        yield* accept(...storm("a", 5), ...storm("b", 2))
+        const taken = yield* takeIds("fair", 3)
+        yield* accept(...storm("c", 2))
+        return `${taken} ${yield* takeIds("fair", 2)}`
+      })
+      assert.strictEqual(yield* life(directory)(first), "a0 b0 a1 b1 a2")
+      assert.strictEqual(yield* life(directory)(takeIds("fair", 4)), "a3 c0 a4 c1")
+    })
+  )
+
+  it.scoped("leaves the backlog of an actor on the disk, however large it is, and gives the events of others", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const large = (number: number): Journal.Accepted => ({
+        event: {
+          ...makeEvent({ id: "storm", attributes: { number: String(number), label: "x".repeat(4_000_000) } }),
+          engine: "unix:///e"
+        },
+        scripts: [script]
+      })
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        for (let at = 0; at < 10; at++) yield* accept(large(at))
+        yield* accept(...storm("a", 1), ...storm("b", 1))
+        // All of them are out at once: three jobs are busy.
+        const out = [yield* take, yield* take, yield* take]
+        assert.deepStrictEqual(out.map(idOf), ["storm", "a", "b"])
+        const next = yield* Effect.fork(take)
+        yield* TestClock.adjust("1 minute")
+        assert.isNull(next.unsafePoll())
+        yield* journal.finish(out[0]?.id ?? 0, "done")
+        assert.strictEqual(idOf(yield* Fiber.join(next)), "storm")
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("gives an actor's next event while one of it is parked, and that one when it is reloaded", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(...storm("a", 3))
+        const first = yield* take
+        yield* journal.park(first.id)
+        const second = yield* take
+        assert.strictEqual(second.event.Actor.Attributes["number"], "1")
+        yield* journal.finish(second.id, "done")
+        assert.deepStrictEqual(yield* journal.reload(first.id), first)
+        const third = yield* Effect.fork(take)
+        yield* TestClock.adjust("10 seconds")
+        assert.isNull(third.unsafePoll(), "the first is out again")
+        yield* journal.finish(first.id, "done")
+        assert.strictEqual((yield* Fiber.join(third)).event.Actor.Attributes["number"], "2")
+        assert.strictEqual(yield* journal.unfinished, 1)
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("finds each event by an index, however many wait", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const planOf = (statement: string) =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const steps = yield* sql.unsafe<{ detail: string }>(`EXPLAIN QUERY PLAN ${statement}`)
+          return steps.map(({ detail }) => detail).join("; ")
+        })
+      yield* Effect.gen(function* () {
+        const waiting = "SELECT id, record FROM event WHERE state = 'waiting' AND"
+        const ofActor = yield* planOf(
+          `${waiting} engine = '' AND type = '' AND actor = '' AND id > 0 ORDER BY id LIMIT 1`
+        )
+        assert.match(ofActor, /^SEARCH event USING INDEX event_actor \(engine=\? AND type=\? AND actor=\? AND id>\?\)$/)
+        const next = yield* planOf(`${waiting} id > 0 AND engine || '' IN ('', 'e') ORDER BY id LIMIT 1`)
+        assert.match(next, /^SEARCH event USING (INDEX event_waiting|INTEGER PRIMARY KEY) \((id|rowid)>\?\)$/)
+      }).pipe(life(directory))
+    })
+  )
+})
+
+describe("what the journal keeps of what has run", () => {
+  const large = (id: string, length: number): Journal.Accepted => ({
+    event: { ...makeEvent({ id, attributes: { label: "x".repeat(length) } }), engine: "unix:///e" },
+    scripts: [script]
+  })
+  const failed = Outcome.Exited({ code: 1, message: "" })
+  const stored = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    return yield* sql<{
+      actor: string
+      characters: number
+      size: number
+    }>`SELECT actor, length(record) AS characters, size
+      FROM event ORDER BY id`
+  })
+
+  it.scoped("is no large record of an event that did its work, whose runs des retry then refuses", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* accept(large("done", 100_000), large("failed", 100_000), large("small", 60_000))
+        yield* run(yield* take, succeeded)
+        yield* run(yield* take, failed)
+        yield* run(yield* take, succeeded)
+        const [done, failing, small] = yield* stored
+        assert.strictEqual(done?.characters, 0)
+        assert.isBelow(done?.size ?? 0, 2000)
+        assert.isAbove(failing?.characters ?? 0, 100_000)
+        assert.isAbove(failing?.size ?? 0, 100_000)
+        assert.isAbove(small?.characters ?? 0, 60_000)
+        assert.deepStrictEqual(yield* History.retry([1, 2, 3]), { unknown: [], cut: [1] })
+        assert.deepStrictEqual(yield* History.retry([2, 3]), { unknown: [], cut: [] })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(idOf(yield* take), "failed")
+        assert.lengthOf(yield* listed({}), 3)
+      }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("is bounded in bytes, oldest first, while des runs and at its start", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const keep = { ...Keep.defaults, size: 4_000_000 }
+      const sizes = Effect.map(stored, (rows) => rows.reduce((sum, { size }) => sum + size, 0))
+      yield* Effect.gen(function* () {
+        for (let at = 0; at < 30; at++) {
+          yield* accept(large(String(at), 500_000))
+          yield* run(yield* take, failed)
+        }
+        assert.isBelow(yield* sizes, 6_000_000)
+        assert.strictEqual((yield* stored).at(-1)?.actor, "29")
+      }).pipe(life(directory, { keep }))
+      assert.isAtMost(yield* life(directory, { keep })(sizes), 4_000_000)
+      const actors = Effect.map(stored, (rows) => rows.map(({ actor }) => actor))
+      assert.deepStrictEqual(yield* life(directory, { keep: { ...keep, size: 1_100_000 } })(actors), ["28", "29"])
+    })
+  )
+})
+
+describe("an event that des dies of", () => {
+  /** Begins the run of the next event, and dies before its script has started. */
+  const die = Effect.gen(function* () {
+    const journal = yield* Journal.Journal
+    const entry = yield* take
+    yield* journal.begin(entry, script, (entry.earlier[script.path]?.attempts ?? 0) + 1)
+    return idOf(entry)
+  })
+  const errorsOf = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.gen(function* () {
+      const logs = collectLogs()
+      const value = yield* Effect.provide(effect, logs.layer)
+      return [value, logs.lines.filter((line) => line.startsWith("ERROR"))] as const
+    })
+
+  it.scoped("is tried again once, and set aside the second time, which is said once", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(accepted("poison"), accepted("innocent")))
+      assert.strictEqual(yield* life(directory)(die), "poison")
+      assert.strictEqual(yield* life(directory)(die), "poison")
+      const [taken, errors] = yield* errorsOf(life(directory)(takeAll))
+      assert.deepStrictEqual(taken.map(idOf), ["innocent"])
+      assert.deepStrictEqual(errors, [
+        `ERROR container/start poison: quarantined, its scripts do not run: des died 2 times while it read this event or started its scripts. Please report it. To run them again: des retry --state ${directory} 3`
+      ])
+      const [again, silent] = yield* errorsOf(life(directory)(takeAll))
+      assert.deepStrictEqual(again.map(idOf), ["innocent"])
+      assert.deepStrictEqual(silent, [])
+    })
+  )
+
+  it.scoped("is in the history, and des retry brings it back, with two more lives", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(accepted("poison")))
+      for (let at = 0; at < 2; at++) yield* life(directory)(die)
+      yield* Effect.gen(function* () {
+        const runs = yield* listed({ failed: true })
+        assert.deepStrictEqual(
+          runs.map(({ attempt, id, outcome }) => [id, attempt, outcome]),
+          [
+            [1, 1, "des died"],
+            [2, 2, "des died"],
+            [3, 3, "quarantined"]
+          ]
+        )
+        assert.deepStrictEqual(yield* History.retry([3]), { unknown: [], cut: [] })
+      }).pipe(life(directory))
+      assert.strictEqual(yield* life(directory)(die), "poison")
+      assert.lengthOf(yield* life(directory)(takeAll), 1)
+    })
+  )
+
+  it.scoped("is not one whose script ran when des was killed, however often that was", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(accepted("slow")))
+      for (let at = 0; at < 5; at++) {
+        yield* Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          const entry = yield* take
+          const kept = yield* journal.begin(entry, script, at + 1)
+          yield* kept.started(process.pid)
+        }).pipe(life(directory))
+      }
+      // Two deaths with a started run between them are not in a row.
+      yield* life(directory)(die)
+      yield* Effect.gen(function* () {
+        const kept = yield* (yield* Journal.Journal).begin(yield* take, script, 7)
+        yield* kept.started(process.pid)
+      }).pipe(life(directory))
+      yield* life(directory)(die)
+      assert.lengthOf(yield* life(directory)(takeAll), 1)
+    })
+  )
+
+  it.scoped("is not one that des was told to stop in, nor one that waited", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(accepted("a"), accepted("b")))
+      for (let at = 0; at < 4; at++) {
+        yield* Effect.gen(function* () {
+          const kept = yield* (yield* Journal.Journal).begin(yield* take, script, at + 1)
+          yield* kept.interrupted
+        }).pipe(life(directory))
+      }
+      assert.deepStrictEqual((yield* life(directory)(takeAll)).map(idOf), ["a", "b"])
+    })
+  )
+
+  it.scoped("begins alone the second time, so that no neighbour is set aside with it", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(accepted("a"), accepted("poison"), accepted("b")))
+      const beginAll = Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const begun: Array<string> = []
+        const entries = [yield* take, yield* take, yield* take]
+        const begin = (entry: Journal.Entry) =>
+          Effect.gen(function* () {
+            const kept = yield* journal.begin(entry, script, 1)
+            begun.push(idOf(entry))
+            yield* Effect.yieldNow()
+            // des dies when it handles this one.
+            if (idOf(entry) === "poison") return yield* Effect.never
+            yield* kept.started(process.pid)
+          })
+        yield* Effect.forkScoped(Effect.forEach(entries, begin, { concurrency: "unbounded" }))
+        yield* Effect.repeatN(
+          Effect.promise(() => new Promise(setImmediate)),
+          200
+        )
+        return begun
+      }).pipe(Effect.scoped)
+      // The first death: the three had begun.
+      yield* life(directory)(Effect.replicateEffect(die, 3))
+      assert.deepStrictEqual(yield* life(directory)(beginAll), ["a", "poison"])
+      assert.deepStrictEqual((yield* life(directory)(takeAll)).map(idOf), ["a", "b"])
+    })
+  )
+
+  it.scoped("is set aside too where des dies when it reads it from the journal", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* life(directory)(accept(accepted("poison"), accepted("innocent")))
+      const mark = Effect.flatMap(
+        SqlClient.SqlClient,
+        (sql) =>
+          sql`INSERT INTO handling (event_id, times) VALUES (1, 1) ON CONFLICT (event_id) DO UPDATE SET times = 2`
+      )
+      yield* life(directory)(mark)
+      const first = yield* life(directory)(takeAll)
+      assert.deepStrictEqual(first.map(idOf), ["poison", "innocent"], "it was read, which ends the count")
+      yield* life(directory)(Effect.zipRight(mark, mark))
+      assert.deepStrictEqual((yield* life(directory)(takeAll)).map(idOf), ["innocent"])
+    })
+  )
 })
 
 describe("the history", () => {
@@ -511,8 +869,8 @@ describe("the history", () => {
         yield* run(yield* take, Outcome.Exited({ code: 1, message: "" }))
         const waiting = yield* Effect.fork(take)
         yield* Effect.yieldNow()
-        assert.deepStrictEqual(yield* History.retry([1, 7]), [7])
-        assert.deepStrictEqual(yield* History.retry([1]), [])
+        assert.deepStrictEqual(yield* History.retry([1, 7]), { unknown: [7], cut: [] })
+        assert.deepStrictEqual(yield* History.retry([1]), { unknown: [], cut: [] })
         yield* TestClock.adjust("1 second")
         const again = yield* Fiber.join(waiting)
         assert.strictEqual(idOf(again), "1")
