@@ -2,11 +2,9 @@
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Des from "../../src/Des.ts"
 import * as EventFeed from "../../src/feed/EventFeed.ts"
-import * as FeedMemory from "../../src/feed/FeedMemory.ts"
 import { collectLogs } from "../support/Logs.ts"
 import { poll } from "../support/Poll.ts"
 import { record } from "../support/Record.ts"
@@ -56,7 +54,7 @@ describe("a flood of one engine", () => {
               if (sent !== undefined) delays.push(performance.now() - sent)
             })
           ),
-          Effect.provide(Layer.provide(feeds, FeedMemory.layerNone)),
+          Effect.provide(feeds),
           Effect.provide(logs.layer),
           Effect.forkScoped
         )
