@@ -383,11 +383,6 @@ describe("a journal of version 1, which knew a record by its text", () => {
     yield* sql`ALTER TABLE event DROP COLUMN size`
     yield* sql`ALTER TABLE engine DROP COLUMN is_over`
     yield* sql`ALTER TABLE engine DROP COLUMN gaps`
-    yield* sql`DROP TABLE handling`
-    yield* sql`DROP INDEX event_actor`
-    yield* sql`DROP INDEX event_over`
-    yield* sql`ALTER TABLE event DROP COLUMN size`
-    yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
     yield* sql`DELETE FROM migration WHERE migration_id >= 2`
   })
 
