@@ -33,7 +33,7 @@ export default {
       "journal-knows-events-and-scripts",
       "journal/[^/]+$",
       "journal/[^/]+$",
-      "event/DockerEvent[.]ts",
+      "event/(DockerEvent|EventName)[.]ts",
       "feed/FeedMemory[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),
@@ -67,7 +67,7 @@ export default {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
       from: { path: "^src/", pathNot: "^src/(bin|cli/)" },
-      to: { path: "^src/(bin|cli/)" }
+      to: { path: "^src/(bin|cli/)|@effect/cli" }
     },
     {
       name: "only-the-edges-know-the-platform-of-node",
@@ -80,7 +80,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|cli/Arguments|cli/Help|cli/Completions)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

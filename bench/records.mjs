@@ -1,14 +1,17 @@
 // @ts-check
 
-const labels = {
+/** Engines sort them. */
+const attributes = {
   "com.docker.compose.container-number": "1",
   "com.docker.compose.oneoff": "False",
   "com.docker.compose.project": "shop",
   "com.docker.compose.service": "web",
   "com.docker.compose.version": "2.29.7",
   "com.example.team": "checkout",
+  image: "registry.example.com/shop/web:1.24.3",
   "io.example.tier": "edge",
-  maintainer: "web@example.com"
+  maintainer: "web@example.com",
+  name: "shop-web-1"
 }
 
 /** @type {(ordinal: number) => string} */
@@ -27,7 +30,6 @@ const timeNano = (ordinal) => `${Date.now()}${String(ordinal % 1e6).padStart(6, 
 export const record = (action, ordinal, container = ordinal) => {
   const nanoseconds = timeNano(ordinal)
   const id = idStart(container) + "9d4c5a0b7e21".repeat(5).slice(0, 52)
-  const attributes = { ...labels, image: "registry.example.com/shop/web:1.24.3", name: "shop-web-1" }
   return (
     `{"status":"${action}","id":"${id}","from":"${attributes.image}","Type":"container","Action":"${action}",` +
     `"Actor":{"ID":"${id}","Attributes":${JSON.stringify(attributes)}},` +

@@ -61,7 +61,7 @@ describe("the programs in the docs", () => {
       ({ stdout }: { readonly stdout: string }) => stdout
     )
     assert.strictEqual(problems, "")
-  }, 120_000)
+  }, 300_000)
 
   it("of the testing page gives what the page says", async () => {
     const testing = written.find(({ text }) => text.includes("docker-event-scripts/testing"))

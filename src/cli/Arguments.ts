@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util"
+import * as NearMiss from "../NearMiss.ts"
 
 /** How an option is written: its name without dashes, its short letter, and whether a value follows it. */
 export interface Spelling {
@@ -6,6 +7,8 @@ export interface Spelling {
   readonly short?: string
   /** What stands for the value in the help, such as `DIR`; a switch has none. */
   readonly placeholder?: string
+  /** The only values that it takes, where they are words. */
+  readonly words?: ReadonlyArray<string>
   /** Every value counts; of any other option the last one does. */
   readonly isRepeatable: boolean
 }
@@ -34,39 +37,20 @@ export interface Given {
 /** The command line, or what is wrong with it in one line. */
 export type Parsed = Given | { readonly problem: string }
 
-/** How many letters may be wrong in a name that is still recognised. */
-const mostWrong = 2
+/** The fewest letters of a name that stand for all of it. */
+const shortestStart = 3
 
-/** In how many steps (a letter put in, left out, or replaced) one text becomes the other. */
-const distance = (one: string, other: string): number => {
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
-  for (const [at, letter] of [...one].entries()) {
-    const next = [at + 1]
-    for (const [column, its] of [...other].entries()) {
-      const replaced = (row[column] ?? 0) + (letter === its ? 0 : 1)
-      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[other.length] ?? 0
-}
-
-/** The name that was probably meant. */
-const nearest = (text: string, names: Iterable<string>): string | undefined => {
-  const written = text.toLowerCase()
-  const [best] = [...names]
-    .map((name) => ({ name, wrong: name.startsWith(written) ? 1 : distance(written, name) }))
-    .filter(({ name, wrong }) => written.length > mostWrong && wrong <= mostWrong && wrong < name.length - 1)
-    .sort((one, other) => one.wrong - other.wrong)
-  return best?.name
-}
+/** The name that was probably meant: one that begins so, else one with a letter wrong. */
+const meant = (written: string, names: ReadonlyArray<string>): string | undefined =>
+  names.find((name) => written.length >= shortestStart && name.startsWith(written.toLowerCase())) ??
+  NearMiss.find(written, names)
 
 const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows what it takes`
 
 const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<Grammar>): string => {
   const name = written.replace(/^-+/, "")
   const near = written.startsWith("--")
-    ? nearest(
+    ? meant(
         name,
         grammar.options.map((option) => option.name)
       )
@@ -79,9 +63,27 @@ const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<
 }
 
 const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Grammars): string => {
-  const near = grammar === des ? nearest(written, subcommands.keys()) : undefined
+  const near = grammar === des ? meant(written, [...subcommands.keys()]) : undefined
   const what = `${JSON.stringify(written)}: ${grammar.name} takes no positional argument`
   return near === undefined ? `${what}; ${seeHelp(grammar)}` : `${what}; did you mean des ${near}?`
+}
+
+const listed = (words: ReadonlyArray<string>) => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
+
+/** What is wrong with how an option is given, or nothing. */
+const wrongValue = (
+  { name, placeholder, words }: Spelling,
+  value: string | undefined,
+  isAttached: boolean
+): string | undefined => {
+  if (placeholder === undefined) return value === undefined ? undefined : `--${name}: takes no value`
+  if (value === undefined) return `--${name}: its value is missing: --${name} ${placeholder}`
+  if (!isAttached && value.startsWith("-") && value !== "-") {
+    return `--${name}: its value is missing, or if it is ${value}: --${name}=${value}`
+  }
+  if (value === "") return `--${name}: its value is empty`
+  if (words?.includes(value) === false) return `--${name} ${JSON.stringify(value)}: expected ${listed(words)}`
+  return undefined
 }
 
 /** `-d=DIR` is `-dDIR`, though Unix tools take the `=` as part of the value. */
@@ -134,15 +136,8 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
     if (spelling === undefined) {
       return { problem: unknownOption(rawName, grammar, all) }
     }
-    if (spelling.placeholder === undefined) {
-      if (value !== undefined) return { problem: `--${name}: takes no value` }
-    } else if (value === undefined) {
-      return { problem: `--${name}: its value is missing: --${name} ${spelling.placeholder}` }
-    } else if (inlineValue === false && value.startsWith("-") && value !== "-") {
-      return { problem: `--${name}: its value is missing, or if it is ${value}: --${name}=${value}` }
-    } else if (value === "") {
-      return { problem: `--${name}: its value is empty` }
-    }
+    const problem = wrongValue(spelling, value, inlineValue !== false)
+    if (problem !== undefined) return { problem }
     values.set(name, [...(spelling.isRepeatable ? (values.get(name) ?? []) : []), value ?? ""])
   }
 
@@ -155,4 +150,38 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
   return completions === undefined
     ? { ...chosen, values, operands }
     : { values: new Map([["completions", completions]]), operands: [] }
+}
+
+/** A value as the command line's library takes it: in quotes it is never taken for an option or a subcommand, or trimmed. */
+const quote = (value: string): string => JSON.stringify(value)
+
+/** The value that was quoted. */
+export const unquote = (quoted: string): string => JSON.parse(quoted)
+
+/** What the library has built in: it understands these only where they come first. */
+const builtIn = ["completions", "help", "log-level", "version"]
+
+/**
+ * A command line in the one spelling that the library understands without fail: what it has built in, the subcommand, long
+ * options, and after `--` the positional arguments.
+ */
+export const spell = ({ operands, subcommand, values }: Given, grammars: Grammars): ReadonlyArray<string> => {
+  const { options } = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
+  const hasWords = (name: string) => options.some((option) => option.name === name && option.words !== undefined)
+  const spelled = [...values].map(([name, given]) => ({
+    isFirst: builtIn.includes(name),
+    words: given.flatMap((value) => {
+      if (value === "") return [`--${name}`]
+      return hasWords(name) ? [`--${name}=${value}`] : [`--${name}`, quote(value)]
+    })
+  }))
+  const chosen = subcommand === undefined ? [] : [subcommand]
+  return [
+    ...spelled.flatMap(({ isFirst, words }) => (isFirst ? words : [])),
+    ...chosen,
+    // The help of a subcommand is asked for twice: without the first its usage lacks `des`.
+    ...(values.has("help") && subcommand !== undefined ? ["--help"] : []),
+    ...spelled.flatMap(({ isFirst, words }) => (isFirst ? [] : words)),
+    ...(operands.length === 0 ? [] : ["--", ...operands.map(quote)])
+  ]
 }

@@ -1,34 +1,28 @@
 /** An option of the command line, once: its spelling, its default, its place in the help and what its value means. */
 
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import type * as Usage from "@effect/cli/Usage"
+import * as ValidationError from "@effect/cli/ValidationError"
+import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as DurationText from "../DurationText.ts"
-import type { Spelling } from "./Arguments.ts"
+import * as Arguments from "./Arguments.ts"
 import * as Size from "./Size.ts"
-import { UsageError } from "./UsageError.ts"
-
-/** What a shell offers for a value: files, directories, or one of these words. */
-export type Completion = "file" | "directory" | ReadonlyArray<string>
-
-/** What the help and the completions show of an option. */
-export interface Described extends Spelling {
-  readonly description: string
-  /** The value that counts where none is given, as its user would write it. */
-  readonly fallback?: string
-  readonly completion?: Completion
-}
-
-/** An option whose values, as they were given, mean an `A`. */
-export interface CliOption<out A> extends Described {
-  readonly read: (values: ReadonlyArray<string>) => Effect.Effect<A, UsageError>
-}
 
 /** Reads one value; `name` is the option's, for the message. */
-export type Parser<A> = (text: string, name: string) => Effect.Effect<A, UsageError>
+export type Parser<A> = (text: string, name: string) => Effect.Effect<A, ValidationError.ValidationError>
+
+/** Wrong usage, in one line. */
+export const invalid = (message: string): ValidationError.ValidationError =>
+  ValidationError.invalidValue(HelpDoc.p(message))
 
 /** A value that an option does not take, and why. */
-export const refuse = (name: string, text: string, why: string): UsageError =>
-  new UsageError({ message: `${name} ${JSON.stringify(text)}: ${why}` })
+export const refuse = (name: string, text: string, why: string): ValidationError.ValidationError =>
+  invalid(`${name} ${JSON.stringify(text)}: ${why}`)
 
 /** Any text. */
 export const anyText: Parser<string> = Effect.succeed
@@ -38,7 +32,7 @@ export const expecting =
   <A>(expected: string, parse: (text: string) => A | undefined): Parser<A> =>
   (text, name) => {
     const parsed = parse(text)
-    return parsed === undefined ? refuse(name, text, `expected ${expected}`) : Effect.succeed(parsed)
+    return parsed === undefined ? Effect.fail(refuse(name, text, `expected ${expected}`)) : Effect.succeed(parsed)
   }
 
 /** A whole number from `least` to `most`. */
@@ -57,50 +51,93 @@ export const duration: Parser<Duration.Duration> = expecting("a number with ms, 
 /** A number of bytes, at least one. */
 export const bytes: Parser<number> = expecting("a number of bytes, or one with K, M or G, such as 64M", Size.parse)
 
-/** One of these words. */
-export const oneOf = <A>(words: Readonly<Record<string, A>>): Parser<A> => {
-  const names = Object.keys(words)
-  const listed = `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`
-  return expecting(listed, (text) => (Object.hasOwn(words, text) ? words[text] : undefined))
-}
-
-interface Switch {
+interface Described {
   readonly name: string
   readonly short?: string
   readonly description: string
 }
 
-interface Valued<A> extends Switch {
+interface Valued<A> extends Described {
   readonly placeholder: string
-  readonly completion?: Completion
   readonly parse: Parser<A>
 }
 
+const described =
+  ({ description, short }: Described) =>
+  <A>(option: Options.Options<A>): Options.Options<A> =>
+    Options.withDescription(short === undefined ? option : Options.withAlias(option, short), description)
+
+const text = (spec: Valued<unknown>): Options.Options<string> =>
+  Options.text(spec.name).pipe(Options.withPseudoName(spec.placeholder), described(spec))
+
 /** An option that is given or not. */
-export const flag = (spec: Switch): CliOption<boolean> => ({
-  ...spec,
-  isRepeatable: false,
-  read: (values) => Effect.succeed(values.length > 0)
-})
+export const flag = (spec: Described): Options.Options<boolean> => Options.boolean(spec.name).pipe(described(spec))
+
+/** An option that takes one of these words. */
+export const choice = <const Word extends string>(
+  spec: Described & { readonly words: ReadonlyArray<Word> }
+): Options.Options<Word | undefined> =>
+  Options.choice(spec.name, spec.words).pipe(described(spec), Options.optional, Options.map(Option.getOrUndefined))
 
 /** An option that has a default. */
-export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): CliOption<A> => ({
-  ...spec,
-  isRepeatable: false,
-  read: ([value = spec.fallback]) => spec.parse(value, `--${spec.name}`)
-})
+export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): Options.Options<A> =>
+  text(spec).pipe(
+    Options.map((quoted) => Option.some(Arguments.unquote(quoted))),
+    // The help shows a default that is an Option.
+    Options.withDefault(Option.some(spec.fallback)),
+    Options.mapEffect((given) => spec.parse(Option.getOrThrow(given), `--${spec.name}`))
+  )
 
-/** An option that may be missing. */
-export const optional = <A>(spec: Valued<A>): CliOption<A | undefined> => ({
-  ...spec,
-  isRepeatable: false,
-  read: ([value]) =>
-    value === undefined ? Effect.void.pipe(Effect.as(undefined)) : spec.parse(value, `--${spec.name}`)
-})
+/** An option that may be missing; `instead` is where its value stands then, such as a variable. */
+export const optional = <A>(
+  spec: Valued<A> & { readonly instead?: Config.Config<string> }
+): Options.Options<A | undefined> =>
+  text(spec).pipe(
+    Options.map(Arguments.unquote),
+    spec.instead === undefined ? identity : Options.withFallbackConfig(spec.instead),
+    Options.mapEffect((value) => spec.parse(value, `--${spec.name}`)),
+    Options.optional,
+    Options.map(Option.getOrUndefined)
+  )
 
 /** An option that may be given several times. */
-export const repeatable = <A>(spec: Valued<A>): CliOption<ReadonlyArray<A>> => ({
-  ...spec,
-  isRepeatable: true,
-  read: (values) => Effect.forEach(values, (value) => spec.parse(value, `--${spec.name}`))
-})
+export const repeatable = <A>(spec: Valued<A>): Options.Options<ReadonlyArray<A>> =>
+  text(spec).pipe(
+    Options.repeated,
+    Options.mapEffect((given) =>
+      Effect.all(given.map((quoted) => spec.parse(Arguments.unquote(quoted), `--${spec.name}`)))
+    )
+  )
+
+const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Arguments.Spelling> => {
+  switch (usage._tag) {
+    case "Optional":
+      return spellingIn(usage.usage, isRepeatable)
+    case "Repeated":
+      return spellingIn(usage.usage, true)
+    case "Named": {
+      const [name, short] = usage.names
+        .map((name) => name.replace(/^-+/, ""))
+        .toSorted((one, other) => other.length - one.length)
+      const placeholder = Option.getOrUndefined(usage.acceptedValues)
+      const words = placeholder?.split(" | ") ?? []
+      return name === undefined
+        ? []
+        : [
+            {
+              name,
+              isRepeatable,
+              ...(short === undefined ? {} : { short }),
+              ...(placeholder === undefined ? {} : { placeholder }),
+              ...(words.length < 2 ? {} : { words })
+            }
+          ]
+    }
+    default:
+      return []
+  }
+}
+
+/** How an option is written, as its usage says. */
+export const spelling = (option: Options.Options<unknown>): ReadonlyArray<Arguments.Spelling> =>
+  spellingIn(Options.getUsage(option), false)

@@ -1,7 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as CliOption from "./CliOption.ts"
-import { UsageError } from "./UsageError.ts"
 
 /** An engine as it is named on the command line: `TEXT`, or `NAME=TEXT` where it shall have a name of its own. */
 export interface Named {
@@ -19,7 +18,7 @@ const parseNamed = (text: string): Named => {
 const parseEndpoint: CliOption.Parser<Named> = (text, source) => {
   const named = parseNamed(text)
   return Effect.mapBoth(Endpoint.parse(named.text, { source }), {
-    onFailure: ({ message }) => new UsageError({ message }),
+    onFailure: ({ message }) => CliOption.invalid(message),
     onSuccess: () => named
   })
 }
@@ -31,13 +30,13 @@ export const ofEngine = {
     short: "e",
     placeholder: "[NAME=]URL",
     description:
-      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; repeatable, and each can have a NAME. Without it and --context des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
+      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; each can have a NAME. Without it and --context des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
     parse: parseEndpoint
   }),
   context: CliOption.repeatable({
     name: "context",
     placeholder: "[NAME=]CONTEXT",
-    description: "the engine of this context of the docker command; repeatable",
+    description: "the engine of this context of the docker command",
     parse: (text) => Effect.succeed(parseNamed(text))
   })
 }

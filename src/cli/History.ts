@@ -1,3 +1,4 @@
+import * as Args from "@effect/cli/Args"
 import type { PlatformError } from "@effect/platform/Error"
 import * as Terminal from "@effect/platform/Terminal"
 import * as Chunk from "effect/Chunk"
@@ -6,10 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as DurationText from "../DurationText.ts"
 import * as Log from "../Log.ts"
+import * as SystemReason from "../SystemReason.ts"
 import type * as State from "../state.ts"
+import * as Arguments from "./Arguments.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
-import * as FileProblem from "./FileProblem.ts"
+import { CommandError } from "./CommandError.ts"
 import * as StateOptions from "./State.ts"
 
 /** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
@@ -18,7 +21,13 @@ const parseSince: CliOption.Parser<number> = (text, name) =>
     const ago = DurationText.parse(text)
     const at = ago === undefined ? Date.parse(text) : now - ago
     return Number.isNaN(at)
-      ? CliOption.refuse(name, text, "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00")
+      ? Effect.fail(
+          CliOption.refuse(
+            name,
+            text,
+            "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00"
+          )
+        )
       : Effect.succeed(at)
   })
 
@@ -65,9 +74,9 @@ const print = (lines: ReadonlyArray<string>) =>
 
 const notWritten = (error: PlatformError) => {
   // A reader that is gone (`des history | head`) has what it wanted.
-  if (FileProblem.codeOf(error) === "EPIPE") return Effect.void
-  return new FileProblem.FileProblem({
-    message: `the history cannot be written: ${FileProblem.reasonOf(error)}; nothing in the journal has changed`
+  if (SystemReason.codeOf(error.cause) === "EPIPE") return Effect.void
+  return new CommandError({
+    message: `the history cannot be written: ${SystemReason.describePlatform(error)}; nothing in the journal has changed`
   })
 }
 
@@ -78,9 +87,9 @@ const parseId = CliOption.expecting("the number of a run, as des history shows i
 
 /** `des history`: the runs of the journal. */
 export const history = CliCommand.make({
-  name: "des history",
-  summary: "prints the runs that the journal has: time, event, script, exit, duration",
-  options: {
+  name: "history",
+  summary: "Print the runs that the journal has: time, event, script, exit, duration",
+  config: {
     ...StateOptions.ofState,
     failed: CliOption.flag({ name: "failed", description: "only runs that did not succeed" }),
     since: CliOption.optional({
@@ -111,18 +120,20 @@ export const history = CliCommand.make({
 
 /** `des retry`: queues runs again. */
 export const retry = CliCommand.make({
-  name: "des retry",
-  summary: "queues runs again: a des that runs takes them up within a second, else the next start does",
-  options: StateOptions.ofState,
-  operands: {
-    placeholder: "ID…",
-    description: "the numbers of one or more runs, as des history shows them",
-    parse: parseId
+  name: "retry",
+  summary: "Queue runs again: a des that runs takes them up within a second, else the next start does",
+  config: {
+    ...StateOptions.ofState,
+    runs: Args.text({ name: "ID" }).pipe(
+      Args.withDescription("the numbers of one or more runs, as des history shows them"),
+      Args.mapEffect((quoted) => Effect.mapError(parseId(Arguments.unquote(quoted), "ID"), ({ error }) => error)),
+      Args.atLeast(1)
+    )
   },
   run: Effect.fnUntraced(function* (given) {
     const directory = yield* StateOptions.required(given.state)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const { cut, unknown } = yield* History.retry(given.operands).pipe(
+    const { cut, unknown } = yield* History.retry(given.runs).pipe(
       Failure.explained(StateDirectory.journalFile(directory)),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
@@ -137,7 +148,7 @@ export const retry = CliCommand.make({
       )
       return 1
     }
-    const { size } = new Set(given.operands)
+    const { size } = new Set(given.runs)
     yield* Effect.logInfo(`queued ${size} ${size === 1 ? "run" : "runs"} again`)
     return 0
   })

@@ -60,9 +60,9 @@ const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
 
 /** `des info`: says which engine would be watched, what it is, and whether its feed opens. */
 export const info = CliCommand.make({
-  name: "des info",
-  summary: "says which engine des finds and how, what it is, and whether its feed opens",
-  options: {
+  name: "info",
+  summary: "Say which engine des finds and how, what it is, and whether its feed opens",
+  config: {
     ...CommonOptions.ofEngine,
     json: CliOption.flag({ name: "json", description: "print one JSON object a line" })
   },

@@ -1,4 +1,5 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as DurationText from "../DurationText.ts"
@@ -6,30 +7,25 @@ import { type Journal, JournalError } from "../journal/Journal.ts"
 import * as Keep from "../journal/Keep.ts"
 import type * as State from "../state.ts"
 import * as CliOption from "./CliOption.ts"
+import { UsageError } from "./CommandError.ts"
 import * as Size from "./Size.ts"
-import { UsageError } from "./UsageError.ts"
 
 /** The state directory that is given, by hand or by systemd (STATE_DIRECTORY, systemd.exec(5), which can name several). */
-const fromVariables = (own: NodeJS.ProcessEnv): string | undefined =>
-  [own["DES_STATE_DIR"], own["STATE_DIRECTORY"]?.split(":")[0]].find((directory) => directory)
+const fromVariables = Config.orElse(Config.nonEmptyString("DES_STATE_DIR"), () =>
+  Config.map(Config.nonEmptyString("STATE_DIRECTORY"), (directories) => directories.split(":", 1).join())
+)
 
 const state = CliOption.optional({
+  instead: fromVariables,
   name: "state",
   placeholder: "DIR",
   description:
     "keep the journal in DIR/journal.sqlite, so that nothing accepted is lost; without it DES_STATE_DIR, then systemd's STATE_DIRECTORY, then the journal is in memory",
-  completion: "directory",
   parse: CliOption.anyText
 })
 
 /** Which state directory a command uses. */
-export const ofState = {
-  state: {
-    ...state,
-    read: (values: ReadonlyArray<string>) =>
-      Effect.map(state.read(values), (directory) => directory ?? fromVariables(process.env))
-  }
-}
+export const ofState = { state }
 
 /** AGE[,COUNT[,SIZE]]: what is left out is as by default. */
 const parseKeep = (text: string): Keep.Keep | undefined => {

@@ -9,12 +9,13 @@ import * as Des from "../Des.ts"
 import type { DispatchOptions } from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
 import * as Journal from "../journal/Journal.ts"
+import * as SystemReason from "../SystemReason.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
+import { CommandError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
-import * as FileProblem from "./FileProblem.ts"
 import * as Scaffold from "./Scaffold.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
@@ -29,10 +30,10 @@ const parseVariable: CliOption.Parser<readonly [name: string, value: string | un
   const at = text.indexOf("=")
   const name = at === -1 ? text : text.slice(0, at)
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    return CliOption.refuse(option, text, "expected NAME or NAME=VALUE, the name of letters, digits and _")
+    return Effect.fail(CliOption.refuse(option, text, "expected NAME or NAME=VALUE, the name of letters, digits and _"))
   }
   if (Environment.isReserved(name)) {
-    return CliOption.refuse(option, text, `${name} belongs to the event; take another name`)
+    return Effect.fail(CliOption.refuse(option, text, `${name} belongs to the event; take another name`))
   }
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
@@ -52,7 +53,6 @@ const options = {
     placeholder: "DIR",
     description: "the script directory: DIR/TYPE/ACTION runs for each event",
     fallback: "/etc/docker/events.d",
-    completion: "directory",
     parse: CliOption.anyText
   }),
   ...CommonOptions.ofEngine,
@@ -60,13 +60,12 @@ const options = {
     name: "from",
     placeholder: "FILE",
     description: "read the feed from FILE, one JSON record a line (- is stdin), and end with its last script",
-    completion: "file",
     parse: CliOption.anyText
   }),
   env: CliOption.repeatable({
     name: "env",
     placeholder: "NAME[=VALUE]",
-    description: "give scripts one more variable; without VALUE it has des's own value; repeatable",
+    description: "give scripts one more variable; without VALUE it has des's own value",
     parse: parseVariable
   }),
   jobs: CliOption.withDefault({
@@ -116,7 +115,7 @@ const options = {
     name: "queue",
     placeholder: "SIZE",
     description:
-      "without --state: how much of accepted events may wait in memory; beyond it events are lost, which is a gap",
+      "without --state: how much of accepted events may wait in memory; beyond it des reads on once there is room, and what the engine has lost by then is a gap",
     fallback: "256M",
     parse: CliOption.bytes
   }),
@@ -154,12 +153,14 @@ const recorded = Effect.fnUntraced(function* (file: string) {
     return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
   }
   const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new FileProblem.FileProblem({ message: `${file} cannot be read: ${why}` })
-  const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) => unreadable(FileProblem.reasonOf(error)))
+  const unreadable = (why: string) => new CommandError({ message: `${file} cannot be read: ${why}` })
+  const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
+    unreadable(SystemReason.describePlatform(error))
+  )
   if (type === "Directory") return yield* unreadable("it is a directory, and not a file of records")
   if (type === "FIFO") return yield* unreadable("it is a pipe, which can be read as stdin, with --from -")
   yield* Effect.mapError(fileSystem.access(file, { readable: true }), (error) =>
-    unreadable(FileProblem.reasonOf(error))
+    unreadable(SystemReason.describePlatform(error))
   )
   yield* Effect.logInfo(`reading events from ${file}`)
   return EventFeed.layerRecords({ source: file, bytes: fileSystem.stream(file) })
@@ -176,10 +177,11 @@ const journalOf = (
     : State.layer({ directory, keep, maxAge, engines: shape.engines })
 }
 
-const watch = Effect.fn("Watch.watch")(function* (given: Given, hurry: Effect.Effect<void>) {
+const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   if (given.insecureScripts) {
     yield* Effect.logWarning("--insecure-scripts: whoever can write to a script runs it as this user")
   }
+  const hurry = yield* CliCommand.Hurry
   const shared = {
     own: process.env,
     user: yield* user,
@@ -230,21 +232,21 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given, hurry: Effect.Ef
 /** `des` without a subcommand. */
 export const des = CliCommand.make({
   name: "des",
-  summary: "runs scripts in response to Docker and podman events",
-  options: {
+  summary:
+    "Run scripts in response to Docker and podman events. A DURATION is a number with ms, s, m, h or d; a bare number is seconds",
+  config: {
     ...options,
-    completions: CliOption.optional({
+    // The library acts on these two by itself.
+    completions: CliOption.choice({
       name: "completions",
-      placeholder: "SHELL",
-      description: "print completions for bash, zsh or fish, and end",
-      completion: ["bash", "zsh", "fish"],
-      parse: CliOption.anyText
+      description: "print completions for a shell, and end",
+      words: ["bash", "zsh", "fish"]
     }),
     version: CliOption.flag({ name: "version", description: "print the version, and end" })
   },
-  run: Effect.fnUntraced(function* (given, hurry) {
+  run: Effect.fnUntraced(function* (given) {
     if (given.create) yield* Scaffold.create(given.directory)
-    else yield* watch(given, hurry)
+    else yield* watch(given)
     return 0
   })
 })

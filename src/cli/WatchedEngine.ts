@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as EndpointSearch from "../endpoint/EndpointSearch.ts"
+import { UsageError } from "./CommandError.ts"
 import type * as CommonOptions from "./CommonOptions.ts"
-import { UsageError } from "./UsageError.ts"
 
 const findOne = Effect.fn("WatchedEngine.findOne")(function* (
   asked: { readonly context?: string; readonly endpoint?: string },

@@ -1,13 +1,16 @@
-/** What waits for the end of a cooldown: the newest event, and for how many older ones it stands. */
+/** What waits for the end of a cooldown: the newest value, and the number of older ones that it stands for. */
 export interface Held<A> {
   readonly newest: A
   readonly coalesced: number
 }
 
 /**
- * Remembers when each key ran last. `begin` says how many milliseconds a run has to wait (0: it runs now, and its cooldown
- * begins). `hold` keeps the newest of what has to wait, which may stand for `coalesced` older ones already, and gives back
- * what it took the place of. `release` gives what was held.
+ * Remembers when each key ran last.
+ *
+ * - `begin`: how many milliseconds a run has to wait (0: it runs now, and its cooldown begins).
+ * - `hold`: keeps the newest value that has to wait, and returns the one that it replaces. A value may stand for `coalesced`
+ *   older ones already.
+ * - `release`: returns the value that was held, which is held no more.
  */
 export interface Cooldown<A> {
   readonly begin: (key: string, cooldown: number, now: number) => number

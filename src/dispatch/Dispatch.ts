@@ -21,10 +21,11 @@ import * as Order from "./Order.ts"
 import * as Stop from "./Stop.ts"
 
 /**
- * Runs what the journal accepted. The events of one actor stay in order; with one job all events do. `run` ends when the
- * journal is closed and its last script has ended. Interrupting it begins nothing more, and gives what runs the drain time
- * before it is ended; so does a journal that fails, which is then its error. `runLast` runs the scripts of one more event
- * that no journal keeps, for what is left of the drain time.
+ * Runs the scripts of what the journal accepted. The events of one actor stay in order; with one job all events do.
+ *
+ * - `run`: ends when the journal is closed and its last script has ended. When it is interrupted, or the journal fails,
+ *   nothing more begins, and what runs gets the drain time to end.
+ * - `runLast`: runs the scripts of one more event that no journal keeps, for what is left of the drain time.
  *
  * @since 1.0.0
  * @category services
@@ -46,7 +47,7 @@ export class Dispatch extends Context.Tag("des/Dispatch")<
  * - `timeout`: how long a run may take (10 minutes, `Infinity` for no bound).
  * - `grace`: how long a script that is told to end may take (10 seconds).
  * - `retries`: how often a failed run is repeated (0): after 1 second, then 2, 4 … up to 5 minutes, each spread by half.
- * - `cooldown`: how long a script rests after it began for an actor (0); what comes meanwhile becomes one run of the newest.
+ * - `cooldown`: how long a script does not begin again for an actor (0); what comes meanwhile becomes one run of the newest.
  * - `drain`: how long what runs may go on when des stops (30 seconds).
  * - `hurry`: ends when a stop shall not wait any more (never).
  *
@@ -202,7 +203,7 @@ const make = (options: DispatchOptions) =>
       Effect.gen(function* () {
         if (!(yield* stop.hasTime)) {
           return yield* Effect.logWarning(
-            `The scripts of ${eventName(event)} are not run: those that ran before used up the time of --drain`
+            `The scripts of ${event.Type}/${verb(event)} are not run: those that ran before used up the time of --drain`
           )
         }
         const runs = Effect.forEach(

@@ -3,15 +3,16 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 
 /**
- * Runs work in order within a key, and beside each other for different keys, at most `jobs` at once. It keeps nothing of a
- * key that has no work.
+ * Runs the work of one key in order, and that of different keys beside each other, at most `jobs` at once. It keeps nothing
+ * of a key that has no work.
  *
- * `submit` returns when the work has begun or waits behind other work of its key; with one job that makes the order of all
- * work the order of submission. How much waits is the submitter's to bound.
+ * - `submit`: returns when the work has begun, or waits behind other work of its key. With one job the order of all work is
+ *   therefore that of submission. Who submits bounds how much waits.
+ * - `fork`: forks what belongs to the order, such as work that is submitted later.
+ * - `awaitIdle`: waits until no work runs or waits.
  */
 export interface Order {
   readonly submit: (key: string, work: Effect.Effect<void>) => Effect.Effect<void>
-  /** Forks what belongs to the order, such as work that is submitted later. */
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<void>
   readonly awaitIdle: Effect.Effect<void>
 }

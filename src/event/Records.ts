@@ -127,9 +127,16 @@ export const decodeRecords =
               if (count === linesAtOnce) break
               line = lines.next()
             }
+            const isMore = line.done !== true
+            used += performance.now() - start
+            return skipped.length === 0 ? Effect.succeed(isMore) : Effect.as(reportAll(skipped), isMore)
+          })
+
+        const reportAll = (skipped: ReadonlyArray<SkippedLines.SkippedLine>) =>
+          Effect.suspend(() => {
+            const start = performance.now()
             return Effect.map(Effect.forEach(skipped, report, { discard: true }), () => {
               used += performance.now() - start
-              return line.done !== true
             })
           })
 
@@ -139,11 +146,15 @@ export const decodeRecords =
           return giveWay
         })
 
+        // Not by Effect.repeat, whose schedule costs more than the events of most chunks.
         const decodeLines = (lines: Iterator<Lines.Line>) =>
           Effect.suspend(() => {
             const events: Array<DockerEvent.DockerEvent> = []
-            const some = Effect.zipLeft(decodeSome(lines, events), takeTurns)
-            return Effect.map(Effect.repeat(some, { while: (isMore) => isMore }), () => Chunk.unsafeFromArray(events))
+            const rest: Effect.Effect<Chunk.Chunk<DockerEvent.DockerEvent>> = Effect.flatMap(
+              decodeSome(lines, events),
+              (isMore) => Effect.zipRight(takeTurns, isMore ? rest : Effect.succeed(Chunk.unsafeFromArray(events)))
+            )
+            return rest
           })
 
         const last = Stream.unwrap(Effect.map(decodeLines(splitter.end()), Stream.fromChunk))

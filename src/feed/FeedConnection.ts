@@ -173,11 +173,13 @@ export const connect = (options: {
         return isMeeting || isTranslated ? memory.meet(name, Continuity.recollect(continuity)) : Effect.void
       })
 
-    const missing = Effect.gen(function* () {
+    const missing = Effect.fnUntraced(function* (within: Duration.Duration) {
       const { time } = yield* engine.identify
-      const { fingerprints } = yield* kind === "docker"
-        ? Replay.ofRing(engine, known, time)
+      const { fingerprints, isWhole } = yield* kind === "docker"
+        ? Replay.ofRing(engine, known, time, within)
         : Replay.ofStore(engine, known, storeSince(continuity, time))
+      // podman may have nothing to say.
+      if (kind === "docker" && !isWhole && fingerprints.length === 0) return "no answer" as const
       return fingerprints.filter((fingerprint) => !known.has(fingerprint))
     })
     const guarded = Liveness.guard({ ...live, name, interval: options.liveness, missing, isKnown: known.has })

@@ -70,7 +70,6 @@ const read = (
       heldBytes += weighTurn(turn)
       known.learn(event.record, event.fingerprint)
       note(event.fingerprint)
-      return heldBytes < mostHeldBytes
     }
     const ended = Effect.sync(() => {
       isWhole = true
@@ -86,13 +85,15 @@ const read = (
         report: ({ fingerprint }) => Effect.sync(() => note(fingerprint))
       }),
       Stream.interruptAfter(within),
-      Stream.runForEachWhile((event) => Effect.sync(() => noteEvent(event)))
+      // Not runForEachWhile, which keeps each event that it was given.
+      Stream.takeWhile(() => heldBytes < mostHeldBytes),
+      Stream.runForEach((event) => Effect.sync(() => noteEvent(event)))
     )
     return { fingerprints, turns, isWhole: isWhole && heldBytes < mostHeldBytes }
   })
 
 /**
- * What dockerd has in its ring, until a time.
+ * What dockerd has in its ring, until a time, as far as it can be read `within` another.
  *
  * @since 1.0.0
  * @category constructors
@@ -100,8 +101,9 @@ const read = (
 export const ofRing = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,
-  until: bigint
-): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, patience)
+  until: bigint,
+  within: Duration.DurationInput = patience
+): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, within)
 
 /**
  * A part of what podman has in its store, from a time on.

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
 import type { Outlived } from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
@@ -16,8 +17,11 @@ import * as MemoryQueue from "./MemoryQueue.ts"
 /**
  * The journal on disk could not be used.
  *
- * `Unusable`: its directory cannot be created, read or written, or others could change it; `InUse`: another des has it;
- * `Damaged`: the file is no journal, or is one no more; `Full`: there is no room on the disk; `Failed`: anything else.
+ * - `Unusable`: its directory cannot be created, read or written, or others could change it.
+ * - `InUse`: another des uses it.
+ * - `Damaged`: the file is not a journal, or is damaged.
+ * - `Full`: there is no room on the disk.
+ * - `Failed`: anything else.
  *
  * @since 1.0.0
  * @category errors
@@ -44,7 +48,7 @@ export interface Accepted {
 }
 
 /**
- * What the reader hands over of one read: every event, so that it is known again, and of them those that have scripts.
+ * The events of one read: all of them, so that they are known again, and those that have scripts.
  *
  * @since 1.0.0
  * @category models
@@ -55,7 +59,8 @@ export interface Batch {
 }
 
 /**
- * What became of a script for an event before: how often it was begun, how it came to its end if it did, and what may still run.
+ * What became of a script for an event before: how many runs began, how the last one ended if no attempt follows, and the
+ * runs that may still go on.
  *
  * @since 1.0.0
  * @category models
@@ -110,10 +115,10 @@ export type TakeOrder = "total" | "fair"
  * one.
  *
  * - `durable`: true if what was not finished is given again when des starts the next time.
- * - `accept`: keeps a batch, and says whether it had room for all of it. If not, it kept the events before the first one that did
+ * - `accept`: keeps a batch. False if there is no room for all of it: it then kept the events before the first one that did
  *   not fit, and knows nothing of the others.
  * - `room`: waits until it can keep more again.
- * - `memory`: what the feed remembers: of each engine the events that were accepted.
+ * - `memory`: what the feed remembers, which is of each engine the events that were accepted.
  * - `close`: nothing more is accepted. `take` then ends with the last event.
  * - `take`: gives the next event, and waits while there is none. An event that was given is out, until it is finished or
  *   parked; while one is out, `total` gives no other, and `fair` gives no other of the same actor.
@@ -156,7 +161,7 @@ export const actorOf = (event: Pick<DockerEvent, "engine" | "Type" | "Actor">): 
   `${event.engine} ${event.Type} ${event.Actor.ID}`
 
 /**
- * About what an accepted event takes of memory, in bytes: its record as UTF-16, the same again decoded, and objects.
+ * About how many bytes of memory an accepted event takes: its record as UTF-16, the same decoded, and objects.
  *
  * @internal
  */
@@ -164,8 +169,8 @@ export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }
   1024 + 4 * event.record.length
 
 /**
- * Tells what happened more than `maxAge` milliseconds ago, and is skipped, from the rest; and says so. What has no time is
- * not old.
+ * Splits off the events that happened more than `maxAge` milliseconds ago, and says that they are skipped. An event without
+ * a time is not old.
  *
  * @internal
  */
@@ -185,7 +190,7 @@ export const sayTooOld = (count: number, maxAge: number): Effect.Effect<void> =>
   )
 
 /**
- * How much of accepted events is in memory at most, in bytes, where nothing else is said: 256 MiB.
+ * How many bytes of accepted events are in memory at most, by default: 256 MiB.
  *
  * @since 1.0.0
  * @category models
@@ -213,13 +218,14 @@ interface Given {
 }
 
 /**
- * A journal in memory: at most `capacity` bytes of events, waiting and running (default 256 MiB, about 80,000 events of the usual size).
+ * A journal in memory. What it remembers of engines ends with des: every start is its first.
  *
- * When it is full, `whenFull: "refuse"` (default) refuses what comes, which is right for an engine's feed: it is closed until
- * there is room, since a reader that waits slows every docker command, and the engine then drops events itself, silently. One
- * actor can fill half of it: what it sends beyond that is given up, and said, so that its storm closes the feed for no other. `"wait"` makes
- * the reader wait, which is right for a feed from a file. What happened more than `maxAge` milliseconds ago is not accepted
- * (default: however old). What is remembered of engines ends with des: every start is its first.
+ * - `capacity`: how many bytes of events it holds, waiting and running (256 MiB, about 80,000 events of the usual size).
+ * - `whenFull`: `"refuse"` (default) refuses what there is no room for. This is right for an engine's feed, which is closed
+ *   until there is room: a reader that waits slows every docker command, and the engine then drops events without a word. One
+ *   actor can fill a quarter of the capacity. What comes of it beyond that is lost, and said, so that its storm closes the
+ *   feed for nobody. `"wait"` makes the reader wait, which is right for a file.
+ * - `maxAge`: what happened more milliseconds ago is not accepted (default: however old).
  *
  * @since 1.0.0
  * @category layers
@@ -233,8 +239,9 @@ export const layerMemory = (
       const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
       const lanes = MemoryQueue.makeLanes<Entry>()
       const given = new Map<number, Given>()
+      /** How many events of an actor were lost since it took its whole share. */
+      const lost = new Map<string, number>()
       const memory = FeedMemory.make()
-      let givenUp = 0
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
       const wake = yield* Effect.makeLatch(false)
@@ -249,6 +256,29 @@ export const layerMemory = (
         wake.unsafeOpen()
       }
 
+      const lose = (event: DockerEvent) =>
+        Effect.suspend(() => {
+          const actor = actorOf(event)
+          const before = lost.get(actor) ?? 0
+          lost.set(actor, before + 1)
+          if (before > 0) return Effect.void
+          return Effect.logWarning(
+            `${eventName(event)}: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
+          )
+        })
+
+      /** An actor that has caught up with half of its share. */
+      const sayLost = (event: DockerEvent) =>
+        Effect.suspend(() => {
+          const actor = actorOf(event)
+          const count = lost.get(actor)
+          if (count === undefined || weights.isOverShare(actor, weights.share / 2)) return Effect.void
+          lost.delete(actor)
+          return Effect.logWarning(
+            `${eventName(event)}: the queue has room for events of this actor again; ${count} ${count === 1 ? "was" : "were"} lost`
+          )
+        })
+
       // The check and the closing are one step: a finish between them would open the latch too early.
       const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
@@ -257,19 +287,9 @@ export const layerMemory = (
           return Effect.zipRight(room.await, putWhenRoom(accepted))
         })
 
-      /** Says once that an actor's backlog is too large; how much was given up is said when there is room again. */
-      const sayGivenUp = ({ event }: Accepted) =>
-        Effect.suspend(() =>
-          givenUp++ > 0
-            ? Effect.void
-            : Effect.logWarning(
-                `${event.Type} ${event.Actor.ID.slice(0, 64)}: its events take too much of the queue, and more of them are given up until scripts catch up. Give its scripts a cooldown, raise --queue, or keep the queue on disk (--state)`
-              )
-        )
-
       const accept = Effect.fnUntraced(function* (batch: Batch) {
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
-        // What is given up is not remembered, so that the engine may give it again.
+        // What was lost is not remembered, so that the engine can give it again after the next connection.
         const notKept = new Set<DockerEvent>()
         const remember = (events: ReadonlyArray<DockerEvent>) =>
           memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
@@ -281,7 +301,7 @@ export const layerMemory = (
             return false
           } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) {
             notKept.add(accepted.event)
-            yield* sayGivenUp(accepted)
+            yield* lose(accepted.event)
           } else put(accepted)
         }
         remember(batch.events)
@@ -327,15 +347,10 @@ export const layerMemory = (
           unfinished--
           weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
           if (!taken.parked) lanes.back(taken.lane)
+          if (weights.isHalfFree()) muchRoom.unsafeOpen()
           room.unsafeOpen()
           wake.unsafeOpen()
-          if (!weights.isLight()) return Effect.void
-          muchRoom.unsafeOpen()
-          const count = givenUp
-          givenUp = 0
-          return count === 0
-            ? Effect.void
-            : Effect.logWarning(`The queue has room again: ${count} events were given up`)
+          return sayLost(taken.entry.event)
         })
 
       return {

@@ -4,12 +4,13 @@ import * as Line from "./Line.ts"
 /**
  * The bytes that accepted events take, in all and of each actor.
  *
- * `isFull` says that there is no room in all. `isOverShare` says that a heavy actor has taken its share: it may take as much as
- * is still free. So one actor gets half of the queue, two get a third each, and the others always have room. An actor with
- * less than an eighth of the queue is not heavy.
+ * - `isFull`: true if there is no room for so many more. One event that is larger than all of it fits when it is alone.
+ * - `share`: what one actor may take: a quarter. So the storms of three leave room for the others.
+ * - `isOverShare`: true if so many more are too many for an actor.
  */
 export const makeWeights = (capacity: number) => {
   const actors = new Map<string, number>()
+  const share = capacity / 4
   let all = 0
 
   const add = (actor: string, bytes: number) => {
@@ -21,13 +22,10 @@ export const makeWeights = (capacity: number) => {
 
   return {
     add,
+    share,
     isFull: (bytes: number) => all > 0 && all + bytes > capacity,
-    isOverShare: (actor: string, bytes: number) => {
-      const ofActor = actors.get(actor) ?? 0
-      return ofActor > capacity / 8 && ofActor + bytes > capacity - all
-    },
-    // Far below the half that one actor can fill: else the queue would be full and not full by turns.
-    isLight: () => all <= capacity / 4
+    isOverShare: (actor: string, bytes: number) => actors.has(actor) && (actors.get(actor) ?? 0) + bytes > share,
+    isHalfFree: () => all <= capacity / 2
   }
 }
 

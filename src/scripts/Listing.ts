@@ -32,9 +32,9 @@ const statOf = (path: string): Stats | undefined => {
 }
 
 /** When a directory had changed last; never, if it may still change in the same step of the clock or is not there. */
-const changeOf = (path: string): number => {
+const changeOf = (path: string, now: number): number => {
   const changed = statOf(path)?.mtimeMs ?? never
-  return Math.abs(Date.now() - changed) < unsettled ? never : changed
+  return Math.abs(now - changed) < unsettled ? never : changed
 }
 
 /** The first bytes of a file; empty where it cannot be read. A FIFO is not waited for. */
@@ -66,12 +66,12 @@ const namesIn = (path: string): ReadonlyArray<string> => {
   }
 }
 
-/** Reads a script directory: names, kinds, modes, and the first bytes of each file. */
-export const read = (directory: string): Listing => {
+/** Reads a script directory: names, kinds, modes, and the first bytes of each file. `now` is the file system's, in milliseconds. */
+export const read = (directory: string, now = Date.now()): Listing => {
   const changed = new Map<string, number>()
   let left = mostEntries
   const entriesOf = (path: string, depth: number): ReadonlyArray<Entry> => {
-    changed.set(path, changeOf(path))
+    changed.set(path, changeOf(path, now))
     const found: Array<Entry> = []
     for (const name of namesIn(path)) {
       if (left-- <= 0) break

@@ -151,31 +151,34 @@ const makeHeads = (fileSystem: FileSystem.FileSystem) => {
     })
 }
 
+/** How many directories of other types a look-up asks, in turn. */
+const othersAsked = 2
+
 /**
- * Says what is in the directory and will never run, at the start and when it appears. A look-up asks the directory, those of
- * the types and those of this event's scripts whether they have changed, some microseconds, and lists them only then.
+ * Says what is in the directory and will never run, at the start and when it appears. A look-up asks the directory, that of
+ * its type, those of its scripts and two of the other types whether they have changed, which takes some microseconds, and
+ * lists all of them only then.
  */
 const makeWatch = (directory: string, say: Say) => {
   let listing: Listing.Listing | undefined
+  let types: ReadonlyArray<string> = []
+  let turn = 0
   const sayAll = Effect.suspend(() => {
     listing = Listing.read(directory)
-    const findings = Findings.look(directory, listing.entries)
+    types = listing.entries.filter(({ kind }) => kind === "directory").map(({ name }) => `${directory}/${name}`)
+    const findings = Findings.look(directory, listing.entries).map(({ message }) => message)
     const more = findings.length - mostFindings
-    return Effect.forEach(findings.slice(0, mostFindings), ({ message }) => say(LogLevel.Warning, message), {
-      discard: true
-    }).pipe(
-      Effect.zipRight(
-        more > 0 ? say(LogLevel.Warning, `${directory}: ${more} more files like these will not run`) : Effect.void
-      )
-    )
+    const shown = findings.slice(0, mostFindings)
+    if (more > 0) shown.push(`${directory}: ${more} more files like these will not run`)
+    return Effect.forEach(shown, (message) => say(LogLevel.Warning, message), { discard: true })
   })
-  const types = (known: Listing.Listing) =>
-    known.entries.filter(({ kind }) => kind === "directory").map(({ name }) => `${directory}/${name}`)
+  const others = () => {
+    turn = types.length === 0 ? 0 : (turn + othersAsked) % types.length
+    return Array.from({ length: othersAsked }, (_, at) => types[(turn + at) % types.length] ?? directory)
+  }
   return (places: ReadonlyArray<string>) =>
     Effect.suspend(() =>
-      listing !== undefined && !Listing.hasChanged(listing, [directory, ...types(listing), ...places])
-        ? Effect.void
-        : sayAll
+      listing !== undefined && !Listing.hasChanged(listing, [directory, ...places, ...others()]) ? Effect.void : sayAll
     )
 }
 
@@ -264,7 +267,7 @@ const make = (directory: string) =>
         return []
       }
       const places = [`${directory}/${type}/${verb}`, `${directory}/${type}/all`, `${directory}/all`]
-      yield* sayFindings(places)
+      yield* sayFindings([`${directory}/${type}`, ...places])
       const there = (yield* Effect.forEach(places, scriptsAt)).flatMap(Option.toArray)
       if (there.length === 0) yield* Effect.logDebug(`No script for ${type}/${verb}`)
       const found = there.flat()

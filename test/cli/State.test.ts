@@ -274,6 +274,23 @@ describeRoot("a state directory whose disk is full", () => {
       assert.deepStrictEqual(yield* states(sandbox), { a: "done", b: "done", c: "done" })
     }))
 
+  test("nearly: des warns once of how much is left, and once that there is room again", (sandbox) =>
+    Effect.gen(function* () {
+      yield* mount(sandbox, "64m")
+      Fs.writeFileSync(sandbox.path("state/fill"), Buffer.alloc(62_000_000))
+      const des = yield* start(sandbox)
+      yield* des.said("MiB are left on the disk of the journal, less than 6 MiB; when it is full, des stops")
+      Fs.rmSync(sandbox.path("state/fill"))
+      yield* des.said("The disk of the journal has room again: 63 MiB are left")
+      yield* des.endInput
+      const ended = yield* des.ended
+      assertRuns(ended)
+      assert.lengthOf(
+        ended.lines.filter((line) => line.includes(" - WARNING - ")),
+        2
+      )
+    }))
+
   test("before des starts", (sandbox) =>
     Effect.gen(function* () {
       yield* mount(sandbox, "64k")
@@ -537,6 +554,89 @@ describe("des history", () => {
       }))
   }
 })
+
+describe("a journal that another user could have made", () => {
+  const history = (sandbox: Sandbox) => sandbox.des(["history", "--state", sandbox.path("state")])
+
+  test("with an endless view is refused, and the command ends", (sandbox) =>
+    Effect.gen(function* () {
+      assertRuns(yield* life(sandbox, recordsOf("a")))
+      yield* query(sandbox, "ALTER TABLE run RENAME TO other")
+      yield* query(
+        sandbox,
+        "CREATE VIEW run AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT * FROM n"
+      )
+      assert.include(refusal(yield* history(sandbox)), "is no journal of des: it has a view (run)")
+      assert.include(refusal(yield* retry(sandbox, "1")), "is no journal of des")
+    }))
+
+  if (process.getuid?.() === 0) {
+    test("is refused where it is another user's", (sandbox) =>
+      Effect.gen(function* () {
+        assertRuns(yield* life(sandbox, recordsOf("a")))
+        Fs.chownSync(StateDirectory.journalFile(sandbox.path("state")), 1000, 1000)
+        assert.match(refusal(yield* history(sandbox)), /journal.sqlite belongs to user 1000, .* sudo -u '#1000' des/)
+      }))
+  }
+})
+
+test(
+  "the storm of one container delays no other, with several jobs, and its backlog stays on the disk",
+  (sandbox) =>
+    Effect.gen(function* () {
+      sandbox.script("container/health_status", "echo >>storm; until test -e go; do sleep 0.05; done")
+      sandbox.script("container/start", "echo $ACTOR_ID >>ran")
+      const label = "x".repeat(2_000_000)
+      const des = yield* start(sandbox, "", ["--jobs", "8"], { deadline: 60_000 })
+      const storm = (number: number) =>
+        record({ Action: "health_status: healthy", id: "storm", attributes: { label, number: String(number) } })
+      for (let at = 0; at < 20; at++) yield* des.write(feedOf(storm(at)))
+      const others = Array.from({ length: 60 }, (_, at) => `other${at}`)
+      yield* des.write(recordsOf(...others))
+      yield* des.until("the runs of the others", () => sandbox.lines("ran").length === others.length)
+      assert.lengthOf(sandbox.lines("storm"), 1)
+      sandbox.write("go", "")
+      yield* des.until("the storm's end", () => sandbox.lines("storm").length === 20)
+    }),
+  90_000
+)
+
+test("an event that des died of twice is set aside, is said once, and des retry brings it back", (sandbox) =>
+  Effect.gen(function* () {
+    sandbox.script("container/die", "echo $ACTOR_ID >>ran")
+    sandbox.script("container/start", "echo $ACTOR_ID >>ran")
+    sandbox.write(
+      "poison.cjs",
+      `const child = require("node:child_process")
+      const { spawn } = child
+      child.spawn = (file, ...rest) => {
+        if (String(file).endsWith("/container/die")) process.kill(process.pid, "SIGKILL")
+        return spawn(file, ...rest)
+      }
+      require("node:module").syncBuiltinESMExports()`
+    )
+    const feed = feedOf(record({ Action: "die", id: "poison" }), record({ id: "innocent" }))
+    const poisoned = { env: { NODE_OPTIONS: `--require=${sandbox.path("poison.cjs")}` } }
+    for (let at = 0; at < 2; at++) assert.strictEqual((yield* life(sandbox, feed, [], poisoned)).signal, "SIGKILL")
+    const ended = yield* life(sandbox, "", [], poisoned)
+    assertRuns(ended)
+    assert.include(ended.stderr, "1 event of an earlier life of des runs first")
+    const errors = ended.lines.filter((line) => line.includes(" - ERROR - "))
+    assert.lengthOf(errors, 1)
+    assert.include(errors[0], "container/die poison: quarantined, its scripts do not run: des died 2 times")
+    assert.include(errors[0], `des retry --state ${sandbox.path("state")} 3`)
+    assert.deepStrictEqual(sandbox.lines("ran"), ["innocent"])
+    const again = yield* life(sandbox, "", [], poisoned)
+    assertRuns(again)
+    assert.notInclude(again.stderr, "quarantined")
+    assert.deepStrictEqual(
+      (yield* historyOf(sandbox)).map(({ id, outcome }) => `${id} ${outcome}`),
+      ["1 des died", "2 des died", "3 quarantined", "4 exited"]
+    )
+    assertRuns(yield* retry(sandbox, "3"))
+    assertRuns(yield* life(sandbox))
+    assert.deepStrictEqual(sandbox.lines("ran"), ["innocent", "poison"])
+  }))
 
 describe("des retry", () => {
   test("runs again what a number names, now where des runs, else at the next start", (sandbox) =>

@@ -119,6 +119,49 @@ describe("a script that does not feed itself is never stopped", () => {
   })
 })
 
+describe("a loop that was recognised", () => {
+  /** Loops a key until it is refused; every run takes 100 ms and causes the next event in its middle. */
+  const loop = (guard: LoopGuard.LoopGuard, key: string, begin: number) => {
+    let now = begin
+    let time = begin
+    for (let runs = 0; runs < 1000; runs++) {
+      const pause = guard.judge(key, time, now)
+      if (pause === "loop") return now
+      const from = now + pause
+      now = from + 100
+      time = from + 50
+      guard.ran(key, { pause, from, to: now })
+    }
+    return assert.fail("it was not refused")
+  }
+
+  it.each([
+    ["at once", 0, "loop"],
+    ["after some time", LoopGuard.refusedFor - 1, "loop"],
+    ["not after five minutes", LoopGuard.refusedFor, 0],
+    ["not much later", 100 * LoopGuard.refusedFor, 0],
+    ["not where the clock was set back by a day", -86_400_000, 0]
+  ] as const)("is refused for a time: %s", (_, later, judged) => {
+    const guard = LoopGuard.make()
+    const refusedAt = loop(guard, "script actor", 1_000_000_000)
+    const now = refusedAt + later
+    assert.strictEqual(guard.judge("script actor", now, now), judged)
+  })
+
+  it("is refused again where it goes on", () => {
+    const guard = LoopGuard.make()
+    const refusedAt = loop(guard, "script actor", 1_000_000_000)
+    loop(guard, "script actor", refusedAt + LoopGuard.refusedFor)
+  })
+
+  it("says nothing of the script's other actors, nor of the actor's other scripts", () => {
+    const guard = LoopGuard.make()
+    for (const key of ["script stranger", "other actor"]) guard.ran(key, { pause: 0, from: 0, to: 2_000_000_000 })
+    const refusedAt = loop(guard, "script actor", 1_000_000_000)
+    for (const key of ["script stranger", "other actor"]) assert.strictEqual(guard.judge(key, refusedAt, refusedAt), 0)
+  })
+})
+
 describe("the guard", () => {
   it("keeps nothing of 200,000 keys that came and went", () => {
     const guard = LoopGuard.make()

@@ -1,6 +1,5 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,6 +7,7 @@ import { describeEngine } from "../support/DescribeEngine.ts"
 import { dockerd, type Engine, podman } from "../support/Engines.ts"
 import { poll } from "../support/Poll.ts"
 import { own, sweepAbandoned } from "../support/Sweep.ts"
+import * as TempFolder from "../support/TempFolder.ts"
 
 interface Event {
   readonly Type: string
@@ -139,7 +139,7 @@ describeEngine("dockerd", () => {
 
 it.live("what a test run that was killed left behind is swept by the next one", () =>
   Effect.gen(function* () {
-    const parent = Fs.mkdtempSync(`${Os.tmpdir()}/des-harness-`)
+    const parent = TempFolder.makeSync("harness")
     yield* Effect.addFinalizer(() => Effect.sync(() => Fs.rmSync(parent, { recursive: true })))
     const [dead, alive] = [`${parent}/des-podman-dead`, `${parent}/des-podman-alive`]
     for (const dir of [dead, alive]) {

@@ -1,10 +1,12 @@
 import * as Fs from "node:fs"
 import { assert, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
@@ -144,6 +146,44 @@ describe("the time of a feed", () => {
         `WARN ${away}; des goes on trying`,
         "WARN the feed of unix:///run/docker.sock is open again"
       ])
+    })
+  )
+
+  it.scoped("whose engine needs longer than an interval for what it replays is left alone", () =>
+    Effect.gen(function* () {
+      const slow = Stream.tap(Stream.repeat(Stream.make(encode(`${first}\n`)), Schedule.forever), () =>
+        Effect.sleep("400 millis")
+      )
+      let proofs = 0
+      const given = engineOf({ ring: () => [first], live: () => Stream.never })
+      const engine = Layer.map(given, (context) => {
+        const engine = Context.get(context, Engine.Engine)
+        const feed: typeof engine.feed = (range) =>
+          range.until !== undefined && proofs++ > 0 ? Effect.succeed(slow) : engine.feed(range)
+        return Context.make(Engine.Engine, { ...engine, feed })
+      })
+      const des = yield* followEngine(engine, { liveness: "2 seconds" })
+      yield* TestClock.adjust("20 seconds")
+      assert.isAbove(proofs, 4)
+      assert.deepStrictEqual(des.told(), ["des/connected"])
+      assert.lengthOf(des.logs, 1)
+    })
+  )
+
+  it.scoped("whose engine hangs while it is asked is told within two intervals", () =>
+    Effect.gen(function* () {
+      let hangs = false
+      const given = engineOf({ ring: () => [first], live: () => Stream.never })
+      const engine = Layer.map(given, (context) => {
+        const engine = Context.get(context, Engine.Engine)
+        const feed: typeof engine.feed = (range) => (hangs ? Effect.succeed(Stream.never) : engine.feed(range))
+        return Context.make(Engine.Engine, { ...engine, feed })
+      })
+      const des = yield* followEngine(engine, { liveness: "2 seconds" })
+      yield* TestClock.adjust("1.9 seconds")
+      hangs = true
+      yield* TestClock.adjust("4 seconds")
+      assert.include(des.told()[1] ?? "", "des/disconnected no engine can be reached")
     })
   )
 

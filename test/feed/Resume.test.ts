@@ -68,6 +68,41 @@ describe("the first connection", () => {
     })
   )
 
+  for (const isBroken of [false, true]) {
+    const what = isBroken ? "is broken off and then stalls" : "stalls, as with a proxy that never ends it"
+    test(
+      `runs nothing that is over where the engine's answer ${what}, nor does a later start`,
+      Effect.gen(function* () {
+        let asked = 0
+        const engine = yield* StandInEngine.make({
+          ring: (response) =>
+            Effect.suspend(() => {
+              response.writeHead(200, { "Content-Type": "application/json" })
+              response.write(`${record("start", "over", 1)}\n${record("die", "over", 2).slice(0, 50)}`)
+              return isBroken && asked++ === 0 ? Effect.sync(() => response.socket?.destroy()) : Effect.never
+            })
+        })
+        engine.state.containers.set("web", running("web", 1))
+        const memory = makeMemory()
+        const now = (Date.now() + 60_000 - Number(epoch / 1_000_000n)) / 1000
+        yield* engine.emit(record("start", "over", 1), record("die", "over", 2), record("start", "web", 3))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const des = yield* follow(engine.endpoint, { memory })
+            yield* des.until("des/connected")
+            yield* engine.emit(record("die", "web", now))
+            yield* des.until("container/die web")
+            assert.deepStrictEqual(des.told(), ["des/connected", "container/die web"])
+          })
+        )
+        yield* engine.emit(record("start", "later", now + 1))
+        const des = yield* follow(engine.endpoint, { memory })
+        yield* des.until("container/start later")
+        assert.deepStrictEqual(des.told(), ["des/connected", "container/start later"])
+      })
+    )
+  }
+
   test(
     "believes what runs, and tells it where it is told to: once",
     Effect.gen(function* () {
@@ -328,6 +363,49 @@ describe("a gap", () => {
         5_000
       )
       assert.lengthOf(des.told(), 4 + 256)
+    })
+  )
+
+  test(
+    "is none where the engine's answer stalls before what is known, and the feed has it",
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({
+        ring: (response) =>
+          Effect.suspend(() => {
+            response.writeHead(200, { "Content-Type": "application/json" }).flushHeaders()
+            return Effect.never
+          })
+      })
+      const des = yield* follow(engine.endpoint)
+      yield* des.until("des/connected")
+      const now = (Date.now() + 60_000 - Number(epoch / 1_000_000n)) / 1000
+      yield* engine.emit(...Array.from({ length: 20 }, (_, at) => record("start", `known ${at}`, now + at)))
+      yield* des.until("container/start known 19")
+      yield* openAgain(engine, engine.emit(record("start", "next", now + 30)))
+      yield* des.until("container/start next")
+      assert.lengthOf(des.told(), 22)
+      assert.notInclude(des.told(), "des/gap restart")
+    })
+  )
+
+  test(
+    "is counted over restarts of des, where something remembers",
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({})
+      const memory = makeMemory()
+      for (const count of ["0", "1", "2"]) {
+        yield* engine.emit(record("start", `known ${count}`, 1 + Number(count)))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const des = yield* follow(engine.endpoint, { memory })
+            yield* des.until(count === "0" ? "des/connected" : "des/gap restart")
+            yield* engine.emit(record("start", `last ${count}`, 50))
+            yield* des.until(`container/start last ${count}`)
+            if (count !== "0") assert.strictEqual(gapOf(des)["count"], count)
+          })
+        )
+        engine.state.records = []
+      }
     })
   )
 
@@ -650,7 +728,7 @@ describe("a feed that is silent", () => {
     Effect.gen(function* () {
       for (const podman of [false, true]) {
         const engine = yield* StandInEngine.make({ podman })
-        const des = yield* follow(engine.endpoint, { liveness: podman ? "1 second" : "200 millis" })
+        const des = yield* follow(engine.endpoint, { liveness: podman ? "1 second" : "500 millis" })
         yield* des.until("des/connected")
         yield* engine.emit(record("start", "a", podman ? 3_700 : 1))
         yield* des.until("container/start a")

@@ -2,15 +2,15 @@
 
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { afterAll } from "vitest"
 import * as Package from "../support/Package.ts"
+import * as TempFolder from "../support/TempFolder.ts"
 
 const repository = Path.join(import.meta.dirname, "..", "..")
-const top = Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-package-"))
-afterAll(() => Fs.rmSync(top, { recursive: true, force: true }))
+const top = TempFolder.makeSync("package")
+afterAll(() => TempFolder.removeSync(top))
 
 const folder = (name: string): string => {
   const made = Path.join(top, name)

@@ -179,16 +179,25 @@ describe("an order of the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory()))
   )
 
-  it.effect("gives up a storm's events beyond half of the queue, and none of other actors", () =>
-    Effect.gen(function* () {
-      const journal = yield* Journal.Journal
-      const storm = Array.from({ length: 30 }, () => "s")
-      assert.isTrue(yield* journal.accept(batch(...storm)))
-      assert.strictEqual(yield* journal.unfinished, 10)
-      assert.isTrue(yield* journal.accept(batch("a", "b", "c", "d")))
-      assert.strictEqual(yield* journal.unfinished, 14)
-      assert.isTrue(yield* journal.accept(batch("s")))
-      assert.strictEqual(yield* journal.unfinished, 14)
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(20) })))
+  it.effect(
+    "loses a storm's events beyond a quarter of the queue, says how many, and loses none of other actors",
+    () => {
+      const logs = collectLogs()
+      return Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const storm = Array.from({ length: 30 }, () => "s")
+        assert.isTrue(yield* journal.accept(batch(...storm)))
+        assert.strictEqual(yield* journal.unfinished, 5)
+        assert.isTrue(yield* journal.accept(batch("a", "b", "s")))
+        assert.strictEqual(yield* journal.unfinished, 7)
+        assert.strictEqual(yield* takeIds("total", 7), "sssssab")
+        assert.isTrue(yield* journal.accept(batch("s")))
+        assert.strictEqual(yield* journal.unfinished, 1)
+        assert.deepStrictEqual(logs.lines, [
+          "WARN container/start web: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)",
+          "WARN container/start web: the queue has room for events of this actor again; 26 were lost"
+        ])
+      }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(20) })), Effect.provide(logs.layer))
+    }
   )
 })

@@ -255,7 +255,10 @@ describe("sizes", () => {
 
   it("survives a record that is nested without end", () => {
     const record = `{"Type":"container","Action":"start","deep":${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}}`
-    assert.deepInclude(start(Environment.make(decode(record), base)), { status: 0, stdout: "container" })
+    // A feed gives no such record; one of a program's own making, or of an older journal, may be one.
+    const environment = Environment.make({ ...makeEvent(), record }, base)
+    assert.strictEqual(environment["DES_TRUNCATED"], "+1")
+    assert.deepInclude(start(environment), { status: 0, stdout: "container" })
   })
 
   it("gives half of a quarter of the stack's limit, within what Linux takes at least and at most", () => {

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
@@ -402,9 +403,11 @@ describeRoot("des, as another user than root", () => {
       Fs.copyFileSync(execFileSync("sh", ["-c", "command -v id"], { encoding: "utf8" }).trim(), file)
       Fs.chmodSync(file, 0o711)
       Fs.chmodSync(top, 0o755)
-      Fs.copyFileSync(Program.bin, path("des.mjs"))
+      // All of the bundle: it is more than one file.
+      Fs.cpSync(Path.dirname(Program.bin), path("dist"), { recursive: true })
+      Fs.writeFileSync(path("dist/package.json"), '{"type":"module"}')
       const become = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
-      const des = [...become, process.execPath, path("des.mjs"), "-d", dir, "--from", "-"]
+      const des = [...become, process.execPath, path("dist/bin.js"), "-d", dir, "--from", "-"]
       const { lines } = yield* Program.run(des, { stdin: record(), cwd: top, env: { HOME: top } })
       assert.include(lines.at(-1), `${file}: uid=1000`)
     })

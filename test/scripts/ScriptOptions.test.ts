@@ -122,6 +122,7 @@ describe("the head of a script", () => {
 describe("a head that cannot be understood", () => {
   const problems: Readonly<Record<string, string>> = {
     nonsense: '"nonsense" is no option',
+    "timout=1s": '"timout=1s" is no option; did you mean timeout=?',
     "nonsense=1": '"nonsense=1" is no option',
     "Timeout=1s": '"Timeout=1s" is no option',
     "timeout =1s": '"timeout" is no option',

@@ -2,10 +2,10 @@
 
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as TempFolder from "./TempFolder.ts"
 
 /** An authority that issues certificates into folders of their own, with the names that the docker command wants. */
 export interface Authority {
@@ -61,9 +61,6 @@ const create = (dir: string): Authority => {
 
 /** Makes an authority for the scope. */
 export const authority: Effect.Effect<Authority, never, Scope.Scope> = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-certificates-"))),
-    (dir) => Effect.sync(() => Fs.rmSync(dir, { recursive: true, force: true }))
-  ),
+  TempFolder.make("certificates"),
   create
 )

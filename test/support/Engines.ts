@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { poll } from "./Poll.ts"
 import { containerProcesses, own, processes, signal, sweep, sweepAbandoned } from "./Sweep.ts"
+import * as TempFolder from "./TempFolder.ts"
 
 /** An engine that could not be started, or a command or request to it that failed. */
 export class EngineError extends Data.TaggedError("EngineError")<{ readonly message: string }> {}
@@ -163,7 +164,7 @@ const start = (kind: Kind, options: EngineOptions = {}): Effect.Effect<Engine, E
     let child: ChildProcess | undefined
     const dir = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const dir = Fs.mkdtempSync(Path.join(Os.tmpdir(), `des-${kind.name}-`))
+        const dir = TempFolder.makeSync(kind.name)
         own(dir)
         return dir
       }),

@@ -1,8 +1,8 @@
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as TempFolder from "./TempFolder.ts"
 
 /** Whose a file is and who may do what with it; what is not given stays root's, and closed to others. */
 export interface Access {
@@ -59,13 +59,7 @@ const make = (top: string): Files => {
 }
 
 /** Needs root. The folder is removed with the scope. */
-export const makeFiles: Effect.Effect<Files, never, Scope.Scope> = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-files-")))),
-    (top) => Effect.sync(() => Fs.rmSync(top, { recursive: true, force: true }))
-  ),
-  (top) => {
-    change(top, {})
-    return make(top)
-  }
-)
+export const makeFiles: Effect.Effect<Files, never, Scope.Scope> = Effect.map(TempFolder.make("files"), (top) => {
+  change(top, {})
+  return make(top)
+})

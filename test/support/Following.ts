@@ -2,7 +2,7 @@
 
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { assert } from "vitest"
@@ -12,6 +12,7 @@ import * as EngineHttp from "../../src/engine/EngineHttp.ts"
 import type { DockerEvent } from "../../src/event/DockerEvent.ts"
 import * as EventFeed from "../../src/feed/EventFeed.ts"
 import * as FeedMemory from "../../src/feed/FeedMemory.ts"
+import { collectLogs } from "./Logs.ts"
 import { poll } from "./Poll.ts"
 
 /** A memory that outlives the feed, as a journal's does: it remembers each event as it is taken. */
@@ -61,10 +62,7 @@ export const followEngine = (
 ): Effect.Effect<Following, never, Scope.Scope> =>
   Effect.gen(function* () {
     const events: Array<DockerEvent> = []
-    const logs: Array<string> = []
-    const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-      logs.push(`${logLevel.label} ${Array.isArray(message) ? message.join(" ") : message}`)
-    })
+    const { layer: collecting, lines: logs } = collectLogs(LogLevel.Info)
     const feed = EventFeed.layer(options).pipe(Layer.provide(engine))
     const given = ({ events, resume }: EventFeed.EventFeed["Type"]) =>
       options.memory === undefined ? events : resume(options.memory.memory)
@@ -76,7 +74,7 @@ export const followEngine = (
         })
       ),
       Effect.provide(feed),
-      Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+      Effect.provide(collecting),
       Effect.forkScoped
     )
     const told = () => events.map(describe)

@@ -3,12 +3,12 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { poll } from "./Poll.ts"
 import { connects, freePort } from "./SshServer.ts"
+import * as TempFolder from "./TempFolder.ts"
 
 export interface Haproxy {
   readonly endpoint: string
@@ -65,10 +65,7 @@ export const haproxy = (options: {
 }): Effect.Effect<Haproxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = yield* freePort
-    const dir = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-haproxy-"))),
-      (dir) => Effect.sync(() => Fs.rmSync(dir, { recursive: true, force: true }))
-    )
+    const dir = yield* TempFolder.make("haproxy")
     const [file, log] = [Path.join(dir, "haproxy.cfg"), Path.join(dir, "log")]
     Fs.writeFileSync(file, configuration({ ...options, port }))
     const path = [process.env["PATH"], "/usr/sbin"].join(":")

@@ -1,7 +1,6 @@
 /** A temporary folder with a script directory, where the program runs with a home, a working directory and scripts of its own. */
 
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import { poll } from "./Poll.ts"
 import * as Program from "./Program.ts"
 import { processes, signal } from "./Sweep.ts"
+import * as TempFolder from "./TempFolder.ts"
 
 export interface Sandbox {
   /** The folder, which is the home and the working directory of what runs here. */
@@ -90,10 +90,10 @@ const remove = ({ processes, top }: Sandbox): Effect.Effect<void> =>
       )
     }),
     10_000
-  ).pipe(Effect.zipRight(Effect.sync(() => Fs.rmSync(top, { recursive: true, force: true }))))
+  ).pipe(Effect.zipRight(Effect.sync(() => TempFolder.removeSync(top))))
 
 const sandbox: Effect.Effect<Sandbox, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.sync(() => make(Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-sandbox-"))))),
+  Effect.sync(() => make(TempFolder.makeSync("sandbox"))),
   remove
 )
 

@@ -1,21 +1,21 @@
-import { randomUUID } from "node:crypto"
+import * as Fs from "node:fs"
 import { dirname } from "node:path"
-import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as TempFolder from "./TempFolder.ts"
 
 /** Writes executable files into a new directory that is removed with the scope; `null` makes a directory. */
-export const makeScripts = (files: Readonly<Record<string, string | null>>) =>
-  Effect.gen(function* () {
-    const fileSystem = yield* FileSystem.FileSystem
-    const directory = yield* fileSystem.makeTempDirectoryScoped({ prefix: `des-${randomUUID().slice(0, 8)}-` })
-    yield* Effect.forEach(Object.entries(files), ([name, text]) =>
-      Effect.gen(function* () {
+export const makeScripts = (
+  files: Readonly<Record<string, string | null>>
+): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.tap(TempFolder.make("scripts"), (directory) =>
+    Effect.sync(() => {
+      for (const [name, text] of Object.entries(files)) {
         const path = `${directory}/${name}`
-        yield* fileSystem.makeDirectory(text === null ? path : dirname(path), { recursive: true })
-        if (text === null) return
-        yield* fileSystem.writeFileString(path, text)
-        yield* fileSystem.chmod(path, 0o755)
-      })
-    )
-    return directory
-  })
+        Fs.mkdirSync(text === null ? path : dirname(path), { recursive: true })
+        if (text === null) continue
+        Fs.writeFileSync(path, text)
+        Fs.chmodSync(path, 0o755)
+      }
+    })
+  )

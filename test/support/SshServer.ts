@@ -3,11 +3,11 @@
 import { execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { poll } from "./Poll.ts"
+import * as TempFolder from "./TempFolder.ts"
 
 export interface SshServer {
   readonly dir: string
@@ -70,10 +70,7 @@ export const sshServer = (
 ): Effect.Effect<SshServer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = yield* freePort
-    const dir = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-ssh-"))),
-      (dir) => Effect.sync(() => Fs.rmSync(dir, { recursive: true, force: true }))
-    )
+    const dir = yield* TempFolder.make("ssh")
     const file = (name: string) => Path.join(dir, name)
     for (const key of ["host", "user"]) execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file(key)])
     const knownHosts = `[127.0.0.1]:${port} ${Fs.readFileSync(file("host.pub"), "utf8")}`

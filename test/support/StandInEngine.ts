@@ -4,17 +4,16 @@
  * with the live clock (`it.scopedLive`).
  */
 
-import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { Endpoint } from "../../src/endpoint/Endpoint.ts"
+import * as TempFolder from "./TempFolder.ts"
 
 /** What the stand-in does with one request. */
 export type Answer = (response: Http.ServerResponse) => Effect.Effect<void>
@@ -294,10 +293,7 @@ export const make = (options: StandInOptions): Effect.Effect<StandInEngine, neve
         for (const response of feeds) for (const record of records) response.write(`${record}\n`)
       })
 
-    const dir = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-stand-in-"))),
-      (dir) => Effect.sync(() => Fs.rmSync(dir, { recursive: true, force: true }))
-    )
+    const dir = yield* TempFolder.make("stand-in")
     const server = yield* Effect.acquireRelease(
       Effect.sync(() => (options.tls === undefined ? Http.createServer() : Https.createServer(options.tls))),
       close

@@ -3,12 +3,12 @@
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isProgram } from "./Engines.ts"
 import { poll } from "./Poll.ts"
+import * as TempFolder from "./TempFolder.ts"
 
 const repository = Path.join(import.meta.dirname, "..", "..")
 
@@ -45,10 +45,7 @@ const removeGroups = (folder: string): void => {
 
 /** Boots systemd for the scope. */
 export const boot: Effect.Effect<Systemd, never, Scope.Scope> = Effect.gen(function* () {
-  const top = yield* Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-systemd-"))),
-    (top) => Effect.sync(() => Fs.rmSync(top, { recursive: true, force: true }))
-  )
+  const top = yield* TempFolder.make("systemd")
   const groups = / (\S+) cgroup2 /.exec(Fs.readFileSync("/proc/mounts", "utf8"))?.[1] ?? ""
   yield* Effect.addFinalizer(() =>
     Effect.asVoid(

@@ -64,9 +64,9 @@ export const explained =
   <A, E extends SqlError.SqlError, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, JournalError, R> =>
     Effect.mapError(effect, explain(file))
 
-/** An event that waited was taken out by another hand. */
+/** Another program has deleted an event that waited. */
 export const gone = (file: string, id: number): JournalError =>
   new JournalError({
     reason: "Failed",
-    detail: `the journal ${file} has lost event ${id}, which waited: leave it to des`
+    detail: `the journal ${file} has lost event ${id}, which waited. Another program has changed it: leave it to des`
   })

@@ -30,10 +30,14 @@ export interface Keep extends Bounds {}
 export const defaultKeep: Keep = defaults
 
 /**
- * `file` names the database in errors; `keep` bounds what is kept of what has run; what happened more than `maxAge`
- * milliseconds ago is marked skipped. With `engines` only events of these, and those of none, are given: what waits for
- * another goes on waiting, since its scripts would ask the wrong engine (default: all). `durably` makes a write wait
- * until it is on the disk.
+ * How the journal is kept.
+ *
+ * - `file`: names the database in errors.
+ * - `keep`: bounds what is kept of what has run.
+ * - `maxAge`: what happened more milliseconds ago is marked as skipped.
+ * - `engines`: only events of these engines, and those of none, are given (default: all). The events of another one go on
+ *   waiting, since their scripts would ask the wrong engine.
+ * - `durably`: makes a write wait until it is on the disk.
  *
  * @since 1.0.0
  * @category models
@@ -53,7 +57,7 @@ const make = (options: Options) =>
     const sql = yield* SqlClient.SqlClient
     const safely = Failure.explained(options.file)
     const runs = yield* RunLog.make(safely)
-    const quarantine = yield* Quarantine.make(options)
+    const quarantine = yield* Quarantine.make({ file: options.file, noteDeaths: runs.noteDeaths })
     const queue = yield* EventQueue.make({ ...options, engines: options.engines, runs, quarantine })
     const engines = yield* EngineMemory.make
     const retention = yield* Retention.make({ keep: options.keep, alsoForget: engines.forgetOld })
@@ -112,8 +116,8 @@ const make = (options: Options) =>
   })
 
 /**
- * A journal in a database whose tables are there. Nothing is accepted
- * before it is written, and what was accepted and not finished is given again when des starts the next time.
+ * A journal in a database that has its tables. Nothing is accepted before it is written. What was accepted and not finished
+ * is given again when des starts the next time.
  *
  * @since 1.0.0
  * @category layers

@@ -74,15 +74,14 @@ interface QuarantinedRow {
   readonly scripts: string
 }
 
-export const make = (options: { readonly file: string }): Effect.Effect<Quarantine, never, SqlClient.SqlClient> =>
+export const make = (options: {
+  readonly file: string
+  readonly noteDeaths: Effect.Effect<void, SqlError>
+}): Effect.Effect<Quarantine, never, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const door = yield* makeDoor
     const directory = dirname(options.file)
-
-    /** Before any run of this life begins, so that the death of an earlier one is what left it so. */
-    const noteDeaths = sql`UPDATE run SET outcome = 'des died' WHERE pid IS NULL AND ended_at IS NULL AND outcome IS NULL
-      AND event_id IN (SELECT id FROM event WHERE state = 'waiting')`
 
     /** A run that had a process was no death, and ends the count. */
     const suspects = sql<SuspectRow>`SELECT * FROM (SELECT id, coalesce(times, 0) + (
@@ -125,7 +124,7 @@ export const make = (options: { readonly file: string }): Effect.Effect<Quaranti
     })
 
     const begin = Effect.gen(function* () {
-      yield* noteDeaths
+      yield* options.noteDeaths
       for (const suspect of yield* suspects) {
         if (suspect.deaths >= mostDeaths) yield* setAside(suspect)
         else door.suspects.add(suspect.id)

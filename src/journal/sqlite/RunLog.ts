@@ -35,10 +35,13 @@ const textOf = (outcome: Outcome, output: string): string => (outcome._tag === "
 /**
  * Each execution of a script, in the table `run`.
  *
- * `begin` keeps a run that begins now. `earlierOf` says what the runs of an event came to, by script.
+ * - `begin`: keeps a run that begins now.
+ * - `earlierOf`: what became of an event's scripts before, by their paths.
+ * - `noteDeaths`: marks the runs that were being started when des died. It is called before any run of this life begins.
  */
 export interface RunLog {
   readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
+  readonly noteDeaths: Effect.Effect<void, SqlError>
   readonly earlierOf: (event: number) => Effect.Effect<Readonly<Record<string, Earlier>>, SqlError>
 }
 
@@ -100,5 +103,17 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
       } satisfies KeptRun
     })
 
-    return { begin, earlierOf } satisfies RunLog
+    const noteDeaths = Effect.gen(function* () {
+      const open = yield* sql<{ id: number }>`SELECT run.id AS id FROM event JOIN run ON run.event_id = event.id
+        WHERE state = 'waiting' AND pid IS NULL AND ended_at IS NULL AND outcome IS NULL`
+      for (const { id } of open) {
+        // Its process can be there all the same: des died in the moment before it was noted.
+        const [found] = ProcessGroup.find({ variable: `DES_RUN=${variableOf(id)}`, process: undefined })
+        if (found === undefined) yield* sql`UPDATE run SET outcome = 'des died' WHERE id = ${id}`
+        else
+          yield* sql`UPDATE run SET pid = ${found.pid}, process_started = ${ProcessGroup.identify(found.pid)?.startedAt ?? null} WHERE id = ${id}`
+      }
+    })
+
+    return { begin, earlierOf, noteDeaths } satisfies RunLog
   })

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -22,6 +23,7 @@ import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
+import { anyEvents } from "../../support/AnyEvents.ts"
 import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
 
@@ -280,6 +282,27 @@ describe("the journal on disk", () => {
         const [seen] = yield* sql<{ n: number }>`SELECT count(*) AS n FROM seen`
         assert.isAtMost(seen?.n ?? 0, FeedMemory.remembered + 1500)
       }).pipe(life(directory))
+    })
+  )
+
+  it.scoped("remembers the same of a feed as a journal in memory", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const batches = FastCheck.sample(anyEvents, { numRuns: 60, seed: 7 })
+      const inMemory = FeedMemory.make()
+      for (const events of batches) inMemory.accept(events)
+      const recalled = yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        for (const events of batches) yield* journal.accept({ events, accepted: [] })
+        return yield* journal.memory.recall("unix:///e")
+      }).pipe(life(directory))
+      const expected = yield* inMemory.recall("unix:///e")
+      const sorted = ({ running, ...rest }: FeedMemory.Recollection) => ({
+        ...rest,
+        running: [...running].sort((one, other) => (one.id < other.id ? -1 : 1))
+      })
+      assert.isAbove(expected.running.length, 0)
+      assert.deepStrictEqual(sorted(recalled), sorted(expected))
     })
   )
 

@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as Engine from "../../src/engine/Engine.ts"
+import * as KnownRecords from "../../src/feed/KnownRecords.ts"
+import * as LiveFeed from "../../src/feed/LiveFeed.ts"
+import * as Replay from "../../src/feed/Replay.ts"
+import { makeEvent } from "../../src/testing.ts"
+import { heapInUse } from "../support/Heap.ts"
+
+const large = 4_000_000
+
+const label = "x".repeat(large)
+
+const recordOf = (number: number, attributes: Readonly<Record<string, string>>) =>
+  new TextEncoder().encode(`${makeEvent({ id: `${number}`, attributes, timeNano: BigInt(number + 1) }).record}\n`)
+
+/** An engine whose feed is this; whatever else is asked of it is not answered. */
+const engineOf = (bytes: Stream.Stream<Uint8Array, Engine.EngineError>): Engine.Engine["Type"] => ({
+  name: "e",
+  endpoint: { _tag: "Unix", path: "/e" },
+  identify: Effect.never,
+  running: Effect.never,
+  inspect: () => Effect.never,
+  feed: () => Effect.succeed(bytes)
+})
+
+const ended = Stream.fail(new Engine.EngineError({ reason: "Ended", endpoint: "e", detail: "" }))
+
+/** So many records, each made when it is read. */
+const records = (count: number, attributes: Readonly<Record<string, string>>, read: (number: number) => void) =>
+  Stream.mapEffect(Stream.range(0, count - 1, 1), (number) =>
+    Effect.sync(() => {
+      read(number)
+      return recordOf(number, attributes)
+    })
+  )
+
+describe("what is read of an engine", () => {
+  it.live(
+    "is held as identities in a replay, however large the records are",
+    () =>
+      Effect.gen(function* () {
+        const heaps: Array<number> = []
+        const bytes = records(50, { label }, (number) => {
+          if (number === 10 || number === 49) heaps.push(heapInUse())
+        })
+        const replay = yield* Replay.ofRing(engineOf(Stream.concat(bytes, ended)), KnownRecords.make([]), 1n)
+        assert.lengthOf(replay.fingerprints, 50)
+        assert.deepStrictEqual(replay.turns[49], {
+          fingerprint: replay.fingerprints[49],
+          id: "49",
+          change: "started",
+          at: 50n
+        })
+        assert.isTrue(replay.isWhole)
+        const [early = 0, late = 0] = heaps
+        // A single record takes more.
+        assert.isBelow(late - early, 3 * large)
+      }),
+    60_000
+  )
+
+  it.effect("is not the whole of a replay where it is too much, or the answer stalls", () =>
+    Effect.gen(function* () {
+      const known = KnownRecords.make([])
+      const id = "i".repeat(1_000_000)
+      const many = Stream.map(Stream.range(0, 99, 1), (number) =>
+        new TextEncoder().encode(`${makeEvent({ id: `${id}${number}` }).record}\n`)
+      )
+      const tooMuch = yield* Replay.ofRing(engineOf(Stream.concat(many, ended)), known, 1n)
+      assert.isFalse(tooMuch.isWhole)
+      assert.isBelow(tooMuch.turns.length, 20)
+      const stalled = engineOf(
+        Stream.concat(
+          records(3, {}, () => {}),
+          Stream.never
+        )
+      )
+      const stalling = yield* Effect.fork(Replay.ofRing(stalled, known, 1n))
+      yield* TestClock.adjust("5 seconds")
+      const part = yield* stalling.await
+      assert.isTrue(part._tag === "Success" && !part.value.isWhole && part.value.fingerprints.length === 3)
+      const slow = engineOf(
+        Stream.tap(
+          records(1000, {}, () => {}),
+          () => Effect.sleep("3 seconds")
+        )
+      )
+      const slowly = yield* Effect.fork(Replay.ofRing(slow, known, 1n))
+      yield* TestClock.adjust("20 seconds")
+      const beginning = yield* slowly.await
+      assert.isTrue(beginning._tag === "Success" && !beginning.value.isWhole)
+    })
+  )
+
+  it.effect("is read ahead up to so many bytes, and read on when it is taken", () =>
+    Effect.gen(function* () {
+      let read = 0
+      const bytes = records(20, { label }, () => {
+        read++
+      })
+      const live = yield* LiveFeed.open(engineOf(bytes), "docker", 0n, KnownRecords.make([]))
+      yield* TestClock.adjust("1 minute")
+      const ahead = Math.ceil(LiveFeed.aheadBytes / large)
+      // One waits to be put beside them, and one is being read.
+      assert.isAtMost(read, ahead + 2)
+      let taken = 0
+      while (taken < 20) {
+        const more = yield* Effect.timeoutOption(live.take, "1 minute").pipe(Effect.fork)
+        yield* TestClock.adjust("1 second")
+        taken += Option.match(yield* more, { onNone: () => 0, onSome: Chunk.size })
+        assert.isAtMost(read - taken, ahead + 2)
+      }
+    }).pipe(Effect.scoped)
+  )
+})
