@@ -1,11 +1,13 @@
 // @ts-check
 // What des is measured against: the same work in Node alone, as one would write it who needs nothing else.
 //   node raw.mjs feed SOCKET DIR   reads the feed, parses each record, and runs DIR/ACTION for the action `mark`
-//   node raw.mjs runs DIR          runs DIR/true as often as its parent says, one after the other, then DIR/mark
+//   node raw.mjs runs DIR          runs DIR/ACTION as often as its parent says, so many at once, then DIR/mark
 import { spawn } from "node:child_process"
 import { get } from "node:http"
 import { now } from "./clock.mjs"
 import { record } from "./records.mjs"
+
+/** @typedef {{ action: string, count: number, jobs: number }} Asked */
 
 const [mode, first = "", second = ""] = process.argv.slice(2)
 
@@ -39,9 +41,13 @@ const feed = (/** @type {string} */ socketPath, /** @type {string} */ directory)
   })
 }
 
-const runs = async (/** @type {string} */ directory, /** @type {number} */ count) => {
+const runs = async (/** @type {string} */ directory, /** @type {Asked} */ { action, count, jobs }) => {
   const start = now()
-  for (let index = 0; index < count; index++) await run(`${directory}/true`, record("true", index))
+  let next = 0
+  const work = async () => {
+    while (next < count) await run(`${directory}/${action}`, record(action, next++))
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
   await run(`${directory}/mark`, record("mark", count))
   tell({ kind: "sent", times: [start] })
 }
@@ -49,6 +55,6 @@ const runs = async (/** @type {string} */ directory, /** @type {number} */ count
 process.on("disconnect", () => process.exit())
 if (mode === "feed") feed(first, second)
 else {
-  process.on("message", (/** @type {{ count: number }} */ { count }) => runs(first, count))
+  process.on("message", (/** @type {Asked} */ asked) => runs(first, asked))
   tell({ kind: "listening" })
 }

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from "node:v8"
-import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
@@ -9,14 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Cli from "./cli/Cli.ts"
 import { runMain } from "./cli/Main.ts"
 
-// The young generation stays as small as it is: a flood of events would grow it for good, and each run's fork copies the
-// tables of all resident memory.
+// The young generation stays as small as it is: a flood of events would grow it for good.
 setFlagsFromString("--semi-space-growth-factor=1")
 
-const MainLive = NodeCommandExecutor.layer.pipe(
-  Layer.provideMerge(NodeFileSystem.layer),
-  Layer.merge(NodePath.layer),
-  Layer.merge(NodeTerminal.layer)
-)
+const MainLive = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
 runMain((hurry) => Effect.provide(Cli.run(process.argv.slice(2), hurry), MainLive))

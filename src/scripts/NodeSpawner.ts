@@ -3,9 +3,7 @@ import { randomUUID } from "node:crypto"
 import { closeSync, constants, openSync, unlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Descriptors from "./Descriptors.ts"
 import * as Fifos from "./Fifos.ts"
@@ -81,7 +79,7 @@ const make = Effect.gen(function* () {
   )
   const hidden = hide(Descriptors.inheritable(), nothing)
 
-  const spawn = (program: Program): Effect.Effect<Spawned, SpawnError> =>
+  const spawn = (program: Program, onExit: (exit: Exit) => void): Effect.Effect<Spawned, SpawnError> =>
     Effect.async((resume) => {
       // What the script gets and des does not keep.
       const given: Array<number> = []
@@ -109,6 +107,7 @@ const make = Effect.gen(function* () {
         Descriptors.closeAll(given.splice(0))
         // Also when it was started: nothing that is asked of the child later may end des.
         child.on("error", child.pid === undefined ? fail : () => undefined)
+        child.on("exit", (code, signal) => onExit(exitOf(code, signal)))
         if (child.pid !== undefined) resume(Effect.succeed(spawnedOf(child, child.pid, pipes)))
       } catch (error) {
         fail(error)
@@ -123,13 +122,11 @@ const spawnedOf = (
   pid: number,
   pipes: ReadonlyArray<OutputPipe.OutputPipe>
 ): Spawned => {
-  const exit = Deferred.unsafeMake<Exit>(FiberId.none)
-  child.on("exit", (code, signal) => Deferred.unsafeDone(exit, Effect.succeed(exitOf(code, signal))))
   const sockets = [child.stdout, child.stderr].flatMap((socket) =>
     socket === null ? [] : [OutputPipe.ofSocket(socket)]
   )
   const [stdout = OutputPipe.none, stderr = OutputPipe.none] = [...pipes, ...sockets]
-  return { pid, exit, stdout, stderr }
+  return { pid, stdout, stderr }
 }
 
 /**

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as ProcessGroup from "./ProcessGroup.ts"
+import { terminate, untilGone } from "./Terminate.ts"
 
 /**
  * A run whose end nobody saw, since des was gone before. Its processes are known by a variable of their environment,
@@ -17,9 +17,7 @@ export interface Outlived {
   readonly began: number
 }
 
-const everySoOften = Schedule.spaced("100 millis")
-
-const isOver = (outlived: Outlived) => Effect.sync(() => ProcessGroup.find(outlived).length === 0)
+const isGone = (outlived: Outlived) => Effect.sync(() => ProcessGroup.find(outlived).length === 0)
 
 const signal = (outlived: Outlived, name: NodeJS.Signals) =>
   Effect.sync(() => {
@@ -32,10 +30,6 @@ const signal = (outlived: Outlived, name: NodeJS.Signals) =>
     }
   })
 
-/** Waits until nothing of it runs any more. */
-const untilOver = (outlived: Outlived) =>
-  Effect.repeat(isOver(outlived), { schedule: everySoOften, until: (over) => over })
-
 /**
  * Waits for a run that outlived des, for `patience` milliseconds at most, and then ends it: asks, waits for the grace (in
  * milliseconds), and kills what is left.
@@ -44,14 +38,11 @@ export const awaitEnd = Effect.fn("Outlived.awaitEnd")(function* (
   outlived: Outlived,
   bounds: { readonly patience: number; readonly grace: number }
 ) {
-  if (yield* isOver(outlived)) return
+  const target = { isGone: isGone(outlived), signal: (name: NodeJS.Signals) => signal(outlived, name) }
+  if (yield* target.isGone) return
   yield* Effect.logWarning(
     `A run outlived des (process ${ProcessGroup.find(outlived)[0]?.pid ?? "unknown"}): it is waited for before its event runs again`
   )
-  const ended = yield* Effect.timeoutOption(untilOver(outlived), bounds.patience)
-  if (ended._tag === "None") {
-    yield* signal(outlived, "SIGTERM")
-    const asked = yield* Effect.timeoutOption(untilOver(outlived), bounds.grace)
-    if (asked._tag === "None") yield* Effect.zipRight(signal(outlived, "SIGKILL"), untilOver(outlived))
-  }
+  const ended = yield* Effect.timeoutOption(untilGone(target), bounds.patience)
+  if (ended._tag === "None") yield* Effect.zipRight(terminate(target, bounds.grace), untilGone(target))
 })

@@ -1,9 +1,7 @@
 import { closeSync } from "node:fs"
 import { constants } from "node:os"
 import { isMainThread } from "node:worker_threads"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Descriptors from "./Descriptors.ts"
 import * as LibC from "./LibC.ts"
@@ -125,7 +123,7 @@ const make = Effect.gen(function* () {
     }
   }
 
-  const start = (program: Program): Spawned => {
+  const start = (program: Program, onExit: (exit: Exit) => void): Spawned => {
     const opener = makeOpener(libC)
     try {
       const stdin = opener.openRecord(program.stdin)
@@ -133,9 +131,8 @@ const make = Effect.gen(function* () {
       const [stderr, writeStderr] = opener.openPipe()
       const pid = execute(program, [stdin, writeStdout, writeStderr])
       for (const descriptor of [stdin, writeStdout, writeStderr]) opener.close(descriptor)
-      const exit = Deferred.unsafeMake<Exit>(FiberId.none)
-      reaper.watch(pid, (how) => Deferred.unsafeDone(exit, Effect.succeed(how)))
-      return { pid, exit, stdout: OutputPipe.ofDescriptor(stdout), stderr: OutputPipe.ofDescriptor(stderr) }
+      reaper.watch(pid, onExit)
+      return { pid, stdout: OutputPipe.ofDescriptor(stdout), stderr: OutputPipe.ofDescriptor(stderr) }
     } catch (error) {
       opener.closeAll()
       throw error
@@ -144,9 +141,9 @@ const make = Effect.gen(function* () {
 
   return {
     name: "posix_spawn" as const,
-    spawn: (program: Program) =>
+    spawn: (program: Program, onExit: (exit: Exit) => void) =>
       Effect.try({
-        try: () => start(program),
+        try: () => start(program, onExit),
         catch: (error) => (error instanceof SpawnError ? error : spawnErrorOf(error))
       })
   }

@@ -5,6 +5,7 @@ import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -25,15 +26,19 @@ const whileBusy = Schedule.spaced("20 millis").pipe(
 )
 
 /** A text that does not say what runs it is run by the shell, as a shell does. */
-const spawn = (spawner: Spawner["Type"], program: Program): Effect.Effect<Spawned, SpawnError> =>
-  spawner.spawn(program).pipe(
-    Effect.catchAll((error) =>
-      error.code === "ENOEXEC" && CannotStart.isText(CannotStart.readHead(program.path))
-        ? spawner.spawn({ ...program, path: "/bin/sh", args: [program.path, ...program.args] })
-        : Effect.fail(error)
-    ),
-    Effect.retry(whileBusy)
+const spawnOnce = (spawner: Spawner["Type"], program: Program, onExit: (exit: Exit) => void) =>
+  Effect.catchAll(spawner.spawn(program, onExit), (error) =>
+    error.code === "ENOEXEC" && CannotStart.isText(CannotStart.readHead(program.path))
+      ? spawner.spawn({ ...program, path: "/bin/sh", args: [program.path, ...program.args] }, onExit)
+      : Effect.fail(error)
   )
+
+const spawn = (spawner: Spawner["Type"], program: Program, onExit: (exit: Exit) => void) => {
+  const once = spawnOnce(spawner, program, onExit)
+  return Effect.catchAll(once, (error) =>
+    error.code === "ETXTBSY" ? Effect.retry(once, whileBusy) : Effect.fail(error)
+  )
+}
 
 const reasons: Readonly<Record<string, SystemError["reason"]>> = {
   ENOENT: "NotFound",
@@ -104,17 +109,44 @@ const codeOf = (path: string, exit: Exit): Effect.Effect<CommandExecutor.ExitCod
       })
     : Effect.succeed(CommandExecutor.ExitCode(exit.code))
 
-/** What is left of a script when nobody wants it any more: all that runs in the group of one that did not succeed. */
-const release = ({ exit, pid, stderr, stdout }: Spawned) =>
+/** How long output may still come after the exit, from a child that holds the stream open, in milliseconds. */
+const lingering = 1000
+
+/** A process that runs or has ended. Its outputs end with it, or a little later. */
+interface Running extends Spawned {
+  readonly exit: Deferred.Deferred<Exit>
+  readonly close: () => void
+}
+
+const run = (spawner: Spawner["Type"], program: Program): Effect.Effect<Running, SpawnError> =>
+  Effect.suspend(() => {
+    const exit = Deferred.unsafeMake<Exit>(FiberId.none)
+    let close = () => {}
+    let timer: NodeJS.Timeout | undefined
+    const onExit = (how: Exit) => {
+      Deferred.unsafeDone(exit, Effect.succeed(how))
+      timer = setTimeout(close, lingering)
+    }
+    return Effect.map(spawn(spawner, program, onExit), (spawned) => {
+      close = () => {
+        clearTimeout(timer)
+        spawned.stdout.close()
+        spawned.stderr.close()
+      }
+      return { ...spawned, exit, close: () => close() }
+    })
+  })
+
+/** Ends what is left when nobody wants a script any more: all that runs in the group of one that did not succeed. */
+const release = ({ close, exit, pid }: Running) =>
   Effect.gen(function* () {
     const hasEnded = yield* Deferred.isDone(exit)
     if (!hasEnded || (yield* Deferred.await(exit)).code !== 0) yield* signalGroup(pid, "SIGTERM")
     yield* Deferred.await(exit)
-    stdout.close()
-    stderr.close()
+    close()
   })
 
-const processOf = (path: string, { exit, pid, stderr, stdout }: Spawned): CommandExecutor.Process => {
+const processOf = (path: string, { exit, pid, stderr, stdout }: Running): CommandExecutor.Process => {
   const process = {
     [CommandExecutor.ProcessTypeId]: CommandExecutor.ProcessTypeId,
     pid: CommandExecutor.ProcessId(pid),
@@ -135,11 +167,11 @@ const start =
   (command: Command.Command): Effect.Effect<CommandExecutor.Process, PlatformError, Scope.Scope> =>
     Effect.gen(function* () {
       const program = yield* programOf(command)
-      const spawned = yield* Effect.acquireRelease(
-        Effect.mapError(spawn(spawner, program), (error) => couldNotStart(program.path, error)),
+      const running = yield* Effect.acquireRelease(
+        Effect.mapError(run(spawner, program), (error) => couldNotStart(program.path, error)),
         release
       )
-      return processOf(program.path, spawned)
+      return processOf(program.path, running)
     })
 
 /**

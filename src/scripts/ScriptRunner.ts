@@ -11,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import type * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { Environment } from "./Environment.ts"
@@ -21,6 +21,7 @@ import * as HostSpawner from "./HostSpawner.ts"
 import * as Output from "./Output.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
 import * as ScriptExecutor from "./ScriptExecutor.ts"
+import { terminate } from "./Terminate.ts"
 
 /**
  * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
@@ -120,26 +121,15 @@ export class ScriptRunner extends Context.Tag("des/ScriptRunner")<
   { readonly run: (run: ScriptRun) => Effect.Effect<Outcome> }
 >() {}
 
-/** How long output may still come after the exit, from a child that holds the stream open. */
-const lingering = Duration.seconds(1)
+/** How long a script runs before its output is read as it comes; that of a shorter run is read once, at its end. */
+const shortRun = Duration.millis(10)
 
-const untilGone = Schedule.spaced("20 millis").pipe(Schedule.untilInput((gone: boolean) => gone))
+/** Timers of Node take no longer time than this, in milliseconds: 24 days. */
+const longestTimer = 2 ** 31 - 1
 
-/** Ends a script and all that it started in its process group: asks, waits for the grace, and kills what is left. */
+/** Ends a script and all that it started in its process group. */
 const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
-  script.kill("SIGTERM").pipe(
-    Effect.zipRight(
-      Effect.repeat(
-        Effect.sync(() => ProcessGroup.isGone(script.pid)),
-        untilGone
-      )
-    ),
-    // A finalizer cannot be interrupted, and without that the timeout would wait as well.
-    Effect.interruptible,
-    Effect.timeoutOption(grace),
-    Effect.flatMap((ended) => (Option.isSome(ended) ? Effect.void : script.kill("SIGKILL"))),
-    Effect.ignore
-  )
+  Effect.ignore(terminate({ signal: script.kill, isGone: Effect.sync(() => ProcessGroup.isGone(script.pid)) }, grace))
 
 const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyArray<string>) =>
   Effect.forEach(lines, (line) => Effect.logInfo(`${script}: ${line}`), { discard: true }).pipe(
@@ -169,59 +159,88 @@ const drain = (
 const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.message)?.[1] ?? "an unknown signal"
 
 /**
- * Waits for `effect`, and does `late` to its end where that takes longer than `delay`; says whether it did. One fiber, where
- * a race takes two. What has begun is awaited: an interrupt would reach the children of `late` even where it cannot be
- * interrupted itself.
+ * Waits for `effect`, and does `late` to its end where that takes longer than `delay`; says whether it did. Where it is not
+ * late this takes a timer and no fiber. What has begun is awaited: an interrupt would reach the children of `late` even
+ * where it cannot be interrupted itself.
  */
 const orLate = <A>(effect: Effect.Effect<A>, delay: Duration.Duration, late: Effect.Effect<void>) =>
-  Effect.suspend(() => {
-    let begun = false
-    const begin = Effect.suspend(() => {
-      begun = true
-      return late
+  Effect.flatMap(Effect.runtime<never>(), (runtime) => {
+    let begun: Fiber.RuntimeFiber<void> | undefined
+    const milliseconds = Duration.toMillis(delay)
+    const timer =
+      milliseconds > longestTimer
+        ? undefined
+        : setTimeout(() => {
+            begun = Runtime.runFork(runtime, late)
+          }, milliseconds)
+    const settle = Effect.suspend(() => {
+      clearTimeout(timer)
+      return begun === undefined ? Effect.void : Effect.asVoid(Fiber.await(begun))
     })
-    return Effect.acquireUseRelease(
-      Effect.forkDaemon(Effect.zipRight(Effect.interruptible(Effect.sleep(delay)), begin)),
-      () => effect,
-      (fiber) => (begun ? Fiber.await(fiber) : Fiber.interrupt(fiber))
-    ).pipe(Effect.map((value) => [value, begun] as const))
+    return Effect.map(Effect.ensuring(effect, settle), (value) => [value, begun !== undefined] as const)
   })
 
+/** What a run has written: both streams are read once, either as it comes or at its end. */
+const makeReader = (
+  run: ScriptRun,
+  script: CommandExecutor.Process,
+  onLines: (stream: "stdout" | "stderr", lines: ReadonlyArray<string>) => void
+) => {
+  const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
+  const read = (stream: "stdout" | "stderr") =>
+    Effect.scoped(
+      Effect.flatMap(Stream.toPull(script[stream]), (pull) =>
+        drain(run.script, stream, pull, budget, (lines) => onLines(stream, lines))
+      )
+    )
+  let reading: ReadonlyArray<Fiber.RuntimeFiber<void>> | undefined
+  return {
+    /** Reads from now on, beside what else is done. */
+    begin: Effect.suspend(() => {
+      if (reading !== undefined) return Effect.void
+      const forked = Effect.forEach(["stdout", "stderr"] as const, (stream) =>
+        Effect.forkDaemon(Effect.interruptible(read(stream)))
+      )
+      return Effect.map(forked, (fibers) => {
+        reading = fibers
+      })
+    }),
+    /** Reads to the end of a script that has ended. */
+    finish: Effect.suspend(() =>
+      reading === undefined ? Effect.zipRight(read("stdout"), read("stderr")) : Effect.asVoid(Fiber.awaitAll(reading))
+    ),
+    /** Reads no more. */
+    stop: Effect.suspend(() => (reading === undefined ? Effect.void : Fiber.interruptAll(reading))),
+    dropped: () => budget.dropped
+  }
+}
+
 /**
- * Starts a script, reads it, and sees to its end with the scope: one step, since a stop in between would leave the script to
- * a SIGTERM that nobody follows up.
+ * Starts a script and sees to its end with the scope: one step, since a stop in between would leave the script to a SIGTERM
+ * that nobody follows up.
  */
 const start = (
   executor: CommandExecutor.CommandExecutor,
   run: ScriptRun,
-  budget: Output.Budget,
   onLines: (stream: "stdout" | "stderr", lines: ReadonlyArray<string>) => void
 ) =>
   Effect.gen(function* () {
-    const scope = yield* Effect.scope
     const script = yield* executor.start(
       Command.make(run.script).pipe(
         Command.env(run.environment, { extendEnv: false }),
         Command.feed(`${run.event.record}\n`)
       )
     )
-    const stdout = yield* Stream.toPull(script.stdout)
-    const stderr = yield* Stream.toPull(script.stderr)
-    const read = (stream: "stdout" | "stderr", pull: typeof stdout) =>
-      Effect.forkDaemon(
-        Effect.interruptible(drain(run.script, stream, pull, budget, (lines) => onLines(stream, lines)))
-      )
-    const drained = [yield* read("stdout", stdout), yield* read("stderr", stderr)]
+    const reader = makeReader(run, script, onLines)
     // Added last, so it runs first: before the executor's own SIGTERM, and while the script's last words are still read.
-    yield* Scope.addFinalizer(
-      scope,
+    yield* Effect.addFinalizer(() =>
       Effect.whenEffect(
-        end(script, run.bounds.grace),
+        Effect.zipRight(reader.begin, end(script, run.bounds.grace)),
         Effect.orElseSucceed(script.isRunning, () => true)
-      ).pipe(Effect.zipRight(Fiber.interruptAll(drained)))
+      ).pipe(Effect.zipRight(reader.stop))
     )
     if (run.observer !== undefined) yield* run.observer.started(script.pid)
-    return { script, drained }
+    return { script, reader }
   }).pipe(Effect.uninterruptible)
 
 const execute = (
@@ -229,17 +248,20 @@ const execute = (
   run: ScriptRun
 ): Effect.Effect<Outcome, PlatformError, Scope.Scope> =>
   Effect.gen(function* () {
-    const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
     let message = ""
-    const { drained, script } = yield* start(executor, run, budget, (stream, lines) => {
+    const { reader, script } = yield* start(executor, run, (stream, lines) => {
       if (stream === "stderr") message = lines.at(-1) ?? message
       if (run.observer !== undefined) for (const line of lines) run.observer.line(line)
     })
     const timeout = Duration.decode(run.bounds.timeout)
-    const [exit, late] = yield* orLate(Effect.either(script.exitCode), timeout, end(script, run.bounds.grace))
-    yield* orLate(Fiber.awaitAll(drained), lingering, Fiber.interruptAll(drained))
-    if (budget.dropped > 0) {
-      yield* Effect.logWarning(`${run.script}: ${budget.dropped} bytes of its output were not logged`)
+    const [[exit], late] = yield* orLate(
+      orLate(Effect.either(script.exitCode), shortRun, reader.begin),
+      timeout,
+      end(script, run.bounds.grace)
+    )
+    yield* reader.finish
+    if (reader.dropped() > 0) {
+      yield* Effect.logWarning(`${run.script}: ${reader.dropped()} bytes of its output were not logged`)
     }
     if (late) return Outcome.TimedOut({ after: timeout, message })
     return Either.match(exit, {
@@ -258,11 +280,10 @@ const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =
     : Effect.succeed(Outcome.NotStarted({ message: reasonOf(Cause.squash(cause)) }))
 
 /**
- * Runs scripts with the {@link CommandExecutor} that is provided, for whoever starts processes in another way. It gets the
- * record as the command's stdin and the whole environment; its processes lead a process group of their own.
+ * Runs scripts with another executor. Its processes lead a process group of their own, and their outputs end a moment after
+ * them at the latest, whoever holds them open.
  *
- * @since 1.0.0
- * @category layers
+ * @internal
  */
 export const layerWithExecutor: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
   ScriptRunner,

@@ -1,6 +1,5 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import type { OutputPipe } from "./OutputPipe.ts"
 
@@ -20,7 +19,6 @@ export type Exit =
 /** A process that was started. It leads a session and a process group of its own, whose id is its own. */
 export interface Spawned {
   readonly pid: number
-  readonly exit: Deferred.Deferred<Exit>
   readonly stdout: OutputPipe
   readonly stderr: OutputPipe
 }
@@ -43,7 +41,10 @@ export class Spawner extends Context.Tag("des/Spawner")<
   {
     /** The system's way that it takes. */
     readonly name: "posix_spawn" | "child_process"
-    /** Starts a program, once: it is done or has failed when the effect ends, and cannot be interrupted in between. */
-    readonly spawn: (program: Program) => Effect.Effect<Spawned, SpawnError>
+    /**
+     * Starts a program, once: it is done or has failed when the effect ends, and cannot be interrupted in between. `onExit` is
+     * called once, after that.
+     */
+    readonly spawn: (program: Program, onExit: (exit: Exit) => void) => Effect.Effect<Spawned, SpawnError>
   }
 >() {}
