@@ -18,7 +18,7 @@ import {
 import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
 import type { Quarantine } from "./Quarantine.ts"
-import { keptRecord, sizeOfEvent, sizeOfRuns } from "./Retention.ts"
+import { keptRecord, sizeOfEvent, sizeOfRun } from "./Retention.ts"
 import { pieces, withoutNul } from "./Rows.ts"
 import type { RunLog } from "./RunLog.ts"
 import * as Turns from "./Turns.ts"
@@ -41,11 +41,15 @@ export interface Options {
   readonly quarantine: Quarantine
 }
 
-/** An event that was given and is not finished. `bytes` is what it takes of memory: nothing while it is parked. */
+/**
+ * An event that was given and is not finished. `bytes` is what it takes of memory: nothing while it is parked. `runs` is what
+ * its runs take of the disk.
+ */
 interface Given {
   readonly actor: Turns.Actor
-  readonly recordLength: number
+  readonly record: { readonly length: number; readonly size: number }
   bytes: number
+  runs: number
 }
 
 /** The events that were given and are not finished. `room` waits while the bytes of those that are out allow no more. */
@@ -65,7 +69,8 @@ const makeGiven = Effect.map(Effect.makeLatch(true), (room) => {
     get: (id: number) => events.get(id),
     add: (row: Turns.WaitingRow) => {
       const { actor, engine, type } = row
-      const given: Given = { actor: { engine, type, actor }, recordLength: row.record.length, bytes: 0 }
+      const record = { length: row.record.length, size: sizeOfEvent(row.record) }
+      const given: Given = { actor: { engine, type, actor }, record, bytes: 0, runs: 0 }
       events.set(row.id, given)
       weighAs(given, weigh({ event: row }))
     },
@@ -127,7 +132,7 @@ const makeRead = (options: Options, newest: number) => {
 
 /**
  * The accepted events, in the table `event`. Its members are those of the journal, but for `insert`, which only writes,
- * and `arrived`, which lets `take` know of it.
+ * `arrived`, which lets `take` know of it, and `ran`, which counts a run for what it takes of the disk.
  */
 export const make = (options: Options) =>
   Effect.gen(function* () {
@@ -151,8 +156,8 @@ export const make = (options: Options) =>
       const event = given.get(id)
       if (event === undefined) return
       // Who repeats a run needs its record. Of a large one that did its work the history is enough.
-      const cut = state === "done" && event.recordLength > keptRecord
-      const size = sql`${cut ? sizeOfEvent("") : sql("size")} + ${sizeOfRuns(sql, id)}`
+      const cut = state === "done" && event.record.length > keptRecord
+      const size = event.runs + (cut ? sizeOfEvent("") : event.record.size)
       yield* safely(
         sql`UPDATE event SET state = ${state}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
       )
@@ -214,6 +219,10 @@ export const make = (options: Options) =>
       park,
       reload,
       finish,
+      ran: (id: number, output: string) => {
+        const event = given.get(id)
+        if (event !== undefined) event.runs += sizeOfRun(output)
+      },
       unfinished: safely(Backlog.count(sql, isWatched)),
       close: Effect.suspend(() => {
         closed = true

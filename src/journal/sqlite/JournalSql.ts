@@ -82,7 +82,10 @@ const make = (options: Options) =>
       return {
         ...kept,
         started: (pid) => Effect.zipRight(kept.started(pid), leave),
-        ended: (outcome, output, last) => Effect.ensuring(kept.ended(outcome, output, last), leave),
+        ended: (outcome, output, last) => {
+          queue.ran(entry.id, output)
+          return Effect.ensuring(kept.ended(outcome, output, last), leave)
+        },
         interrupted: Effect.zipRight(kept.interrupted, leave)
       } satisfies KeptRun
     })

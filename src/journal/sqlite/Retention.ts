@@ -1,6 +1,5 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type { Fragment } from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Keep } from "../Keep.ts"
@@ -21,14 +20,13 @@ export const keptRecord = 65_536
 const sizeOfRows = 1024
 
 /** What a run takes beside its output, in bytes. */
-const sizeOfRun = 256
+const sizeOfRunRow = 256
 
 /** What an event is counted for until it has run, in bytes. */
 export const sizeOfEvent = (record: string): number => sizeOfRows + Buffer.byteLength(record)
 
-/** What the runs of an event are counted for, in bytes. */
-export const sizeOfRuns = (sql: SqlClient.SqlClient, event: number): Fragment =>
-  sql`(SELECT coalesce(sum(${sizeOfRun} + coalesce(length(output), 0)), 0) FROM run WHERE event_id = ${event})`
+/** What a run is counted for, in bytes. */
+export const sizeOfRun = (output: string): number => sizeOfRunRow + Buffer.byteLength(output)
 
 /**
  * Deletes what has run and is beyond the bounds, oldest first, with its runs.
