@@ -70,7 +70,7 @@ const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Gra
 
 const listed = (words: ReadonlyArray<string>) => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
 
-/** What is wrong with how an option is given, or nothing. */
+/** What is wrong with an option as it is given, if anything. The library would not name the option. */
 const wrongValue = (
   { name, placeholder, words }: Spelling,
   value: string | undefined,
@@ -152,36 +152,37 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
     : { values: new Map([["completions", completions]]), operands: [] }
 }
 
-/** A value as the command line's library takes it: in quotes it is never taken for an option or a subcommand, or trimmed. */
+/** A value as the library takes it: in quotes it is never trimmed, or taken for an option or a subcommand. */
 const quote = (value: string): string => JSON.stringify(value)
 
 /** The value that was quoted. */
 export const unquote = (quoted: string): string => JSON.parse(quoted)
 
-/** What the library has built in: it understands these only where they come first. */
-const builtIn = ["completions", "help", "log-level", "version"]
+/** The library acts on these by itself, and only where they come first. */
+const builtIn: ReadonlySet<string> = new Set(["completions", "help", "log-level", "version"])
 
 /**
- * A command line in the one spelling that the library understands without fail: what it has built in, the subcommand, long
- * options, and after `--` the positional arguments.
+ * A command line in the one spelling that the library always understands: what it acts on by itself, the subcommand, long
+ * options, and after `--` the positional arguments. Words stay without quotes, since the library checks them, too.
  */
 export const spell = ({ operands, subcommand, values }: Given, grammars: Grammars): ReadonlyArray<string> => {
   const { options } = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
-  const hasWords = (name: string) => options.some((option) => option.name === name && option.words !== undefined)
-  const spelled = [...values].map(([name, given]) => ({
-    isFirst: builtIn.includes(name),
-    words: given.flatMap((value) => {
-      if (value === "") return [`--${name}`]
-      return hasWords(name) ? [`--${name}=${value}`] : [`--${name}`, quote(value)]
-    })
-  }))
-  const chosen = subcommand === undefined ? [] : [subcommand]
+  const withWords = new Set(options.flatMap(({ name, words }) => (words === undefined ? [] : [name])))
+  const spelled = (isFirst: boolean) =>
+    [...values].flatMap(([name, given]) =>
+      builtIn.has(name) !== isFirst
+        ? []
+        : given.flatMap((value) => {
+            if (value === "") return [`--${name}`]
+            return withWords.has(name) ? [`--${name}=${value}`] : [`--${name}`, quote(value)]
+          })
+    )
   return [
-    ...spelled.flatMap(({ isFirst, words }) => (isFirst ? words : [])),
-    ...chosen,
-    // The help of a subcommand is asked for twice: without the first its usage lacks `des`.
-    ...(values.has("help") && subcommand !== undefined ? ["--help"] : []),
-    ...spelled.flatMap(({ isFirst, words }) => (isFirst ? [] : words)),
+    ...spelled(true),
+    ...(subcommand === undefined ? [] : [subcommand]),
+    // Help is asked for twice, or the usage of a subcommand would lack `des`.
+    ...(subcommand !== undefined && values.has("help") ? ["--help"] : []),
+    ...spelled(false),
     ...(operands.length === 0 ? [] : ["--", ...operands.map(quote)])
   ]
 }

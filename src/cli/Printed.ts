@@ -3,7 +3,7 @@
 import { stripVTControlCharacters } from "node:util"
 import type * as Console from "effect/Console"
 
-/** Its help says of each option that it is text, or a switch, and may be missing; of each subcommand it lists every option. */
+/** The library's help, without what it says of every option (that it is text, and may be missing), and without the whole usage of each subcommand. */
 export const help = (text: string): string =>
   text
     .replace(/^ {2}(A true or false value|A user-defined piece of text|One of the following: .*)\.?\n\n/gm, "")
@@ -14,7 +14,7 @@ export const help = (text: string): string =>
     .replace(/\n+(?= {2}\S)/g, "\n")
     .replace(/\n{3,}/g, "\n\n")
 
-/** Its completions have options of its own beside those of des, and in bash they take several words for one. */
+/** The library's completions, without the options that it adds to those of des. For bash it joins the words of a choice with commas, which bash takes for one word. */
 export const completions = (script: string): string =>
   script
     .replace(/^.*(Generate a completion|Sets the minimum log|Show the help|Start wizard|Show the version).*\n/gm, "")
