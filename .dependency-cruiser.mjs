@@ -17,15 +17,15 @@ export default {
     only(
       "environment-knows-only-events",
       "scripts/Environment[.]ts",
-      "event/(DockerEvent|EventCatalogue)[.]ts",
-      "scripts/Leaves[.]ts"
+      "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
+      "event/Leaves|event/OwnKeys[.]ts"
     ),
-    only("leaves-know-nothing", "scripts/Leaves[.]ts"),
+    only("leaves-know-nothing", "event/Leaves|event/OwnKeys[.]ts"),
     only(
       "scripts-know-only-events",
       "scripts/",
       "scripts/",
-      "event/(DockerEvent|EventCatalogue)[.]ts",
+      "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
       "event/PodmanEvents[.]ts",
       "(DurationText|NearMiss|SystemReason)[.]ts"
     ),
@@ -80,7 +80,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|scripts/Leaves|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

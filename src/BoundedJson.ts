@@ -9,8 +9,14 @@ const countedFrom = 65_536
 /** The most levels of objects and arrays in a counted text. Engines use five; a million levels take a second. */
 export const mostLevels = 10_000
 
-/** The most values and keys in a counted text. A container with a million labels is below it; each million takes about 120 MB. */
+/** The most values and keys in a counted text: each million takes about 120 MB, and a second. */
 export const mostValues = 2_500_000
+
+/** Why a text was not parsed, and of what it holds too much where that is the reason. */
+export interface Unread {
+  readonly why: string
+  readonly excess?: "levels" | "values"
+}
 
 const quote = 0x22
 const backslash = 0x5c
@@ -26,7 +32,7 @@ const skipString = (text: string, start: number): number => {
 }
 
 /** What is too much in a text, without parsing it. Text that is not JSON is counted as if it were. */
-const excessOf = (text: string): string | undefined => {
+const excessOf = (text: string, most: number): Unread | undefined => {
   let levels = 0
   let values = 0
   for (let at = 0; at < text.length; at++) {
@@ -34,10 +40,10 @@ const excessOf = (text: string): string | undefined => {
     if (code === quote) at = skipString(text, at) - 1
     else if (code === 0x7b || code === 0x5b) {
       values++
-      if (++levels > mostLevels) return `it is nested deeper than ${mostLevels} levels`
+      if (++levels > mostLevels) return { excess: "levels", why: `it is nested deeper than ${mostLevels} levels` }
     } else if (code === 0x7d || code === 0x5d) levels--
-    else if ((code === 0x2c || code === 0x3a) && ++values > mostValues) {
-      return `it holds more than ${mostValues} values and keys`
+    else if ((code === 0x2c || code === 0x3a) && ++values > most) {
+      return { excess: "values", why: `it holds more than ${most} values and keys` }
     }
   }
   return undefined
@@ -45,16 +51,17 @@ const excessOf = (text: string): string | undefined => {
 
 /**
  * Parses JSON that a stranger wrote: `Left` says in words why the text cannot be read. It blocks for a bounded time and takes a
- * bounded amount of memory, whatever the text holds, as long as its length is bounded.
+ * bounded amount of memory, whatever the text holds, as long as its length is bounded. `most` is how many values and keys
+ * it may hold.
  */
-export const parse = (text: string): Either.Either<unknown, string> => {
-  const excess = text.length < countedFrom ? undefined : excessOf(text)
+export const parse = (text: string, most: number = mostValues): Either.Either<unknown, Unread> => {
+  const excess = text.length < countedFrom ? undefined : excessOf(text, most)
   if (excess !== undefined) return Either.left(excess)
   return Either.try({
     try: () => JSON.parse(text) as unknown,
-    catch: (cause) =>
+    catch: (cause): Unread =>
       cause instanceof RangeError
-        ? "it is nested too deeply"
-        : `it is not JSON (${cause instanceof Error ? cause.message : String(cause)})`
+        ? { excess: "levels", why: "it is nested too deeply" }
+        : { why: `it is not JSON (${cause instanceof Error ? cause.message : String(cause)})` }
   })
 }

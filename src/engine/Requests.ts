@@ -159,7 +159,11 @@ export const make = (withTraces: HttpClient.HttpClient, options: Options): Reque
     return Effect.gen(function* () {
       const body = yield* readWhole(yield* open(path), path, largest)
       if (Refusal.isWebPage(body)) return yield* notUnderstood(`it is ${Refusal.webPage}`)
-      const json = yield* Either.mapLeft(BoundedJson.parse(body), notUnderstood)
+      const json = yield* Either.mapLeft(BoundedJson.parse(body), ({ excess, why }) =>
+        excess === undefined
+          ? notUnderstood(why)
+          : fail("TooLarge", `its answer to GET ${pathOnly(path)} is not read: ${why}`)
+      )
       // The error of the schema is not kept: to show it walks the whole answer.
       return yield* Either.mapLeft(decode(json), () => notUnderstood("it is JSON of another kind"))
     })

@@ -3,6 +3,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as BoundedJson from "../BoundedJson.ts"
 import * as Fingerprint from "./Fingerprint.ts"
+import * as OwnKeys from "./OwnKeys.ts"
 import { asDocker } from "./PodmanEvents.ts"
 import * as Wire from "./Wire.ts"
 
@@ -73,21 +74,29 @@ const exactInteger = (record: string, key: string, value: number): bigint => {
   return /^-?\d+$/.test(text) ? BigInt(text) : BigInt(value)
 }
 
+/** Of a record that is read in part: which labels it was read with depends on their order. */
+const ownAttributes = (attributes: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    OwnKeys.attributes.flatMap((key) => (Object.hasOwn(attributes, key) ? [[key, attributes[key] ?? ""]] : []))
+  )
+
 /** Of the fields as they were sent: see {@link Fingerprint.Content}. */
-const fingerprintOf = (wire: Wire.Wire, record: string): string =>
-  Fingerprint.ofEvent(
+const fingerprintOf = (wire: Wire.Wire, record: string, isPart: boolean): string => {
+  const attributes = wire.Actor?.Attributes ?? noAttributes
+  return Fingerprint.ofEvent(
     {
       type: wire.Type,
       action: wire.Action,
       id: wire.Actor?.ID ?? "",
-      attributes: wire.Actor?.Attributes ?? noAttributes,
+      attributes: isPart ? ownAttributes(attributes) : attributes,
       scope: wire.scope ?? "",
       time: wire.timeNano ?? (wire.time ?? 0) * 1e9
     },
     record
   )
+}
 
-const fromWire = (wire: Wire.Wire, record: string, engine: string): DockerEvent => {
+const fromWire = (wire: Wire.Wire, record: string, engine: string, isPart: boolean): DockerEvent => {
   const { Action, Actor, Type } = asDocker(wire)
   return {
     Type,
@@ -97,7 +106,7 @@ const fromWire = (wire: Wire.Wire, record: string, engine: string): DockerEvent 
     time: wire.time ?? 0,
     timeNano: wire.timeNano === undefined ? 0n : exactInteger(record, "timeNano", wire.timeNano),
     record,
-    fingerprint: fingerprintOf(wire, record),
+    fingerprint: fingerprintOf(wire, record, isPart),
     engine,
     synthetic: false
   }
@@ -115,17 +124,35 @@ export interface NotAnEvent {
 }
 
 /**
+ * How many values and keys of a record are read whole, about 125,000 labels. Of a record with more the engine's own keys are
+ * read and the first labels: all of a million would take seconds, each time.
+ */
+const mostValues = 250_000
+
+const fromJson = (
+  json: unknown,
+  record: string,
+  engine: string,
+  isPart: boolean
+): Either.Either<DockerEvent, NotAnEvent> => {
+  const problem = Wire.problemOf(json)
+  return problem === undefined
+    ? Either.right(fromWire(json as Wire.Wire, record, engine, isPart))
+    : Either.left({ path: problem.path, why: () => Wire.describe(problem) })
+}
+
+/**
  * Reads one record without the cost of a `ParseError`, for feeds that can be floods.
  *
  * @internal
  */
 export const read = (record: string, engine: string): Either.Either<DockerEvent, NotAnEvent> => {
-  const json = BoundedJson.parse(record)
-  if (Either.isLeft(json)) return Either.left({ path: [], why: () => json.left })
-  const problem = Wire.problemOf(json.right)
-  return problem === undefined
-    ? Either.right(fromWire(json.right as Wire.Wire, record, engine))
-    : Either.left({ path: problem.path, why: () => Wire.describe(problem) })
+  const json = BoundedJson.parse(record, mostValues)
+  if (Either.isRight(json)) return fromJson(json.right, record, engine, false)
+  const { excess, why } = json.left
+  return excess === "values"
+    ? fromJson(Wire.fromLeaves(OwnKeys.find(record).leaves), record, engine, true)
+    : Either.left({ path: [], why: () => why })
 }
 
 // The issue holds no value of the record: its formatter would walk all of it.

@@ -1,3 +1,4 @@
+import type { Leaf } from "./Leaves.ts"
 import type { Sent } from "./PodmanEvents.ts"
 
 type Attributes = Readonly<Record<string, string>>
@@ -72,6 +73,24 @@ export const problemOf = (input: unknown): Problem | undefined => {
 
 /** Whether parsed JSON is an event. */
 export const isWire = (input: unknown): input is Wire => problemOf(input) === undefined
+
+/** What the leaves of a record say, for a record that is read in part. */
+export const fromLeaves = (leaves: Iterable<Leaf>): unknown => {
+  const fields: Array<readonly [string, unknown]> = []
+  const attributes: Array<readonly [string, string]> = []
+  let id = ""
+  for (const { path, value } of leaves) {
+    const [first = "", second, third] = path
+    if (path.length === 1) fields.push([first, numbers.has(first) ? Number(value) : value])
+    else if (first === "Actor" && second === "ID" && path.length === 2) id = value
+    else if (first === "Actor" && second === "Attributes" && third !== undefined && path.length === 3) {
+      attributes.push([third, value])
+    }
+  }
+  return { ...Object.fromEntries(fields), Actor: { ID: id, Attributes: Object.fromEntries(attributes) } }
+}
+
+const numbers: ReadonlySet<string> = new Set(["time", "timeNano"])
 
 /** How much of a value is shown: characters of a string, entries of an object or an array. */
 const shownCharacters = 100

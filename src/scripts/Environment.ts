@@ -1,6 +1,6 @@
 import type { DockerEvent } from "../event/DockerEvent.ts"
-import { entries } from "../event/EventCatalogue.ts"
-import * as Leaves from "./Leaves.ts"
+import type * as Leaves from "../event/Leaves.ts"
+import * as OwnKeys from "../event/OwnKeys.ts"
 
 /**
  * A script's variables by name.
@@ -47,27 +47,6 @@ export const limitsFor = (stack: number): Limits => ({
   total: Math.min(Math.max(stack / 4, minimumTotal), maximumTotal) / 2
 })
 
-/**
- * The fields that engines send, by the name that each has in the environment. A field that is not among them, from an
- * engine of tomorrow or a hostile one, is given under `EVENT_`: a top-level `{"Path":…}` can thus never become PATH.
- */
-const ownFields = ["Type", "Action", "status", "id", "from", "scope", "time", "timeNano", "HealthStatus"]
-
-/**
- * Keys that engines set among the labels. Where a label meets one in a variable (`exitcode` and `exitCode`) the engine's
- * own wins, and labels are cut before it.
- */
-const ownAttributes = [...new Set(entries.flatMap((entry) => entry.attributes))]
-
-const keys = (names: ReadonlyArray<string>): ReadonlyArray<readonly [string, Leaves.Own]> =>
-  names.map((name) => [name, new Map()])
-
-/** The keys of the engine's own, which no number of labels pushes out. */
-const own: Leaves.Own = new Map([
-  ...keys(ownFields),
-  ["Actor", new Map([...keys(["ID"]), ["Attributes", new Map(keys(ownAttributes))]])]
-])
-
 const eventNames = /^(?:ACTION|TYPE|STATUS|ID|FROM|SCOPE|TIME|TIMENANO|HEALTHSTATUS|(?:ACTOR|EVENT|DES)_.*)$/
 
 /**
@@ -82,15 +61,9 @@ type Path = ReadonlyArray<string>
 
 type Variable = readonly [name: string, value: string]
 
-/**
- * How much of a record becomes variables: a stranger writes as many labels as he likes, and each costs time. The kernel
- * takes less of both (see {@link limitsFor}), so nobody's labels are cut by this who has fewer than 4,096.
- */
-const flattened: Leaves.Bounds = { leaves: 4096, characters: 16 * 1024 * 1024 }
-
 /** Whether des gives the field at this key path a name of its own. */
 const hasName = (path: Path): boolean =>
-  path[0] === "Actor" ? path.length > 1 : path.length === 1 && ownFields.includes(path[0] ?? "")
+  path[0] === "Actor" ? path.length > 1 : path.length === 1 && OwnKeys.fields.includes(path[0] ?? "")
 
 /**
  * The name of the variable that the field at a key path is given in.
@@ -104,7 +77,7 @@ export const variableName = (path: Path): string =>
     .toUpperCase()
 
 const isOwn = (path: Path): boolean => {
-  let at: Leaves.Own | undefined = own
+  let at: Leaves.Own | undefined = OwnKeys.all
   for (const key of path) at = at?.get(key)
   return at !== undefined
 }
@@ -157,7 +130,7 @@ const changes = (event: DockerEvent, sent: Chosen): ReadonlyArray<Change> => {
   // The old names of both.
   if (said("status") === action) all.push({ name: "STATUS", engine: action, value: event.Action })
   if (said("id") === id) all.push({ name: "ID", engine: id, value: event.Actor.ID })
-  for (const key of ownAttributes) {
+  for (const key of OwnKeys.attributes) {
     if (!Object.hasOwn(event.Actor.Attributes, key)) continue
     const path = ["Actor", "Attributes", key]
     all.push({ name: variableName(path), engine: said(...path), value: event.Actor.Attributes[key] ?? "" })
@@ -191,7 +164,7 @@ interface Flattened {
 }
 
 const flatten = (event: DockerEvent): Flattened => {
-  const { leaves, left } = Leaves.find(event.record, own, flattened)
+  const { leaves, left } = OwnKeys.find(event.record)
   const sent = choose(leaves)
   const changed = changes(event, sent)
   const variables = new Map(legacy(event))
@@ -299,7 +272,7 @@ const squeeze = (variables: ReadonlyArray<Variable>, room: number, limits: Limit
   return { variables: fitted, truncated }
 }
 
-const ownAttributeNames = new Set(ownAttributes.map((key) => variableName(["Actor", "Attributes", key])))
+const ownAttributeNames = new Set(OwnKeys.attributes.map((key) => variableName(["Actor", "Attributes", key])))
 
 const isOwnName = (name: string): boolean => !/^(?:ACTOR_ATTRIBUTES|EVENT)_/.test(name) || ownAttributeNames.has(name)
 

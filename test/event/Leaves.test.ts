@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Leaves from "../../src/scripts/Leaves.ts"
+import * as Leaves from "../../src/event/Leaves.ts"
 
 const whole: Leaves.Bounds = { leaves: 100_000, characters: 100_000_000 }
 const nothing: Leaves.Own = new Map()
