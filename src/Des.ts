@@ -92,6 +92,8 @@ export const run: Effect.Effect<
     Effect.as(Effect.void),
     // What was accepted before has still to run; with a journal that fails nothing has.
     Effect.catchTag("EventFeedError", (error) => Effect.succeed(Effect.fail(error))),
+    // One failure of the journal is one error, whoever met it first.
+    Effect.catchTag("JournalError", (error) => Effect.zipRight(dispatch.fail(error), Effect.never)),
     Effect.ensuring(journal.close)
   )
   const work = Effect.gen(function* () {

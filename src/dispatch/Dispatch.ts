@@ -25,6 +25,7 @@ import * as Stop from "./Stop.ts"
  *
  * - `run`: ends when the journal is closed and its last script has ended. When it is interrupted, or the journal fails,
  *   nothing more begins, and what runs gets the drain time to end.
+ * - `fail`: the journal has failed for somebody else. `run` ends with this error as if it had met it itself.
  * - `runLast`: runs the scripts of one more event that no journal keeps, for what is left of the drain time.
  *
  * @since 1.0.0
@@ -34,6 +35,7 @@ export class Dispatch extends Context.Tag("des/Dispatch")<
   Dispatch,
   {
     readonly run: Effect.Effect<void, JournalError>
+    readonly fail: (error: JournalError) => Effect.Effect<void>
     readonly runLast: (accepted: Accepted) => Effect.Effect<void>
   }
 >() {}
@@ -100,19 +102,28 @@ const sayLeft = Effect.fnUntraced(function* (journal: Journal["Type"]) {
   )
 })
 
-/** What ends a dispatch before its journal does: a journal that failed, where nobody would know of what still ran. */
+/**
+ * What ends a dispatch before its journal does: a journal that failed, where nobody would know of what still ran.
+ *
+ * - `await`: fails with the first failure.
+ * - `fail`: begins the stop. Later failures are those of the same journal, and say nothing new.
+ * - `orBreak`: does work, and fails where that fails.
+ */
 const makeBroken = (stop: Stop.Stop) =>
-  Effect.map(Deferred.make<never, JournalError>(), (broken) => ({
-    await: Deferred.await(broken),
-    orBreak: (work: Effect.Effect<void, JournalError>): Effect.Effect<void> =>
-      Effect.catchAll(work, (error) =>
-        // Who stops already waits for no error any more.
-        Effect.whenEffect(Effect.logError(error.message), stop.isStopping).pipe(
-          Effect.zipRight(stop.begin),
-          Effect.zipRight(Deferred.fail(broken, error))
-        )
-      )
-  }))
+  Effect.map(Deferred.make<never, JournalError>(), (broken) => {
+    const fail = Effect.fnUntraced(function* (error: JournalError) {
+      const wasStopping = yield* stop.isStopping
+      const isFirst = yield* Deferred.fail(broken, error)
+      // Who stops already waits for no error any more.
+      if (isFirst && wasStopping) yield* Effect.logError(error.message)
+      yield* stop.begin
+    })
+    return {
+      await: Deferred.await(broken),
+      fail,
+      orBreak: (work: Effect.Effect<void, JournalError>): Effect.Effect<void> => Effect.catchAll(work, fail)
+    }
+  })
 
 /** Runs the scripts of events that the journal gave, each event to its end or until a cooldown holds what is left of it. */
 const makeHandle = (
@@ -163,6 +174,7 @@ const make = (options: DispatchOptions) =>
     const journal = yield* Journal
     const jobs = options.jobs ?? 1
     const stop = yield* Stop.make({ drain: options.drain ?? "30 seconds", hurry: options.hurry ?? Effect.never })
+    const broken = yield* makeBroken(stop)
     const attempts = yield* Attempts.make({
       base: options.base,
       engines: options.engines ?? {},
@@ -174,7 +186,7 @@ const make = (options: DispatchOptions) =>
     const run = Effect.gen(function* () {
       const scope = yield* Scope.make()
       const order = yield* Scope.extend(Order.make(jobs), scope)
-      const { await: broken, orBreak } = yield* makeBroken(stop)
+      const { orBreak } = broken
       const handle = makeHandle(options, { journal, attempts, order, stop, orBreak })
 
       const next = Effect.flatMap(
@@ -194,7 +206,7 @@ const make = (options: DispatchOptions) =>
 
       yield* Effect.repeat(next, { while: (more) => more }).pipe(
         Effect.zipRight(order.awaitIdle),
-        Effect.raceFirst(broken),
+        Effect.raceFirst(broken.await),
         Effect.onExit((exit) => (Exit.isSuccess(exit) ? Scope.close(scope, exit) : end))
       )
     })
@@ -217,7 +229,7 @@ const make = (options: DispatchOptions) =>
         yield* sayFinished(`${event.Type}/${verb(event)}`)
       })
 
-    return { run, runLast }
+    return { run, fail: broken.fail, runLast }
   })
 
 /**
