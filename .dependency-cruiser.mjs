@@ -20,7 +20,7 @@ export default {
       "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
       "event/Leaves|event/OwnKeys[.]ts"
     ),
-    only("leaves-know-nothing", "event/Leaves|event/OwnKeys[.]ts"),
+    only("leaves-know-nothing", "event/Leaves[.]ts"),
     only(
       "scripts-know-only-events",
       "scripts/",
