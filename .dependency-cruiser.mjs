@@ -17,8 +17,7 @@ export default {
     only(
       "environment-knows-only-events",
       "scripts/Environment[.]ts",
-      "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
-      "event/Leaves|event/OwnKeys[.]ts"
+      "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts"
     ),
     only("leaves-know-nothing", "event/Leaves[.]ts"),
     only(
