@@ -426,8 +426,12 @@ describeEngine("dockerd", () => {
 
         const said = (yield* des.stderr).split("\n").filter((line) => !line.includes("Running script "))
         assert.lengthOf(
-          said.filter((line) => line.includes("watching ")),
-          2
+          said.filter((line) => line.includes(`watching ${engine.endpoint} for events`)),
+          1
+        )
+        assert.lengthOf(
+          said.filter((line) => line.includes(`the feed of ${engine.endpoint} is open again`)),
+          1
         )
         // One line for each thing that was in the way, however often it was tried.
         const reasons = said

@@ -219,8 +219,10 @@ const expectedVariables = (record: string): Readonly<Record<string, string>> => 
   const { Actor, timeNano: _rounded, ...fields } = event
   const flat = (prefix: string, values: Readonly<Record<string, unknown>>) =>
     Object.entries(values).map(([key, value]) => [`${prefix}${variable(key)}`, String(value)])
+  const top = { ...legacy(event), ...fields }
   return Object.fromEntries([
-    ...flat("", { ...legacy(event), ...fields }),
+    // Engines leave out an image that is empty; scripts have all three or none.
+    ...flat("", "status" in top && "id" in top ? { from: "", ...top } : top),
     ...flat("ACTOR_ATTRIBUTES_", Actor.Attributes),
     ["ACTOR_ID", Actor.ID],
     ["TIMENANO", String(timeOf(record))]
