@@ -5,6 +5,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as OwnKeys from "../../src/event/OwnKeys.ts"
@@ -146,6 +147,8 @@ const event = FastCheck.record({
   ])
 )
 
+const part = FastCheck.double({ min: 0, max: 1, noNaN: true, maxExcluded: true })
+
 /** An event with a field of the wrong kind, or anything else. */
 const line = FastCheck.oneof(
   { weight: 4, arbitrary: event },
@@ -156,6 +159,18 @@ const line = FastCheck.oneof(
     )
   },
   { weight: 1, arbitrary: value },
+  // No JSON, and too much to be parsed as a whole.
+  {
+    weight: 1,
+    arbitrary: FastCheck.tuple(
+      event,
+      FastCheck.constantFrom("\\", '"', "{", "}", "[", "]", "\\x", "\\u1", "e", ":", ","),
+      part
+    ).map(([text, broken, at]) => {
+      const place = Math.floor(at * text.length)
+      return text.slice(0, place) + broken + text.slice(place).replace(/\}$/, () => `,"z":[${"0,".repeat(260_000)}0]}`)
+    })
+  },
   { weight: 1, arbitrary: FastCheck.string({ unit: "binary" }).map((text) => text.replaceAll("\n", " ")) }
 )
 
@@ -272,7 +287,8 @@ describe("whatever JSON a line holds", () => {
   fuzz("podman's words are put into Docker's once, and labels are left as they are", line, (text) => {
     const decoded = DockerEvent.decode(text)
     if (Either.isLeft(decoded)) return
-    const sent: unknown = JSON.parse(text)
+    // What is read in part need not be JSON as a whole.
+    const sent = Option.getOrUndefined(Option.liftThrowable((): unknown => JSON.parse(text))())
     if (!Wire.isWire(sent)) return
     const docker = PodmanEvents.asDocker(sent)
     assert.deepStrictEqual(PodmanEvents.asDocker(docker), docker)

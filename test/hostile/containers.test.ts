@@ -86,7 +86,7 @@ describeEngine("dockerd", () => {
           )
           // Runs for what the stranger does, too.
           sandbox.script("container/all", ":")
-          const des = yield* Beside.start(sandbox, "-H", engine.endpoint)
+          const des = yield* Beside.start(sandbox, "-e", engine.endpoint)
           yield* des.said("watching")
           yield* Effect.all([others(engine), Effect.delay(act(engine), 10 * pace)], { concurrency: "unbounded" })
           yield* Beside.judge(sandbox, des)
