@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
-import { rest } from "./test/support/suites.ts"
+import { longer, rest } from "./test/support/suites.ts"
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -23,7 +23,14 @@ export default defineConfig({
     hookTimeout: 120_000,
     projects: [
       { extends: true, test: { name: "default", include: ["test/**/*.test.ts"], exclude: left } },
-      { extends: true, test: { name: "rest", include: left } }
+      {
+        extends: true,
+        test: {
+          name: "rest",
+          include: [...left, longer.files],
+          env: { DES_FUZZ_SECONDS: process.env["DES_FUZZ_SECONDS"] ?? String(longer.seconds) }
+        }
+      }
     ]
   }
 })

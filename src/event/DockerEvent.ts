@@ -141,6 +141,13 @@ const fromJson = (
     : Either.left({ path: problem.path, why: () => Wire.describe(problem) })
 }
 
+/** Nothing has parsed such a record as a whole: that it is no JSON shows where a string of it cannot be read, or nowhere. */
+const readPart = (record: string, engine: string): Either.Either<DockerEvent, NotAnEvent> =>
+  Either.try({
+    try: () => OwnKeys.find(record).leaves,
+    catch: (): NotAnEvent => ({ path: [], why: () => "it is not JSON" })
+  }).pipe(Either.flatMap((leaves) => fromJson(Wire.fromLeaves(leaves), record, engine, true)))
+
 /**
  * Reads one record without the cost of a `ParseError`, for feeds that can be floods.
  *
@@ -150,9 +157,7 @@ export const read = (record: string, engine: string): Either.Either<DockerEvent,
   const json = BoundedJson.parse(record, mostValues)
   if (Either.isRight(json)) return fromJson(json.right, record, engine, false)
   const { excess, why } = json.left
-  return excess === "values"
-    ? fromJson(Wire.fromLeaves(OwnKeys.find(record).leaves), record, engine, true)
-    : Either.left({ path: [], why: () => why })
+  return excess === "values" ? readPart(record, engine) : Either.left({ path: [], why: () => why })
 }
 
 // The issue holds no value of the record: its formatter would walk all of it.

@@ -129,6 +129,21 @@ describe("a record that is nested deeply, or holds too much", () => {
     assert.strictEqual(event.Actor.ID, "a")
   })
 
+  // A stranger cannot write these with a label, but a broken engine can.
+  const tooManyToRead = `"z":[${"1,".repeat(260_000)}1]`
+  for (const [what, line] of [
+    ["an escape in a key", `{"Type":"container","Action":"start","Actor":{"Attributes":{"\\x":"v"}},${tooManyToRead}}`],
+    ["an escape in a value", `{"Type":"container","Action":"start","Actor":{"ID":"\\u12"},${tooManyToRead}}`]
+  ] as const) {
+    it.effect(`is skipped where it is read in part and is no JSON, by ${what}`, () =>
+      Effect.gen(function* () {
+        const { ids, skipped } = yield* decodeAll([encode(`${line}\n${record({ id: "after" })}\n`)])
+        assert.deepStrictEqual(ids, ["after"])
+        assert.match(skipped[0]?.message ?? "", /^Skipped line 1 of FEED, which is no event: it is not JSON$/)
+      })
+    )
+  }
+
   it("is no event where it is read in part and has no Action", () => {
     const record = `{"Type":"container","z":[${"1,".repeat(3_000_000)}1]}`
     assert.isTrue(Either.isLeft(DockerEvent.decode(record)))

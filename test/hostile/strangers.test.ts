@@ -5,9 +5,9 @@
 
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { describe } from "vitest"
+import * as Beside from "../support/Beside.ts"
 import * as Program from "../support/Program.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 
@@ -21,27 +21,6 @@ const engine = (sandbox: Sandbox, name: string, conduct: string) =>
     yield* program.until("the engine listens", () => Fs.existsSync(socket))
     return `unix://${socket}`
   })
-
-const megabytes = (pid: number): number => {
-  const text = Fs.existsSync(`/proc/${pid}/status`) ? Fs.readFileSync(`/proc/${pid}/status`, "utf8") : ""
-  return Number(/^VmHWM:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024
-}
-
-/** How late each of the honest engine's events ran, in milliseconds. */
-const delays = (sandbox: Sandbox): ReadonlyArray<number> =>
-  sandbox.lines("ran").map((line) => {
-    const [sent = 0, ran = 0] = line.split(" ").map(Number)
-    return ran - sent
-  })
-
-/** How many of the honest engine's events are waited for. */
-const events = 100
-
-/** How late 99 of 100 may be, in milliseconds. */
-const inTime = 5_000
-
-/** Resident memory that des may have at most, in megabytes. */
-const mostMemory = 300
 
 const conducts = [
   "a label of 70 MB",
@@ -65,29 +44,12 @@ describe("beside a hostile engine", () => {
         Effect.gen(function* () {
           sandbox.script(
             "container/start",
-            '[ -z "$ACTOR_ATTRIBUTES_SENT" ] || echo "$ACTOR_ATTRIBUTES_SENT $(date +%s%3N)" >>ran'
+            `[ -z "$ACTOR_ATTRIBUTES_SENT" ] || ${Beside.note("$ACTOR_ATTRIBUTES_SENT")}`
           )
           const hostile = yield* engine(sandbox, "hostile", conduct)
           const honest = yield* engine(sandbox, "honest", "honest")
-          const des = yield* sandbox.start(
-            [
-              ...["-d", sandbox.dir, "--state", sandbox.path("state"), "--jobs", "8", "--drain", "2s", "--grace", "1s"],
-              ...["-e", `hostile=${hostile}`, "-e", `honest=${honest}`]
-            ],
-            { env: { NODE_OPTIONS: "--max-old-space-size=512" }, deadline: 60_000 }
-          )
-          yield* des.until(`${events} honest events`, () => delays(sandbox).length >= events)
-          const late = delays(sandbox)
-            .slice(0, events)
-            .filter((delay) => delay > inTime)
-          assert.isAtMost(late.length, events / 100, `late by ${late.join(", ")} ms`)
-          assert.isBelow(megabytes(des.pid), mostMemory)
-          const told = Date.now()
-          yield* des.kill("SIGTERM")
-          const { code, stderr } = yield* des.ended
-          assert.strictEqual(code, 143, stderr.slice(-2000))
-          assert.isBelow(Date.now() - told, 5_000)
-          assert.isBelow(stderr.length, 1_000_000, "the log has a bound")
+          const des = yield* Beside.start(sandbox, "-e", `hostile=${hostile}`, "-e", `honest=${honest}`)
+          yield* Beside.judge(sandbox, des)
         }),
       120_000
     )

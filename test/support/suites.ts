@@ -5,3 +5,6 @@ export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/hostile/*.test.ts", "they send what strangers could write, in large numbers"],
   ["test/install/*.test.ts", "they install from the package registry, or need systemd and root"]
 ]
+
+/** Tests that `npm test` runs for a few seconds, and the rest for as many seconds as are told here, unless DES_FUZZ_SECONDS says otherwise. */
+export const longer = { files: "test/fuzz/*.test.ts", seconds: 600 }

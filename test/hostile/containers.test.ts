@@ -1,0 +1,97 @@
+/**
+ * Containers of a stranger on a real dockerd, beside those of others, with des in a small heap: the events of the others run in time.
+ */
+
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Beside from "../support/Beside.ts"
+import { describeEngine } from "../support/DescribeEngine.ts"
+import { post } from "../support/EngineApi.ts"
+import { dockerd, type Engine } from "../support/Engines.ts"
+import { test } from "../support/Sandbox.ts"
+import { shareEngine } from "../support/SharedEngine.ts"
+
+const image = "busybox:test"
+
+/** A container of others starts every so many milliseconds. */
+const pace = 200
+
+/** Containers of others, one after the other, also where the engine is slow. */
+const others = (engine: Engine) =>
+  Effect.forEach(
+    Array.from({ length: Beside.events }, (_, at) => at),
+    (at) =>
+      engine
+        .cli("run", "--rm", "--network", "none", "--name", `other-${at}`, image, "true")
+        .pipe(Effect.delay(at * pace), Effect.orDie),
+    { concurrency: "unbounded", discard: true }
+  )
+
+/** Creates a container of the stranger, and removes it with the scope. */
+const create = (engine: Engine, config: object): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    post(engine, "/containers/create?name=stranger", { Image: image, NetworkDisabled: true, ...config }).pipe(
+      Effect.orDie,
+      Effect.map((body): string => JSON.parse(body).Id)
+    ),
+    (id) => Effect.exit(engine.cli("rm", "--force", id))
+  )
+
+/** A container of the stranger that runs and is removed while those of the others come and go. */
+const shortLife = (labels: Readonly<Record<string, string>>) => (engine: Engine) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const id = yield* create(engine, { Cmd: ["true"], Labels: labels })
+      yield* Effect.orDie(
+        Effect.zipRight(post(engine, `/containers/${id}/start`), post(engine, `/containers/${id}/wait`))
+      )
+    })
+  )
+
+/** A container of the stranger whose health is asked for as often as the engine can. */
+const healthStorm = (engine: Engine) =>
+  Effect.gen(function* () {
+    const id = yield* create(engine, {
+      Cmd: ["sleep", "100000"],
+      Labels: { label: "x".repeat(2_000_000) },
+      Healthcheck: { Test: ["CMD", "true"], Interval: 1_000_000, Timeout: 1_000_000_000, Retries: 1 }
+    })
+    yield* Effect.orDie(post(engine, `/containers/${id}/start`))
+  })
+
+const strangers: ReadonlyArray<
+  readonly [what: string, act: (engine: Engine) => Effect.Effect<void, never, Scope.Scope>]
+> = [
+  ["one label of 70 MB", shortLife({ label: "x".repeat(70_000_000) })],
+  [
+    "a million labels",
+    shortLife(Object.fromEntries(Array.from({ length: 1_000_000 }, (_, at) => [`l${at.toString(36)}`, "v"])))
+  ],
+  ["a health check without a pause and a label of 2 MB", healthStorm]
+]
+
+describeEngine("dockerd", () => {
+  const shared = shareEngine(Effect.tap(dockerd(), (engine) => engine.importImage(image)))
+
+  for (const [what, act] of strangers) {
+    test(
+      `events of other containers run in time beside one with ${what}`,
+      (sandbox) =>
+        Effect.gen(function* () {
+          const engine = yield* shared
+          // The milliseconds at the end of TIMENANO are those of the engine's clock, which is des's own.
+          sandbox.script(
+            "container/start",
+            `case "$ACTOR_ATTRIBUTES_NAME" in other-*) ${Beside.note("${TIMENANO%??????}")};; esac`
+          )
+          // Runs for what the stranger does, too.
+          sandbox.script("container/all", ":")
+          const des = yield* Beside.start(sandbox, "-e", engine.endpoint)
+          yield* des.said("watching")
+          yield* Effect.all([others(engine), Effect.delay(act(engine), 10 * pace)], { concurrency: "unbounded" })
+          yield* Beside.judge(sandbox, des)
+        }),
+      240_000
+    )
+  }
+})
