@@ -116,8 +116,10 @@ export const exitCode = (outcome: Outcome): number =>
   })
 
 /**
- * Runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it ends the
- * script, and does not return before the process is gone.
+ * Runs scripts.
+ *
+ * - `run`: runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it
+ *   ends the script, and returns only after the process has ended.
  *
  * @since 1.0.0
  * @category services

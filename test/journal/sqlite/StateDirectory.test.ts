@@ -248,7 +248,7 @@ describeRoot("a state directory as root", () => {
         })
       )
       assert.strictEqual(error.reason, "Full")
-      assert.include(error.message, "there is no room on its disk. Free some and start des again")
+      assert.include(error.message, "its disk is full. Free some space and start des again")
       assert.isAbove(accepted, 5)
       mount("-o", "remount,size=8m")
       yield* use(
