@@ -544,7 +544,7 @@ describe("des history", () => {
         const [name = "", ...rest] = command
         const unnamed = yield* sandbox.des(command)
         assert.strictEqual(unnamed.code, 2)
-        assert.include(unnamed.stderr, "which journal? --state DIR (or DES_STATE_DIR)")
+        assert.include(unnamed.stderr, "the state directory is missing: give --state DIR (or DES_STATE_DIR)")
         const missing = sandbox.path("missing")
         const error = refusal(yield* sandbox.des([name, "--state", missing, ...rest]))
         assert.include(error, `there is no journal at ${missing}/journal.sqlite`)
@@ -566,8 +566,8 @@ describe("a journal that another user could have made", () => {
         sandbox,
         "CREATE VIEW run AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT * FROM n"
       )
-      assert.include(refusal(yield* history(sandbox)), "is no journal of des: it has a view (run)")
-      assert.include(refusal(yield* retry(sandbox, "1")), "is no journal of des")
+      assert.include(refusal(yield* history(sandbox)), "is not a journal of des: it has a view (run)")
+      assert.include(refusal(yield* retry(sandbox, "1")), "is not a journal of des")
     }))
 
   if (process.getuid?.() === 0) {
@@ -689,7 +689,7 @@ describe("des retry", () => {
       assertRuns(yield* life(sandbox, recordsOf("a")))
       assert.include(
         refusal(yield* retry(sandbox, "1", "7", "0")),
-        "no run 7, 0 is in the journal, so nothing is queued; des history lists them"
+        "nothing is queued: the journal has no run 7, 0; des history lists all runs"
       )
       for (const id of ["x", "1.5", "1e3x", "", "-1"]) {
         assert.strictEqual((yield* retry(sandbox, id)).code, 2, id)

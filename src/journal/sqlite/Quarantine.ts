@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { eventName } from "../../event/EventName.ts"
 
-/** How often des may die while it handles one event itself, before that event is set aside. */
+/** How often des may crash while it handles an event itself. Then the event is set aside. */
 const mostDeaths = 2
 
 /**
