@@ -2,18 +2,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 
-/** The first delay of a backoff, and the one beyond which it does not grow. */
+/** The first delay of a backoff, and the longest. */
 export interface Backoff {
   readonly first: Duration.DurationInput
   readonly longest: Duration.DurationInput
 }
 
-/** 2 to this power is longer than any delay that is wanted, and still a number. */
+/** The delay is not doubled more often. Doubled so often it is longer than any `longest`, and still a finite number. */
 const mostDoublings = 32
 
 /**
- * How long to wait after this many failures in a row (1 is the first): each time twice as long, and each time spread by
- * half, so that what failed together does not come again together.
+ * How long to wait after so many failures in a row (1 is the first). Each delay is twice as long as the one before, and
+ * randomly up to half shorter or longer. So callers that failed together do not retry together.
  */
 export const delay = ({ first, longest }: Backoff, failures: number): Effect.Effect<Duration.Duration> => {
   const doubled = Duration.times(first, 2 ** Math.min(failures - 1, mostDoublings))

@@ -1,18 +1,20 @@
 import * as Either from "effect/Either"
 
 /**
- * Parsing needs several times the memory of the text for each value, and much time for each level. Shorter texts, in
- * characters, cannot do harm with either, so they are parsed without a count.
+ * Shorter texts, in characters, are parsed without counting. Parsing needs much memory for each value and much time for
+ * each level, but a short text has too few of them to do harm.
  */
 const countedFrom = 65_536
 
-/** The most levels of objects and arrays in a counted text. Engines use five; a million levels take a second. */
+/**
+ * The most levels of objects and arrays in a counted text. Engines use five; parsing a million levels takes a second.
+ */
 export const mostLevels = 10_000
 
-/** The most values and keys in a counted text: each million takes about 120 MB, and a second. */
+/** The most values and keys in a counted text. Parsing a million takes about 120 MB and a second. */
 export const mostValues = 2_500_000
 
-/** Why a text was not parsed, and of what it holds too much where that is the reason. */
+/** Why a text was not parsed. `excess` says of what it has too much, if that is the reason. */
 export interface Unread {
   readonly why: string
   readonly excess?: "levels" | "values"
@@ -21,7 +23,7 @@ export interface Unread {
 const quote = 0x22
 const backslash = 0x5c
 
-/** The position behind the string that begins at `start`. */
+/** The position after the string that begins at `start`. */
 const skipString = (text: string, start: number): number => {
   for (let at = start + 1; at < text.length; at++) {
     const code = text.charCodeAt(at)
@@ -31,7 +33,7 @@ const skipString = (text: string, start: number): number => {
   return text.length
 }
 
-/** What is too much in a text, without parsing it. Text that is not JSON is counted as if it were. */
+/** Finds out what a text has too much of, without parsing it. Text that is not JSON is counted as if it were. */
 const excessOf = (text: string, most: number): Unread | undefined => {
   let levels = 0
   let values = 0
@@ -50,9 +52,8 @@ const excessOf = (text: string, most: number): Unread | undefined => {
 }
 
 /**
- * Parses JSON that a stranger wrote: `Left` says in words why the text cannot be read. It blocks for a bounded time and takes a
- * bounded amount of memory, whatever the text holds, as long as its length is bounded. `most` is how many values and keys
- * it may hold.
+ * Parses JSON that a stranger wrote. `Left` says why the text cannot be read. For a text of bounded length, time and
+ * memory are bounded, too, whatever the text holds. `most` is how many values and keys it may hold.
  */
 export const parse = (text: string, most: number = mostValues): Either.Either<unknown, Unread> => {
   const excess = text.length < countedFrom ? undefined : excessOf(text, most)

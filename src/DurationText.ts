@@ -3,7 +3,10 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 /** How a duration is written, for messages that refuse one. */
 export const expected = "a duration such as 30s, 10m or 500ms"
 
-/** The milliseconds of `500ms`, `30s`, `10m`, `2h` or `1d`; a bare number is seconds. Nothing where it is no duration. */
+/**
+ * The milliseconds of `500ms`, `30s`, `10m`, `2h` or `1d`; a bare number is seconds. Returns `undefined` if the text is
+ * not a duration.
+ */
 export const parse = (text: string): number | undefined => {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text)
   return match === null ? undefined : Number(match[1]) * (units[match[2] ?? "s"] ?? 0)

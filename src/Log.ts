@@ -20,8 +20,8 @@ export type LogFormat = "text" | "logfmt" | "json"
  */
 export const formats: ReadonlyArray<LogFormat> = ["text", "logfmt", "json"]
 
-// C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text or hide in it. Each is
-// legal to escape like this inside a JSON string, which is why there is one escape for every format.
+// C0, DEL, C1, line and paragraph separators, and marks that change the direction of text or are invisible. A JSON
+// string allows such an escape for each of them, so all formats use the same escape.
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu
 
 const shortEscapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
@@ -29,7 +29,7 @@ const shortEscapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r
 const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
 
 /**
- * Shows what could forge a line or drive a terminal as an escape: `\n`, `\u001b`, `\u202e`.
+ * Escapes characters that could forge a log line or control a terminal: `\n`, `\u001b`, `\u202e`.
  *
  * @since 1.0.0
  * @category combinators
@@ -41,7 +41,7 @@ export const escape = (text: string): string =>
       shortEscapes[found] ?? Array.from({ length: found.length }, (_, at) => escapeUnit(found[at] ?? "")).join("")
   )
 
-/** A stranger may make an action or a label long; a log line stays one that a person can read past. */
+/** The longest log message, in characters. Strangers can make an action or a label very long. */
 const longest = 16_384
 
 const shorten = (text: string): string =>
@@ -50,7 +50,7 @@ const shorten = (text: string): string =>
 const text = (message: unknown): string =>
   (Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" ")
 
-/** What is said, and why where a cause is given: one text, of bounded length, in every format. */
+/** The message and its cause, if there is one, as one text of bounded length. All formats use it. */
 const messageOf = ({ cause, message }: Logger.Logger.Options<unknown>): string =>
   shorten(
     Cause.isEmpty(cause) ? text(message) : `${text(message)} ${Cause.pretty(cause, { renderErrorCause: true })}`.trim()
@@ -83,7 +83,8 @@ const bounded = Logger.mapInputOptions((options: Logger.Logger.Options<unknown>)
 }))
 
 /**
- * Writes logs to stderr, one line each, escaped. `verbose` adds DEBUG lines; without it the level stays as it is.
+ * Writes each log message to stderr, as one escaped line. `verbose` adds DEBUG lines; without it the level is not
+ * changed.
  *
  * @since 1.0.0
  * @category layers
@@ -93,6 +94,6 @@ export const layer = (options: { readonly format: LogFormat; readonly verbose: b
     Logger.defaultLogger,
     Logger.withConsoleError(Logger.map(bounded(loggers[options.format]), escape))
   )
-  // One in the other: merged layers are built, and undone, beside each other, and the logger would outlive its scope.
+  // One layer provides the other. Merged layers are released at the same time, and the logger would outlive its scope.
   return options.verbose ? Layer.provideMerge(logger, Logger.minimumLogLevel(LogLevel.Debug)) : logger
 }

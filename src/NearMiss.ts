@@ -1,10 +1,10 @@
-/** How many letters may be wrong in a name that is still recognised. */
+/** How many letters of a name may be wrong. */
 const mostWrong = 2
 
-/** A longer text is no name, and comparing it would take time. */
+/** The longest text that is compared. A longer one is not a mistyped name, and comparing it would take time. */
 const longestName = 64
 
-/** In how many steps (a letter put in, left out, or replaced) one text becomes the other. */
+/** How many letters must be added, removed or replaced to turn one text into the other. */
 const distance = (one: string, other: string): number => {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at)
   for (const [at, letter] of [...one].entries()) {
@@ -18,13 +18,13 @@ const distance = (one: string, other: string): number => {
   return row[other.length] ?? 0
 }
 
-/** The name that was probably meant by a text that is none of these names. */
+/** The one of these names that a text probably means; `undefined` if no name is near. */
 export const find = (text: string, names: ReadonlyArray<string>): string | undefined => {
   const written = text.toLowerCase()
   if (written.length > longestName) return undefined
   const near = names
     .map((name) => ({ name, wrong: distance(written, name) }))
-    // In a short name one wrong letter leaves little that is right.
+    // In a short name fewer letters may be wrong.
     .filter(({ name, wrong }) => wrong <= mostWrong && wrong * 2 < name.length)
   return near.toSorted((one, other) => one.wrong - other.wrong)[0]?.name
 }

@@ -17,19 +17,19 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only"
 }
 
-/** The system's name of an error, such as ENOENT, where it has one. */
+/** The system's code of an error, such as ENOENT, if it has one. */
 export const codeOf = (error: unknown): string | undefined => {
   const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined
 }
 
-/** Why the system refused something, in plain words and with its own name for it. It names no function. */
+/** Says in plain words why the system refused something, with the system's code. It names no function. */
 export const describe = (error: unknown): string => {
   const code = codeOf(error)
   if (code !== undefined && Object.hasOwn(reasons, code)) return `${reasons[code]} (${code})`
   return code ?? (error instanceof Error ? error.message : String(error))
 }
 
-/** The same of an error of the platform, which has the system's own as its cause. */
+/** The same for a PlatformError, whose cause is the system's error. */
 export const describePlatform = (error: PlatformError): string =>
   codeOf(error.cause) === undefined ? (error.description ?? error.message) : describe(error.cause)

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Cli from "./cli/Cli.ts"
 import { runMain } from "./cli/Main.ts"
 
-// The young generation stays as small as it is: a flood of events would grow it for good.
+// Keeps V8's young generation small. A flood of events would make it grow, and it would never shrink again.
 setFlagsFromString("--semi-space-growth-factor=1")
 
 const MainLive = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)

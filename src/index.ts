@@ -1,5 +1,5 @@
 /**
- * The parts of des, in the way of an event.
+ * The parts of des.
  *
  * @since 1.0.0
  */

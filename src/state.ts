@@ -1,5 +1,5 @@
 /**
- * The journal on disk, which outlives des: a state directory with one SQLite file, and what it knows of runs. It needs
+ * The journal on disk, which outlives des: a state directory with one SQLite file, and the history of runs. It needs
  * `@effect/sql` and `@effect/sql-libsql`.
  *
  * @since 1.0.0
@@ -16,9 +16,12 @@ export * as JournalSql from "./journal/sqlite/JournalSql.ts"
 export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
 /**
- * The journal in a state directory: `DIR/journal.sqlite`. `keep` bounds what is kept of what has run (default 30 days,
- * 100,000 events and 1 GiB); what happened more than `maxAge` milliseconds ago does not run any more (default: however old). What waits for an engine that is not
- * among `engines`, by name, goes on waiting (default: nothing does).
+ * The journal in a state directory: `DIR/journal.sqlite`.
+ *
+ * - `keep`: how much is kept of events that have run (default 30 days, 100,000 events and 1 GiB).
+ * - `maxAge`: events that happened more than so many milliseconds ago are skipped (default: no limit).
+ * - `engines`: by name, the engines whose events run. Events of other engines stay in the journal and wait (default:
+ *   all run).
  *
  * @since 1.0.0
  * @category layers

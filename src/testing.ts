@@ -1,6 +1,6 @@
 /**
- * What programs built on des use in their tests, as des's own tests do: events without an engine, scripts without
- * processes, nothing that waits.
+ * Test helpers for programs that use des as a library: events without an engine, scripts without processes, and no
+ * waiting.
  *
  * @since 1.0.0
  */
@@ -16,8 +16,8 @@ import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "./scripts/ScriptRunner.ts"
 
 /**
- * Builds an event as an engine with API 1.52 or later sends it. What is left out is a container's start, of the container
- * `c0ffee` named `web` from the image `nginx`, at a fixed time.
+ * Builds an event as an engine with API 1.52 or later sends it. Without fields it is the start of the container
+ * `c0ffee`, named `web`, from the image `nginx`, at a fixed time.
  *
  * @since 1.0.0
  * @category constructors
@@ -40,8 +40,8 @@ export const makeEvent = (
   })
 
 /**
- * A feed of these events or raw records, and then its end. A record that is no event is reported and skipped, as from an
- * engine.
+ * A feed of these events or raw records, which then ends. A record that is not an event is reported and skipped, as
+ * from an engine.
  *
  * @since 1.0.0
  * @category layers
@@ -55,7 +55,7 @@ export const layerFeed = (events: Iterable<DockerEvent.DockerEvent | string>): L
   })
 
 /**
- * Scripts that are on no disk: paths by `TYPE/ACTION`.
+ * Scripts without a disk: their paths by `TYPE/ACTION`.
  *
  * @since 1.0.0
  * @category layers
@@ -67,7 +67,9 @@ export const layerScripts = (scripts: Readonly<Record<string, ReadonlyArray<stri
   })
 
 /**
- * The runs that {@link layerRecorder} saw, in their order.
+ * The runs that {@link layerRecorder} recorded.
+ *
+ * - `all`: returns them in the order in which they began.
  *
  * @since 1.0.0
  * @category services
@@ -78,8 +80,8 @@ export class RecordedRuns extends Context.Tag("des/testing/RecordedRuns")<
 >() {}
 
 /**
- * A runner that starts nothing: it records each run in {@link RecordedRuns} and answers what `outcome` says, which is a
- * success where it is left out.
+ * A runner that starts nothing. It records each run in {@link RecordedRuns} and returns what `outcome` returns
+ * (default: a success).
  *
  * @since 1.0.0
  * @category layers

@@ -1,21 +1,21 @@
 import { parseArgs } from "node:util"
 import * as NearMiss from "../NearMiss.ts"
 
-/** How an option is written: its name without dashes, its short letter, and whether a value follows it. */
+/** How an option is written. `name` has no dashes; `short` is its letter. */
 export interface Spelling {
   readonly name: string
   readonly short?: string
-  /** What stands for the value in the help, such as `DIR`; a switch has none. */
+  /** The name of the value in the help, such as `DIR`. An option without a value has none. */
   readonly placeholder?: string
-  /** The only values that it takes, where they are words. */
+  /** The only values that it accepts, if they are words. */
   readonly words?: ReadonlyArray<string>
-  /** Every value counts; of any other option the last one does. */
+  /** True if the option may be given several times and all values count. Otherwise the last value counts. */
   readonly isRepeatable: boolean
 }
 
-/** What may follow a command: its options, and whether it takes positional arguments. */
+/** What a command accepts: its options, and whether it accepts positional arguments. */
 export interface Grammar {
-  /** As its user writes it: `des`, `des info`. */
+  /** The command as its user writes it: `des`, `des info`. */
   readonly name: string
   readonly options: ReadonlyArray<Spelling>
   readonly takesOperands: boolean
@@ -27,25 +27,28 @@ export interface Grammars {
   readonly subcommands: ReadonlyMap<string, Grammar>
 }
 
-/** A command line that was understood. The values of an option stand in the order in which they were given; a switch has one, which is empty. */
+/**
+ * A command line that was understood. The values of an option are in the order of the command line. An option without a
+ * value has one empty value.
+ */
 export interface Given {
   readonly subcommand?: string
   readonly values: ReadonlyMap<string, ReadonlyArray<string>>
   readonly operands: ReadonlyArray<string>
 }
 
-/** The command line, or what is wrong with it in one line. */
+/** The command line, or one line that says what is wrong with it. */
 export type Parsed = Given | { readonly problem: string }
 
-/** The fewest letters of a name that stand for all of it. */
+/** How many letters of a name are enough to guess it. */
 const shortestStart = 3
 
-/** The name that was probably meant: one that begins so, else one with a letter wrong. */
+/** The name that was probably meant: one that begins with these letters, or else one with few wrong letters. */
 const meant = (written: string, names: ReadonlyArray<string>): string | undefined =>
   names.find((name) => written.length >= shortestStart && name.startsWith(written.toLowerCase())) ??
   NearMiss.find(written, names)
 
-const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows what it takes`
+const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows its options`
 
 const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<Grammar>): string => {
   const name = written.replace(/^-+/, "")
@@ -59,7 +62,7 @@ const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<
   const owners = others.filter(({ options }) => options.some((option) => [option.name, option.short].includes(name)))
   return owners.length === 0
     ? `${written}: there is no such option; ${seeHelp(grammar)}`
-    : `${written}: an option of ${owners.map((owner) => owner.name).join(" and ")}, not of ${grammar.name}; ${seeHelp(grammar)}`
+    : `${written}: this is an option of ${owners.map((owner) => owner.name).join(" and ")}, not of ${grammar.name}; ${seeHelp(grammar)}`
 }
 
 const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Grammars): string => {
@@ -70,23 +73,25 @@ const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Gra
 
 const listed = (words: ReadonlyArray<string>) => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
 
-/** What is wrong with an option as it is given, if anything. The library would not name the option. */
+/**
+ * Says what is wrong with an option and its value, if anything. The library's own message would not name the option.
+ */
 const wrongValue = (
   { name, placeholder, words }: Spelling,
   value: string | undefined,
   isAttached: boolean
 ): string | undefined => {
-  if (placeholder === undefined) return value === undefined ? undefined : `--${name}: takes no value`
+  if (placeholder === undefined) return value === undefined ? undefined : `--${name}: this option takes no value`
   if (value === undefined) return `--${name}: its value is missing: --${name} ${placeholder}`
   if (!isAttached && value.startsWith("-") && value !== "-") {
-    return `--${name}: its value is missing, or if it is ${value}: --${name}=${value}`
+    return `--${name}: its value is missing; if the value is ${value}, write --${name}=${value}`
   }
   if (value === "") return `--${name}: its value is empty`
   if (words?.includes(value) === false) return `--${name} ${JSON.stringify(value)}: expected ${listed(words)}`
   return undefined
 }
 
-/** `-d=DIR` is `-dDIR`, though Unix tools take the `=` as part of the value. */
+/** Turns `-d=DIR` into `-dDIR`. Unix tools would take the `=` as part of the value. */
 const makeUnattached = (options: ReadonlyArray<Spelling>) => {
   const letters = (valued: boolean) =>
     options.flatMap(({ placeholder, short }) =>
@@ -97,11 +102,12 @@ const makeUnattached = (options: ReadonlyArray<Spelling>) => {
 }
 
 /**
- * Reads the command line as Unix tools do: `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR`, `--from=FILE`, options in any order. The
- * first positional argument names the subcommand; its options stand before or after it. A request for the version, for help
- * or for completions counts alone, whatever stands beside it.
+ * Reads the command line as Unix tools do: `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR`, `--from=FILE`, options in any order.
+ * The first positional argument names the subcommand; its options stand before or after it. A request for the version,
+ * for help or for completions counts alone; everything else is ignored.
  *
- * An option of one name takes a value in every command or in none, so a value is never taken for the subcommand's name.
+ * If two commands have an option of the same name, both take a value or neither does. So a value is never taken for the
+ * name of the subcommand.
  */
 export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed => {
   const all = [grammars.des, ...grammars.subcommands.values()]
@@ -152,18 +158,19 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
     : { values: new Map([["completions", completions]]), operands: [] }
 }
 
-/** A value as the library takes it: in quotes it is never trimmed, or taken for an option or a subcommand. */
+/** Quotes a value for the library. It never trims a quoted value, or takes it for an option or a subcommand. */
 const quote = (value: string): string => JSON.stringify(value)
 
-/** The value that was quoted. */
+/** Returns the value that `quote` has quoted. */
 export const unquote = (quoted: string): string => JSON.parse(quoted)
 
-/** The library acts on these by itself, and only where they come first. */
+/** The options that the library handles itself. It does so only if they come first. */
 const builtIn: ReadonlySet<string> = new Set(["completions", "help", "log-level", "version"])
 
 /**
- * A command line in the one spelling that the library always understands: what it acts on by itself, the subcommand, long
- * options, and after `--` the positional arguments. Words stay without quotes, since the library checks them, too.
+ * Writes a command line in a form that the library always understands: the options that it handles itself, the
+ * subcommand, long options, and after `--` the positional arguments. Words are not quoted, because the library checks
+ * them, too.
  */
 export const spell = ({ operands, subcommand, values }: Given, grammars: Grammars): ReadonlyArray<string> => {
   const { options } = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
@@ -180,7 +187,7 @@ export const spell = ({ operands, subcommand, values }: Given, grammars: Grammar
   return [
     ...spelled(true),
     ...(subcommand === undefined ? [] : [subcommand]),
-    // Help is asked for twice, or the usage of a subcommand would lack `des`.
+    // `--help` stands twice. With one the usage of a subcommand would lack the word `des`.
     ...(subcommand !== undefined && values.has("help") ? ["--help"] : []),
     ...spelled(false),
     ...(operands.length === 0 ? [] : ["--", ...operands.map(quote)])

@@ -1,4 +1,4 @@
-/** A command of the command line: its options, what it does, and the exit code of whatever comes of it. */
+/** Makes a command of the command line: its options, what it does, and its exit code. */
 
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -11,27 +11,30 @@ import * as Log from "../Log.ts"
 import type { Grammar } from "./Arguments.ts"
 import * as CliOption from "./CliOption.ts"
 
-/** Ends when a stop shall wait for no script any more. */
+/** When this effect ends, a stop waits for no script any more. */
 export class Hurry extends Context.Tag("des/Hurry")<Hurry, Effect.Effect<void>>() {}
 
-/** A command did not succeed and has said why: 1 an error, 2 wrong usage. */
+/** A command has failed and has already logged why. `code` is the exit code: 1 an error, 2 wrong usage. */
 export class Failed extends Data.TaggedError("Failed")<{ readonly code: number }> {}
 
-/** The library acts on the level and on the request for help by itself; here they are for its help, and for those who misspell them. */
+/**
+ * The options of every command. The library handles `--log-level` and `--help` itself. They are listed here so that the
+ * help shows them and a misspelling is recognised.
+ */
 const everywhere = {
   verbose: CliOption.flag({
     name: "verbose",
     short: "v",
-    description: "log what des sees and what scripts get, too"
+    description: "also log what des sees and what scripts get"
   }),
   logFormat: CliOption.choice({
     name: "log-format",
-    description: "how log lines look on stderr; without it text",
+    description: "the format of log lines on stderr (default: text)",
     words: Log.formats
   }),
   logLevel: CliOption.choice({
     name: "log-level",
-    description: "log nothing below this level; without it info, and with -v debug",
+    description: "log nothing below this level (default: info, with -v debug)",
     words: ["debug", "info", "warning", "error", "none"]
   }),
   help: CliOption.flag({ name: "help", short: "h", description: "show this help" })
@@ -39,13 +42,16 @@ const everywhere = {
 
 type Config = Readonly<Record<string, Options.Options<unknown> | Args.Args<unknown>>>
 
-/** What the options mean, by the key of each. */
+/** The parsed values of a command's options. */
 export type Values<C extends Config> = Command.Command.ParseConfigValue<C>
 
-/** Wrong usage may also be found out later than the command line is read: in a variable, or in options that contradict each other. */
+/**
+ * The errors that mean wrong usage. Wrong usage can be found after the command line was read: in a variable, or in
+ * options that contradict each other.
+ */
 const usageTags: ReadonlySet<string> = new Set(["UsageError", "EndpointError"])
 
-/** What a command can raise, with a message for its user. */
+/** An error of a command, with a message for its user. */
 interface Problem {
   readonly _tag: string
   readonly message: string
@@ -54,8 +60,8 @@ interface Problem {
 const failed = (code: number): Effect.Effect<void, Failed> => (code === 0 ? Effect.void : new Failed({ code }))
 
 /**
- * Makes a command. What fails is logged with its message and becomes an exit code, and so is a defect. A command that has
- * logged its errors by itself gives the exit code as its result.
+ * Makes a command. An error is logged with its message and becomes an exit code. A defect is logged as an internal
+ * error. A command that logs its errors itself returns the exit code.
  */
 export const make = <const Name extends string, const C extends Config, E extends Problem, R>(spec: {
   readonly name: Name

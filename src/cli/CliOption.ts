@@ -1,4 +1,7 @@
-/** An option of the command line, once: its spelling, its default, its place in the help and what its value means. */
+/**
+ * Makes the options of the command line. Each option is defined once: its spelling, its default, its help text, and how
+ * its value is parsed.
+ */
 
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
@@ -13,21 +16,21 @@ import * as DurationText from "../DurationText.ts"
 import * as Arguments from "./Arguments.ts"
 import * as Size from "./Size.ts"
 
-/** Reads one value; `name` is the option's, for the message. */
+/** Parses one value. `name` is the name of the option, for the message. */
 export type Parser<A> = (text: string, name: string) => Effect.Effect<A, ValidationError.ValidationError>
 
 /** Wrong usage, in one line. */
 export const invalid = (message: string): ValidationError.ValidationError =>
   ValidationError.invalidValue(HelpDoc.p(message))
 
-/** A value that an option does not take, and why. */
+/** An error that names the option, the refused value, and the reason. */
 export const refuse = (name: string, text: string, why: string): ValidationError.ValidationError =>
   invalid(`${name} ${JSON.stringify(text)}: ${why}`)
 
 /** Any text. */
 export const anyText: Parser<string> = Effect.succeed
 
-/** A value that a function understands; `expected` says what it takes. */
+/** A value that `parse` accepts. `expected` describes such values, for the message. */
 export const expecting =
   <A>(expected: string, parse: (text: string) => A | undefined): Parser<A> =>
   (text, name) => {
@@ -83,12 +86,12 @@ export const choice = <const Word extends string>(
 export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): Options.Options<A> =>
   text(spec).pipe(
     Options.map((quoted) => Option.some(Arguments.unquote(quoted))),
-    // The help shows a default that is an Option.
+    // The library's help shows a default only if it is an Option.
     Options.withDefault(Option.some(spec.fallback)),
     Options.mapEffect((given) => spec.parse(Option.getOrThrow(given), `--${spec.name}`))
   )
 
-/** An option that may be missing; `instead` is where its value stands then, such as a variable. */
+/** An option that may be missing. Then its value comes from `instead`, such as a variable. */
 export const optional = <A>(
   spec: Valued<A> & { readonly instead?: Config.Config<string> }
 ): Options.Options<A | undefined> =>
@@ -138,6 +141,6 @@ const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Ar
   }
 }
 
-/** How an option is written, as its usage says. */
+/** How an option is written, taken from its usage. */
 export const spelling = (option: Options.Options<unknown>): ReadonlyArray<Arguments.Spelling> =>
   spellingIn(Options.getUsage(option), false)

@@ -1,7 +1,10 @@
 import * as Data from "effect/Data"
 
-/** The command line, or a variable in its place, cannot be understood: exit code 2. The message names the option and what it takes. */
+/**
+ * The command line, or a variable that replaces an option, is wrong: exit code 2. The message names the option and what
+ * it accepts.
+ */
 export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
 
-/** A command cannot do what it was asked for: exit code 1. The message says on what, and why. */
+/** A command cannot do its work: exit code 1. The message says on what it failed, and why. */
 export class CommandError extends Data.TaggedError("CommandError")<{ readonly message: string }> {}

@@ -2,19 +2,19 @@ import * as Effect from "effect/Effect"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as CliOption from "./CliOption.ts"
 
-/** An engine as it is named on the command line: `TEXT`, or `NAME=TEXT` where it shall have a name of its own. */
+/** An engine on the command line: `TEXT`, or `NAME=TEXT` to give it a name. */
 export interface Named {
   readonly name?: string
   readonly text: string
 }
 
-/** No scheme, no host and port and no context can be taken for the name before `=`. */
+/** Splits off the name before `=`. No scheme, host, port or context has this form. */
 const parseNamed = (text: string): Named => {
   const [, name, rest] = /^([A-Za-z0-9][A-Za-z0-9_.-]*)=(.*)$/s.exec(text) ?? []
   return name === undefined || rest === undefined ? { text } : { name, text: rest }
 }
 
-/** The search parses the endpoint again, where it also knows of TLS. */
+/** Checks an endpoint. EndpointSearch parses it again later, when it knows the TLS settings. */
 const parseEndpoint: CliOption.Parser<Named> = (text, source) => {
   const named = parseNamed(text)
   return Effect.mapBoth(Endpoint.parse(named.text, { source }), {
@@ -23,14 +23,14 @@ const parseEndpoint: CliOption.Parser<Named> = (text, source) => {
   })
 }
 
-/** Which engines a command asks. */
+/** The options that name engines. */
 export const ofEngine = {
   endpoint: CliOption.repeatable({
     name: "endpoint",
     short: "e",
     placeholder: "[NAME=]URL",
     description:
-      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; each can have a NAME. Without it and --context des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
+      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; each can have a NAME. Without this option and --context, des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
     parse: parseEndpoint
   }),
   context: CliOption.repeatable({

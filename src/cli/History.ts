@@ -15,7 +15,7 @@ import * as CliOption from "./CliOption.ts"
 import { CommandError } from "./CommandError.ts"
 import * as StateOptions from "./State.ts"
 
-/** A time as `--since` takes it: a duration before now, or a date; in milliseconds since 1970. */
+/** Parses the time of `--since`, a duration before now or a date, to milliseconds since 1970. */
 const parseSince: CliOption.Parser<number> = (text, name) =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const ago = DurationText.parse(text)
@@ -68,15 +68,15 @@ const formatTable = (runs: Iterable<ReadonlyArray<string>>): ReadonlyArray<strin
   )
 }
 
-/** Goes on when its reader has them: a history can be longer than memory. */
+/** Prints lines, and waits until the reader has taken them: a history can be larger than memory. */
 const print = (lines: ReadonlyArray<string>) =>
   Effect.flatMap(Terminal.Terminal, ({ display }) => display(lines.map((line) => `${line}\n`).join("")))
 
 const notWritten = (error: PlatformError) => {
-  // A reader that is gone (`des history | head`) has what it wanted.
+  // A reader that has ended (`des history | head`) is no error.
   if (SystemReason.codeOf(error.cause) === "EPIPE") return Effect.void
   return new CommandError({
-    message: `the history cannot be written: ${SystemReason.describePlatform(error)}; nothing in the journal has changed`
+    message: `the history cannot be printed: ${SystemReason.describePlatform(error)}; nothing in the journal has changed`
   })
 }
 
@@ -88,14 +88,15 @@ const parseId = CliOption.expecting("the number of a run, as des history shows i
 /** `des history`: the runs of the journal. */
 export const history = CliCommand.make({
   name: "history",
-  summary: "Print the runs that the journal has: time, event, script, exit, duration",
+  summary: "Print the runs in the journal: time, event, script, exit, duration",
   config: {
     ...StateOptions.ofState,
     failed: CliOption.flag({ name: "failed", description: "only runs that did not succeed" }),
     since: CliOption.optional({
       name: "since",
       placeholder: "TIME",
-      description: "only runs that began since then: 2h ago (2h), or a date (2026-11-23T10:00)",
+      description:
+        "only runs that began at this time or later: a duration before now (2h) or a date (2026-11-23T10:00)",
       parse: parseSince
     }),
     json: CliOption.flag({ name: "json", description: "print one JSON object a line" })
@@ -121,7 +122,7 @@ export const history = CliCommand.make({
 /** `des retry`: queues runs again. */
 export const retry = CliCommand.make({
   name: "retry",
-  summary: "Queue runs again: a des that runs takes them up within a second, else the next start does",
+  summary: "Queue runs again: a running des starts them within a second, otherwise the next start of des does",
   config: {
     ...StateOptions.ofState,
     runs: Args.text({ name: "ID" }).pipe(
@@ -138,13 +139,13 @@ export const retry = CliCommand.make({
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
     if (unknown.length > 0) {
-      const missing = `no run ${unknown.join(", ")} is in the journal, so nothing is queued; des history lists them`
+      const missing = `nothing is queued: the journal has no run ${unknown.join(", ")}; des history lists all runs`
       yield* Effect.logError(missing)
       return 1
     }
     if (cut.length > 0) {
       yield* Effect.logError(
-        `run ${cut.join(", ")} cannot be retried, so nothing is queued: its event has run without a failure, and of such events records over 64 KiB are not kept`
+        `nothing is queued: run ${cut.join(", ")} cannot be retried, since its event ran without a failure, and the journal does not keep records over 64 KiB of such events`
       )
       return 1
     }

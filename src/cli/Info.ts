@@ -15,7 +15,7 @@ import * as WatchedEngine from "./WatchedEngine.ts"
 
 const engineNames = { docker: "dockerd", podman: "podman" } as const
 
-/** What is printed for people. An engine's own words can hold anything. */
+/** The report as text, for people. What an engine says of itself can hold anything, so it is escaped. */
 const lines = (
   report: Engine.Report,
   name: string,
@@ -67,7 +67,7 @@ export const info = CliCommand.make({
     json: CliOption.flag({ name: "json", description: "print one JSON object a line" })
   },
   run: Effect.fnUntraced(function* (given) {
-    // Every engine is asked, also where another one cannot be.
+    // Every engine is asked, even if another one cannot be reached.
     const asked = yield* Effect.forEach(yield* WatchedEngine.find(given), (watched) =>
       ask(watched, given.json).pipe(
         Effect.as(true),

@@ -5,19 +5,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 
-/** How long what was written may wait for its reader when a signal ends des, in milliseconds. */
+/** How long des waits for the reader of its output after a signal, in milliseconds. */
 const patience = 1000
 
-/** What was written is read by then, or will never be: to exit would throw away what a pipe has no room for. */
+/** Waits until the output so far was taken by its reader. To exit before would lose what does not fit into the pipe. */
 const written = (stream: NodeJS.WriteStream): Promise<void> =>
   new Promise((resolve) => stream.write("", () => resolve()))
 
 /**
- * Runs the program as this process: its value is the exit code. SIGINT and SIGTERM interrupt it, and it exits as programs
- * do that a signal ended (130, 143) once everything it started is gone. A second one ends `hurry`, which the program is
- * given. It survives SIGHUP, since a terminal that closes is no reason to stop watching.
+ * Runs the program as this process: its value is the exit code. SIGINT and SIGTERM interrupt the program. It exits
+ * after everything that it started has ended, with the usual code for that signal (130, 143). A second signal ends
+ * `hurry`, which the program gets as its argument. SIGHUP is ignored, because a closed terminal is no reason to stop
+ * watching.
  *
- * A program that has ended waits for the reader of its output, as long as no signal ends it.
+ * A program that has ended by itself waits for the reader of its output.
  */
 export const runMain = (program: (hurry: Effect.Effect<void>) => Effect.Effect<number>): void => {
   const hurry = Deferred.unsafeMake<void>(FiberId.none)
@@ -26,7 +27,8 @@ export const runMain = (program: (hurry: Effect.Effect<void>) => Effect.Effect<n
 
   const run = Runtime.makeRunMain(({ fiber }) => {
     const onSignal = (signal: "SIGINT" | "SIGTERM") => {
-      // Interrupting a fiber again cuts its waiting for what it interrupted, and scripts would be left behind.
+      // The fiber is interrupted only once. A second interrupt would end its wait for the scripts, and leave them
+      // running.
       if (received !== undefined) return Deferred.unsafeDone(hurry, Effect.void)
       received = signal
       if (hasEnded) process.exit(128 + constants.signals[signal])
@@ -35,7 +37,7 @@ export const runMain = (program: (hurry: Effect.Effect<void>) => Effect.Effect<n
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
     process.on("SIGHUP", () => {})
-    // A reader that is gone (`des --help | head`) is no error of ours.
+    // A reader that has ended (`des --help | head`) is no error.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 
     const keepAlive = setInterval(() => {}, 2 ** 31 - 1)

@@ -1,9 +1,9 @@
-/** What the library of the command line prints, made fit for its reader. */
+/** Edits what the command line library prints. */
 
 import { stripVTControlCharacters } from "node:util"
 import type * as Console from "effect/Console"
 
-/** The library's help, without what it says of every option (that it is text, and may be missing), and without the whole usage of each subcommand. */
+/** Shortens the library's help: removes that an option is text and optional, and the whole usage of each subcommand. */
 export const help = (text: string): string =>
   text
     .replace(/^ {2}(A true or false value|A user-defined piece of text|One of the following: .*)\.?\n\n/gm, "")
@@ -14,14 +14,17 @@ export const help = (text: string): string =>
     .replace(/\n+(?= {2}\S)/g, "\n")
     .replace(/\n{3,}/g, "\n\n")
 
-/** The library's completions, without the options that it adds to those of des. For bash it joins the words of a choice with commas, which bash takes for one word. */
+/**
+ * Edits the library's completions: removes options that des does not have. For bash it also splits the words of a
+ * choice, because the library joins them with commas and bash would take them for one word.
+ */
 export const completions = (script: string): string =>
   script
     .replace(/^.*(Generate a completion|Sets the minimum log|Show the help|Start wizard|Show the version).*\n/gm, "")
     .replaceAll(" --completions --log-level --help --wizard --version", "")
     .replace(/(?<=compgen -W ")[\w,]+(?=")/g, (words) => words.replaceAll(",", " "))
 
-/** A console that writes colours to a terminal only, and no empty lines at the end or between two errors. */
+/** A console that writes colours only to a terminal, and no empty line at the end or between two errors. */
 export const console = (base: Console.Console, edit: (text: string) => string = (text) => text): Console.Console => {
   const plain = (text: unknown, stream: NodeJS.WriteStream) =>
     (stream.isTTY && !process.env["NO_COLOR"] ? String(text) : stripVTControlCharacters(String(text))).trimEnd()

@@ -7,7 +7,7 @@ import { type CatalogueEntry, entries } from "../event/EventCatalogue.ts"
 import * as SystemReason from "../SystemReason.ts"
 import { variableName } from "../scripts/Environment.ts"
 
-/** The template directory was not created: names what stood in the way. */
+/** The template directory was not created. The message names the path and the reason. */
 export class ScaffoldError extends Schema.TaggedError<ScaffoldError>()("ScaffoldError", {
   reason: Schema.Literal("Exists", "NotWritable"),
   path: Schema.String,
@@ -22,7 +22,7 @@ export class ScaffoldError extends Schema.TaggedError<ScaffoldError>()("Scaffold
 
 const engineNames = { docker: "Docker", podman: "podman" } as const
 
-/** The variables that every event of a type has; compatibility with the original decides which types have STATUS, ID and FROM. */
+/** The variables that every event of a type has. Containers and images have STATUS, ID and FROM, as in the original. */
 const commonVariables = (type: string): ReadonlyArray<string> => [
   "TYPE",
   "ACTION",
@@ -55,25 +55,25 @@ ${variables.map((name) => `#   ${name}`).join("\n")}
 }
 
 const exists = (fileSystem: FileSystem.FileSystem, path: string) =>
-  // readLink sees a link whose target is missing, which exists() follows.
+  // exists() follows links. readLink also finds a link whose target is missing.
   Effect.map(
     Effect.all([fileSystem.exists(path), Effect.isSuccess(fileSystem.readLink(path))]),
     ([there, link]) => there || link
   )
 
-/** The directories above a path, from the top. */
+/** The directories above a path, the topmost first. */
 const above = (path: Path.Path, at: string): ReadonlyArray<string> => {
   const parent = path.dirname(at)
   return parent === at ? [] : [...above(path, parent), parent]
 }
 
 /**
- * Creates a script directory with a script for every event that engines emit today, each executable and of comments only:
- * des starts it once a command stands in it.
- * An existing directory is refused; a failure on the way leaves nothing behind.
+ * Creates a script directory with a script for every event that engines emit today. Each is executable and has only
+ * comments; des starts it as soon as it has a command. An existing directory is refused. After a failure nothing is
+ * left behind.
  */
 export const create = Effect.fn("Scaffold.create")(function* (given: string) {
-  // With a slash at its end a path is what a link there leads to.
+  // The slash at the end is removed: with it, a link would stand for its target.
   const directory = given.replace(/(?<=.)\/+$/, "")
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -82,7 +82,7 @@ export const create = Effect.fn("Scaffold.create")(function* (given: string) {
 
   const makeDirectory = (at: string) =>
     fileSystem.makeDirectory(at).pipe(
-      // Whatever the umask is: a script directory that others may write to is theirs.
+      // The mode must not depend on the umask: whoever can write to a script directory decides what runs.
       Effect.zipRight(fileSystem.chmod(at, 0o755)),
       Effect.mapError(notWritable(at))
     )
@@ -100,7 +100,8 @@ export const create = Effect.fn("Scaffold.create")(function* (given: string) {
     return yield* new ScaffoldError({ reason: "Exists", path: directory })
   }
   yield* Effect.logInfo(`Creating template script directory at ${directory}`)
-  // One by one: Node gives another reason than the system's where it creates all at once (ENOENT for EROFS).
+  // The directories are created one by one. If Node creates all at once, it reports another error than the system's
+  // (ENOENT for EROFS).
   for (const parent of above(path, directory)) {
     if (yield* Effect.mapError(exists(fileSystem, parent), notWritable(directory))) continue
     yield* Effect.mapError(fileSystem.makeDirectory(parent, { mode: 0o755 }), notWritable(directory))

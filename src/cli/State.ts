@@ -10,7 +10,10 @@ import * as CliOption from "./CliOption.ts"
 import { UsageError } from "./CommandError.ts"
 import * as Size from "./Size.ts"
 
-/** The state directory that is given, by hand or by systemd (STATE_DIRECTORY, systemd.exec(5), which can name several). */
+/**
+ * The state directory from a variable: DES_STATE_DIR, or systemd's STATE_DIRECTORY, which can name several
+ * (systemd.exec(5)).
+ */
 const fromVariables = Config.orElse(Config.nonEmptyString("DES_STATE_DIR"), () =>
   Config.map(Config.nonEmptyString("STATE_DIRECTORY"), (directories) => directories.split(":", 1).join())
 )
@@ -20,14 +23,14 @@ const state = CliOption.optional({
   name: "state",
   placeholder: "DIR",
   description:
-    "keep the journal in DIR/journal.sqlite, so that nothing accepted is lost; without it DES_STATE_DIR, then systemd's STATE_DIRECTORY, then the journal is in memory",
+    "keep the journal in DIR/journal.sqlite, so that no accepted event is lost (default: DES_STATE_DIR, then systemd's STATE_DIRECTORY, otherwise the journal is in memory)",
   parse: CliOption.anyText
 })
 
-/** Which state directory a command uses. */
+/** The option that names the state directory. */
 export const ofState = { state }
 
-/** AGE[,COUNT[,SIZE]]: what is left out is as by default. */
+/** Parses AGE[,COUNT[,SIZE]]. A part that is left out has its default. */
 const parseKeep = (text: string): Keep.Keep | undefined => {
   const [age = "", count, size, ...more] = text.split(",")
   const milliseconds = DurationText.parse(age)
@@ -37,17 +40,18 @@ const parseKeep = (text: string): Keep.Keep | undefined => {
   return { age: milliseconds, count: events, size: bytes }
 }
 
-/** How much the journal keeps of what has run. */
+/** The option that says how much the journal keeps of events that have run. */
 export const keep = CliOption.withDefault({
   name: "keep",
   placeholder: "AGE[,COUNT[,SIZE]]",
-  description: "with --state: delete what has run after AGE, beyond COUNT events and beyond SIZE on the disk",
+  description:
+    "with --state: of events that have run, keep at most COUNT, at most SIZE on the disk, and none older than AGE",
   fallback: "30d,100000,1G",
   parse: CliOption.expecting("an age, and if wanted a number of events and a size, such as 30d,100000,1G", parseKeep)
 })
 
 /**
- * The journal on disk, loaded only where it is wanted: the rest of des starts faster and smaller without it.
+ * Loads the journal on disk. It is loaded only if needed, because without it des starts faster and takes less memory.
  */
 export const load: Effect.Effect<typeof State, JournalError> = Effect.tryPromise({
   try: () => import("../state.ts"),
@@ -68,10 +72,10 @@ export const layer = (options: {
 }): Effect.Effect<Layer.Layer<Journal, JournalError, FileSystem.FileSystem>, JournalError> =>
   Effect.map(load, (state) => state.layer(options))
 
-/** The directory, where a command is about nothing else. */
+/** Returns the state directory. Fails if there is none, for commands that need one. */
 export const required = (directory: string | undefined): Effect.Effect<string, UsageError> =>
   directory === undefined
     ? new UsageError({
-        message: "which journal? --state DIR (or DES_STATE_DIR) names the state directory that des runs with"
+        message: "the state directory is missing: give --state DIR (or DES_STATE_DIR), as for the des that runs"
       })
     : Effect.succeed(directory)

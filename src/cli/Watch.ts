@@ -20,17 +20,17 @@ import * as Scaffold from "./Scaffold.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
-/** How many events of different actors may be handled beside each other. */
+/** The most events of different actors that may be handled at the same time. */
 const mostJobs = 1024
 
-/** How often a failed run may be repeated. */
+/** The most retries of a failed run. */
 const mostRetries = 9999
 
 const parseVariable: CliOption.Parser<readonly [name: string, value: string | undefined]> = (text, option) => {
   const at = text.indexOf("=")
   const name = at === -1 ? text : text.slice(0, at)
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    return Effect.fail(CliOption.refuse(option, text, "expected NAME or NAME=VALUE, the name of letters, digits and _"))
+    return Effect.fail(CliOption.refuse(option, text, "expected NAME or NAME=VALUE; a name has letters, digits and _"))
   }
   if (Environment.isReserved(name)) {
     return Effect.fail(CliOption.refuse(option, text, `${name} belongs to the event; take another name`))
@@ -59,48 +59,49 @@ const options = {
   from: CliOption.optional({
     name: "from",
     placeholder: "FILE",
-    description: "read the feed from FILE, one JSON record a line (- is stdin), and end with its last script",
+    description: "read the feed from FILE, one JSON record a line (- is stdin), and end after the last script",
     parse: CliOption.anyText
   }),
   env: CliOption.repeatable({
     name: "env",
     placeholder: "NAME[=VALUE]",
-    description: "give scripts one more variable; without VALUE it has des's own value",
+    description: "give scripts one more variable; without VALUE it has the value that it has for des",
     parse: parseVariable
   }),
   jobs: CliOption.withDefault({
     name: "jobs",
     placeholder: "N",
-    description: "handle the events of N actors beside each other; those of one actor stay in order, with 1 all do",
+    description:
+      "handle the events of up to N actors at the same time; the events of one actor stay in order, with 1 all events do",
     fallback: "1",
     parse: CliOption.wholeNumber(1, mostJobs)
   }),
   timeout: duration({
     name: "timeout",
-    description: "end a script that takes longer; 0 for no limit",
+    description: "end a script that takes longer; 0 is no limit",
     fallback: "10m"
   }),
   grace: duration({
     name: "grace",
-    description: "kill a script that does not end this long after it was told to",
+    description: "the time between SIGTERM and SIGKILL when des ends a script",
     fallback: "10s"
   }),
   retries: CliOption.withDefault({
     name: "retries",
     placeholder: "N",
-    description: "repeat a failed run up to N times, after 1 s, 2 s, 4 s …",
+    description: "retry a failed run up to N times, after 1 s, 2 s, 4 s …",
     fallback: "0",
     parse: CliOption.wholeNumber(0, mostRetries)
   }),
   cooldown: duration({
     name: "cooldown",
     description:
-      "run a script at most once in this time for one actor; what comes meanwhile becomes one run of the newest event",
+      "run a script at most once in this time for one actor; events that come meanwhile become one run, of the newest event",
     fallback: "0"
   }),
   drain: duration({
     name: "drain",
-    description: "how long scripts that run may go on when des is told to stop",
+    description: "how long running scripts may go on when des stops",
     fallback: "30s"
   }),
   ...State.ofState,
@@ -108,14 +109,14 @@ const options = {
   maxAge: CliOption.optional({
     name: "max-age",
     placeholder: "DURATION",
-    description: "skip events that happened longer ago, as after an outage; without it they run, however old",
+    description: "skip events that happened longer ago, for example during an outage (default: no limit)",
     parse: CliOption.duration
   }),
   queue: CliOption.withDefault({
     name: "queue",
     placeholder: "SIZE",
     description:
-      "without --state: how much of accepted events may wait in memory; beyond it des reads on once there is room, and what the engine has lost by then is a gap",
+      "without --state: how much memory accepted events may take; when it is full, des stops reading until there is room, and events that the engine has dropped by then are a gap",
     fallback: "256M",
     parse: CliOption.bytes
   }),
@@ -126,39 +127,44 @@ const options = {
   }),
   liveness: duration({
     name: "liveness",
-    description: "check a feed that has been silent for so long; 0 never",
+    description: "check a feed that has been silent for so long; 0 is never",
     fallback: "30s"
   }),
   insecureScripts: CliOption.flag({
     name: "insecure-scripts",
-    description: "run scripts that others than root and this user could have changed"
+    description: "also run scripts that users other than root and this user could have changed"
   })
 }
 
 type Given = CliCommand.Values<typeof options>
 
-/** As an option, `0` is no limit. */
+/** For these options `0` means no limit. */
 const unlessZero = (limit: Duration.Duration): Duration.Duration => (Duration.isZero(limit) ? Duration.infinity : limit)
 
-/** A user without an entry in the password file, as containers have them, is no reason not to start. */
+/**
+ * The user that des runs as. In a container a user often has no entry in the password file; des starts all the same.
+ */
 const user = Effect.try(() => userInfo()).pipe(
   Effect.map(({ homedir, shell, username }) => ({ name: username, home: homedir, shell: shell ?? "/bin/sh" })),
   Effect.orElseSucceed(() => ({ name: String(process.getuid?.() ?? ""), home: "/", shell: "/bin/sh" }))
 )
 
-/** A feed from a file or from stdin. A pipe has no positions to read at, and to open it blocks what no signal could interrupt. */
+/**
+ * A feed from a file or from stdin. A FIFO is refused: it cannot be read at a position, and opening it blocks so that
+ * no signal can end des.
+ */
 const recorded = Effect.fnUntraced(function* (file: string) {
   if (file === "-") {
     yield* Effect.logInfo("reading events from stdin")
     return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
   }
   const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new CommandError({ message: `${file} cannot be read: ${why}` })
+  const unreadable = (why: string) => new CommandError({ message: `--from ${file}: the file cannot be read: ${why}` })
   const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
     unreadable(SystemReason.describePlatform(error))
   )
-  if (type === "Directory") return yield* unreadable("it is a directory, and not a file of records")
-  if (type === "FIFO") return yield* unreadable("it is a pipe, which can be read as stdin, with --from -")
+  if (type === "Directory") return yield* unreadable("it is a directory, not a file of records")
+  if (type === "FIFO") return yield* unreadable("it is a pipe; give it as stdin, with --from -")
   yield* Effect.mapError(fileSystem.access(file, { readable: true }), (error) =>
     unreadable(SystemReason.describePlatform(error))
   )
@@ -179,7 +185,7 @@ const journalOf = (
 
 const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   if (given.insecureScripts) {
-    yield* Effect.logWarning("--insecure-scripts: whoever can write to a script runs it as this user")
+    yield* Effect.logWarning("--insecure-scripts: anybody who can write to a script can run commands as this user")
   }
   const hurry = yield* CliCommand.Hurry
   const shared = {
@@ -201,7 +207,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
       Effect.provide(
         Des.layer({
           ...given,
-          // The journal outlives the working directory.
+          // The journal keeps this path, and the next des may start in another working directory.
           directory: given.state === undefined ? given.directory : resolve(given.directory),
           ...variables,
           hurry,
@@ -219,7 +225,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     Des.layerFeed({ ...engine, sync: given.sync, liveness: unlessZero(given.liveness) })
   )
   const variables = {
-    // An engine's variables take the place of those that des itself was given.
+    // The variables of each engine replace those of des itself.
     base: Environment.base({ ...shared, engine: {} }),
     engines: Object.fromEntries(
       engines.map((engine) => [engine.name, { ...WatchedEngine.variables(engine), ...shared.extra }])
@@ -236,7 +242,7 @@ export const des = CliCommand.make({
     "Run scripts in response to Docker and podman events. A DURATION is a number with ms, s, m, h or d; a bare number is seconds",
   config: {
     ...options,
-    // The library acts on these two by itself.
+    // The library handles these two itself.
     completions: CliOption.choice({
       name: "completions",
       description: "print completions for a shell, and end",

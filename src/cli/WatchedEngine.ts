@@ -23,14 +23,14 @@ const findOne = Effect.fn("WatchedEngine.findOne")(function* (
   return { ...found, name: name ?? Endpoint.format(found.endpoint), ...(pinned === "" ? {} : { apiVersion: pinned }) }
 })
 
-/** The engines that options and environment name, and the API version that they pin: what layers need to reach them. */
+/** Finds the engines that the options or the environment name, and the API version that the environment pins. */
 export const find = Effect.fn("WatchedEngine.find")(function* (given: {
   readonly context: ReadonlyArray<CommonOptions.Named>
   readonly endpoint: ReadonlyArray<CommonOptions.Named>
 }) {
   if (given.context.length > 0 && given.endpoint.length > 0) {
     return yield* new UsageError({
-      message: "conflicting options: --context and --endpoint both name an engine; give one, or several of one kind"
+      message: "conflicting options: --context and --endpoint both name an engine; use only one of these options"
     })
   }
   const asked = [
@@ -46,7 +46,7 @@ export const find = Effect.fn("WatchedEngine.find")(function* (given: {
         message:
           other.name === name
             ? `two engines have the name ${name}; give one of them another: -e NAME=URL`
-            : `${other.name} and ${name} are one engine, ${text}; its events would run twice`
+            : `${other.name} and ${name} are the same engine, ${text}, and its events would run twice; give it once`
       })
     }
   }
@@ -54,8 +54,8 @@ export const find = Effect.fn("WatchedEngine.find")(function* (given: {
 })
 
 /**
- * What a script is told of the engine of its event: its name and endpoint, and with which its docker command reaches it,
- * too. With ssh that needs des's agent.
+ * The variables for a script that describe the engine of its event: its name, its endpoint, and the variables by which
+ * the docker command reaches it. With ssh the docker command also needs des's agent.
  */
 export const variables = (engine: {
   readonly name: string

@@ -15,7 +15,7 @@ import { type Bounds, exitCode, Outcome, ScriptRunner } from "../scripts/ScriptR
 import { Trust } from "../scripts/Trust.ts"
 import type { Stop } from "./Stop.ts"
 
-/** A script that is to run for an event. */
+/** A script that shall run for an event. */
 export interface Due {
   readonly script: Script
   readonly event: DockerEvent
@@ -28,10 +28,10 @@ export interface KeptDue extends Omit<Due, "event"> {
   readonly entry: Entry
 }
 
-/** How it ended: `left` is not at all, since a stop came between. */
+/** How the attempts ended. `left` means that a stop came first, so the script runs after the next start. */
 export type End = "succeeded" | "failed" | "left"
 
-/** In the original's words, which log scrapers match. */
+/** Describes a failure in the original's words, which log scrapers match. Returns none for a success. */
 const describeFailure = (outcome: Outcome): Option.Option<string> => {
   const exit = exitCode(outcome)
   const how = Outcome.$match(outcome, {
@@ -45,7 +45,10 @@ const describeFailure = (outcome: Outcome): Option.Option<string> => {
     : Option.some(`Failed! Exit=${exit}${how} Message=${JSON.stringify(outcome.message)}`)
 }
 
-/** The stack's limit of this process, which bounds the environment of what it starts. Only Linux says it. */
+/**
+ * The limits of this process for the environment of a program. They follow from its stack limit, which only Linux
+ * tells.
+ */
 const limits = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
   const text = yield* Effect.orElseSucceed(fileSystem.readFileString("/proc/self/limits"), () => "")
@@ -58,15 +61,15 @@ const backoff: Backoff.Backoff = { first: "1 second", longest: "5 minutes" }
 
 const noneEarlier: Earlier = { attempts: 0, settled: undefined, outlived: [] }
 
-/** What became of a script for this event before. */
+/** What happened to this script for this event in an earlier life of des. */
 export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[script.path] ?? noneEarlier
 
 /**
  * Runs scripts.
  *
- * - `attempt`: runs a script once, and keeps that run. True if it succeeded.
+ * - `attempt`: runs a script once, and records that run in the journal. Returns true if it succeeded.
  * - `run`: runs a script until it succeeds or its retries are used up. After a stop no further attempt begins.
- * - `refuse`: does not run it, and keeps the reason.
+ * - `refuse`: records a failed run with this reason, without running the script.
  */
 export interface Attempts {
   readonly attempt: (
@@ -95,13 +98,15 @@ export const make = (defaults: {
         ? defaults.bounds
         : { ...defaults.bounds, timeout: timeout === 0 ? Duration.infinity : timeout }
 
-    /** A run that outlived des gets what is left of its timeout, so that two of one event never run at once. */
+    /**
+     * Waits for runs that outlived des, for what is left of their timeout. So two runs for one event never run at once.
+     */
     const awaitOutlived = (due: KeptDue) =>
       Effect.forEach(
         earlierOf(due).outlived,
         Effect.fnUntraced(function* (outlived) {
           const { grace, timeout } = boundsOf(due.script.options)
-          // A clock that was set back makes nothing older.
+          // If the clock was set back, the age would be negative.
           const age = Math.max(0, (yield* Clock.currentTimeMillis) - outlived.began)
           yield* Outlived.awaitEnd(outlived, {
             patience: Math.max(0, Duration.toMillis(timeout) - age),
@@ -125,7 +130,7 @@ export const make = (defaults: {
         kernel
       )
 
-    /** Runs a trusted script, and says how. */
+    /** Runs a script if it is trusted. Returns the outcome and the end of the output. */
     const execute = Effect.fnUntraced(function* (due: Due, kept: KeptRun, number: number) {
       const { event, script } = due
       const environment = environmentOf(due, kept, number)

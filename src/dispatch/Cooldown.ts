@@ -1,4 +1,4 @@
-/** What waits for the end of a cooldown: the newest value, and the number of older ones that it stands for. */
+/** What waits for the end of a cooldown: the newest value, and how many older values it replaces. */
 export interface Held<A> {
   readonly newest: A
   readonly coalesced: number
@@ -7,10 +7,10 @@ export interface Held<A> {
 /**
  * Remembers when each key ran last.
  *
- * - `begin`: how many milliseconds a run has to wait (0: it runs now, and its cooldown begins).
- * - `hold`: keeps the newest value that has to wait, and returns the one that it replaces. A value may stand for `coalesced`
- *   older ones already.
- * - `release`: returns the value that was held, which is held no more.
+ * - `begin`: returns how many milliseconds a run has to wait. With 0 it runs now, and its cooldown begins.
+ * - `hold`: stores a value that has to wait, and returns the one that it replaces. The value itself may already replace
+ *   `coalesced` older ones.
+ * - `release`: removes the value that waits, and returns it.
  */
 export interface Cooldown<A> {
   readonly begin: (key: string, cooldown: number, now: number) => number
@@ -23,7 +23,7 @@ export const make = <A>(): Cooldown<A> => {
   const held = new Map<string, Held<A>>()
   let sweepAt = 1024
 
-  /** A key is forgotten some time after its cooldown: looking at all of them only when they have doubled is cheap. */
+  /** Forgets keys whose cooldown is over. It looks at all keys only when their number has doubled, which is cheap. */
   const sweep = (now: number) => {
     if (until.size < sweepAt) return
     for (const [key, end] of until) if (end <= now && !held.has(key)) until.delete(key)

@@ -6,12 +6,12 @@ import type * as Attempts from "./Attempts.ts"
 import * as Cooldown from "./Cooldown.ts"
 import type { Stop } from "./Stop.ts"
 
-/** A script that is to run for an event, and whom to tell how it ended. */
+/** A script that shall run for an event. `settle` is told how it ended. */
 export interface Work extends Attempts.KeptDue {
   readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
 }
 
-/** Work that waits for the end of a cooldown. The journal has its event meanwhile. */
+/** Work that waits for the end of a cooldown. Only the event's number is kept here; the journal keeps the event. */
 export interface Held {
   readonly id: number
   readonly actor: string
@@ -19,14 +19,14 @@ export interface Held {
   readonly settle: Work["settle"]
 }
 
-/** Longer sleeps are none to the runtime, in milliseconds: 24 days. */
+/** The longest sleep that the runtime supports, in milliseconds: 24 days. A longer one would end at once. */
 const longestSleep = 2 ** 31 - 1
 
 /**
- * Runs a script now, or holds its event until the cooldown of the script and the actor is over.
+ * Runs a script now, or postpones its event until the cooldown of the script and the actor is over.
  *
- * `later` gets what was held, with the number of older events that it stands for, when its time has come: an event that
- * came meanwhile may have taken it along.
+ * `later` queues postponed work when its cooldown is over. `release` then returns that work and the number of older
+ * events that it replaces. It returns nothing if the run of a later event has taken the work along.
  */
 export const make = (options: {
   readonly cooldownOf: (script: Script) => number
@@ -47,7 +47,7 @@ export const make = (options: {
     yield* options.fork(
       Effect.whenEffect(
         options.later(actor, () => cooldowns.release(key)),
-        // What wakes too early is held again.
+        // If the sleep was cut to the longest one, the work is postponed again.
         stop.sleep(Math.min(wait, longestSleep))
       )
     )
@@ -55,12 +55,13 @@ export const make = (options: {
 
   return Effect.fnUntraced(function* (work: Work): Effect.fn.Return<void, JournalError> {
     const cooldown = options.cooldownOf(work.script)
-    // What has a cooldown harms nobody by a loop.
+    // The loop guard is for scripts without a cooldown: with a cooldown a loop harms nobody.
     if (cooldown === 0) return yield* work.settle(yield* options.guarded(work))
     const key = `${work.script.path} ${actorOf(work.entry.event)}`
     const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
     if (wait > 0) return yield* hold(key, work, wait)
-    // What was held is older: its time has come, but this event stood before it in the actor's order.
+    // The cooldown is over, but this event came first in the actor's order. The postponed, older event becomes part of
+    // this run.
     const held = cooldowns.release(key)
     const coalesced = work.coalesced + (held === undefined ? 0 : held.coalesced + 1)
     const end = yield* attempts.run({ ...work, coalesced }, stop)

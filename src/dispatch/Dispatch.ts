@@ -21,12 +21,13 @@ import * as Order from "./Order.ts"
 import * as Stop from "./Stop.ts"
 
 /**
- * Runs the scripts of what the journal accepted. The events of one actor stay in order; with one job all events do.
+ * Runs the scripts of the events that the journal accepted. The events of one actor stay in order; with one job all
+ * events stay in order.
  *
- * - `run`: ends when the journal is closed and its last script has ended. When it is interrupted, or the journal fails,
- *   nothing more begins, and what runs gets the drain time to end.
- * - `fail`: the journal has failed for somebody else. `run` ends with this error as if it had met it itself.
- * - `runLast`: runs the scripts of one more event that no journal keeps, for what is left of the drain time.
+ * - `run`: runs scripts until the journal is closed and the last script has ended. If it is interrupted, or the journal
+ *   fails, no further script begins, and running scripts get the drain time to end.
+ * - `fail`: makes `run` end with an error of the journal that another part met.
+ * - `runLast`: runs the scripts of one more event, which is not in the journal, for what is left of the drain time.
  *
  * @since 1.0.0
  * @category services
@@ -41,17 +42,19 @@ export class Dispatch extends Context.Tag("des/Dispatch")<
 >() {}
 
 /**
- * How scripts are run. What a script's head says stands above `timeout`, `retries` and `cooldown`.
+ * How scripts are run. The options in a script's head override `timeout`, `retries` and `cooldown`.
  *
- * - `base`: the variables that every script gets beside its event's.
- * - `engines`: by an engine's name, the variables that scripts get beside those for its events (none).
- * - `jobs`: how many events are handled beside each other (1).
+ * - `base`: the variables that every script gets in addition to those of its event.
+ * - `engines`: by the name of an engine, more variables that scripts get for its events (none).
+ * - `jobs`: how many events of different actors are handled at the same time (1).
  * - `timeout`: how long a run may take (10 minutes, `Infinity` for no bound).
- * - `grace`: how long a script that is told to end may take (10 seconds).
- * - `retries`: how often a failed run is repeated (0): after 1 second, then 2, 4 … up to 5 minutes, each spread by half.
- * - `cooldown`: how long a script does not begin again for an actor (0); what comes meanwhile becomes one run of the newest.
- * - `drain`: how long what runs may go on when des stops (30 seconds).
- * - `hurry`: ends when a stop shall not wait any more (never).
+ * - `grace`: the time between SIGTERM and SIGKILL when des ends a script (10 seconds).
+ * - `retries`: how often a failed run is retried (0): after 1 second, then 2, 4 … up to 5 minutes, each randomly up to
+ *   half shorter or longer.
+ * - `cooldown`: the shortest time between two runs of a script for one actor (0). Events that come in this time become
+ *   one run, of the newest event.
+ * - `drain`: how long running scripts may go on when des stops (30 seconds).
+ * - `hurry`: when this effect ends, a stop waits for no script any more (never).
  *
  * @since 1.0.0
  * @category models
@@ -73,13 +76,16 @@ const sayDetected = (event: DockerEvent) =>
 
 const sayFinished = (event: string) => Effect.logDebug(`Finished handling ${event}`)
 
-/** Lines of a run say of which event it is. The texts that log scrapers match have no room for it: the other formats do. */
+/**
+ * Adds the event to each log line of a run. Log scrapers match the text format, so it stays as it is; the other formats
+ * show the event.
+ */
 const about =
   (event: DockerEvent) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.annotateLogs(effect, "event", eventName(event))
 
-/** Tells the journal when the last of an event's scripts has come to its end. It needs not the event, which may be parked. */
+/** Tells the journal when the last script of an event has ended. It does not hold the event, which may be parked. */
 const makeSettle = (finish: Journal["Type"]["finish"], { event, id, scripts }: Entry): Cooled.Work["settle"] => {
   const described = `${event.Type}/${verb(event)}`
   let open = scripts.length
@@ -103,18 +109,18 @@ const sayLeft = Effect.fnUntraced(function* (journal: Journal["Type"]) {
 })
 
 /**
- * What ends a dispatch before its journal does: a journal that failed, where nobody would know of what still ran.
+ * Ends a dispatch whose journal has failed. Without a journal, nobody would know which scripts still ran.
  *
- * - `await`: fails with the first failure.
- * - `fail`: begins the stop. Later failures are those of the same journal, and say nothing new.
- * - `orBreak`: does work, and fails where that fails.
+ * - `await`: waits for the first failure, and fails with it.
+ * - `fail`: begins the stop with this failure. Later failures of the same journal are ignored.
+ * - `orBreak`: does some work, and calls `fail` if the work fails.
  */
 const makeBroken = (stop: Stop.Stop) =>
   Effect.map(Deferred.make<never, JournalError>(), (broken) => {
     const fail = Effect.fnUntraced(function* (error: JournalError) {
       const wasStopping = yield* stop.isStopping
       const isFirst = yield* Deferred.fail(broken, error)
-      // Who stops already waits for no error any more.
+      // During a stop nobody waits for the error any more, so it is logged.
       if (isFirst && wasStopping) yield* Effect.logError(error.message)
       yield* stop.begin
     })
@@ -215,7 +221,7 @@ const make = (options: DispatchOptions) =>
       Effect.gen(function* () {
         if (!(yield* stop.hasTime)) {
           return yield* Effect.logWarning(
-            `The scripts of ${event.Type}/${verb(event)} are not run: those that ran before used up the time of --drain`
+            `The scripts of ${event.Type}/${verb(event)} are not run, since the scripts before them used up the time of --drain`
           )
         }
         const runs = Effect.forEach(
@@ -224,7 +230,7 @@ const make = (options: DispatchOptions) =>
           { discard: true }
         )
         yield* sayDetected(event)
-        // No journal that could fail has a part in it.
+        // These runs are not kept in the journal, so no journal can fail here.
         yield* stop.drain(Effect.ignore(about(event)(runs)))
         yield* sayFinished(`${event.Type}/${verb(event)}`)
       })
@@ -233,7 +239,7 @@ const make = (options: DispatchOptions) =>
   })
 
 /**
- * The dispatch of this host.
+ * Runs the scripts of the journal's events with these options.
  *
  * @since 1.0.0
  * @category layers

@@ -6,12 +6,12 @@ import type * as Attempts from "./Attempts.ts"
 import * as LoopGuard from "./LoopGuard.ts"
 import type { Stop } from "./Stop.ts"
 
-/** Milliseconds since 1970, when the engine saw the event. */
+/** When the engine saw the event, in milliseconds since 1970. */
 const timeOf = (event: DockerEvent): number => Number(event.timeNano / 1_000_000n)
 
 const reason = `skipped: this script triggers the event it runs for (a loop). Use another event, or set a cooldown. It is skipped for this actor for ${LoopGuard.refusedFor / 60_000} minutes`
 
-/** Runs a script unless it triggers its own event: see {@link LoopGuard}. */
+/** Runs a script unless it is self-triggering: see {@link LoopGuard}. */
 export const make = (attempts: Attempts.Attempts, stop: Stop) => {
   const guard = LoopGuard.make()
   return Effect.fnUntraced(function* (due: Attempts.KeptDue): Effect.fn.Return<Attempts.End, JournalError> {

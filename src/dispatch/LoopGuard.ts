@@ -1,11 +1,13 @@
 /**
- * Recognises a script that triggers the event it runs for: an `exec_start` script that calls `docker exec` does.
+ * Recognises a self-triggering script: one that triggers the event it runs for, such as an `exec_start` script that
+ * calls `docker exec`.
  *
- * Such a script always finds the next event of its actor queued when a run has ended. So does a slow script. To tell them
- * apart, pause it. After `suspicious` runs in a row for an event that was sent before the last run ended, the script is paused a
- * few times for that actor, for as long as three runs. If an event comes during a pause, somebody else sends it, and the script is
- * cleared. If no event comes in any pause, and one comes during each run that follows a pause, the script triggers them
- * itself. Events that were sent before the first of those runs tell nothing: no run can have triggered them.
+ * Such a script always finds the next event of its actor queued when a run has ended. So does a slow script. To tell
+ * them apart, pause it. After `suspicious` runs in a row for an event that was sent before the last run ended, the
+ * script is paused a few times for that actor, for as long as three runs. If an event comes during a pause, the script
+ * did not trigger it, and the script is cleared. If no event comes in any pause, and one comes during each run that
+ * follows a pause, the script triggers them itself. Events that were sent before the first of those runs tell nothing:
+ * no run can have triggered them.
  *
  * A key is a script and an actor, so that nobody is judged by what another actor does.
  */
@@ -13,16 +15,16 @@ export const suspicious = 50
 
 const trials = 3
 
-/** Milliseconds: with one job nothing else runs during a pause. */
+/** The longest pause, in milliseconds. With one job nothing else runs during a pause. */
 const longestPause = 30_000
 
-/** How many runs a cleared script is not suspected again: what it has to do takes as long as the pauses did. */
+/** For how many runs a cleared script is not suspected again. So the pauses stay short beside the work. */
 const cleared = 1000
 
 /** How long a loop is refused, in milliseconds: 5 minutes. A loop that goes on then gets some 50 runs in that time. */
 export const refusedFor = 300_000
 
-/** How many keys are remembered: a loop is busy, so that it stays among those that ran last. */
+/** How many keys are remembered. A loop runs often, so it stays among the keys that ran last. */
 const rememberedKeys = 1024
 
 /** A pause, and the run after it: times in milliseconds since 1970. */
@@ -34,20 +36,22 @@ interface Trial {
 }
 
 interface State {
-  /** When the first run began that the next event can come from. */
+  /** The begin of the first run that can have triggered the next event. */
   readonly firstBegin: number
   readonly lastEnd: number
   readonly longestRun: number
   readonly inARow: number
   readonly trials: ReadonlyArray<Trial>
-  /** Until when it is refused. */
+  /** Until when the script is refused. */
   readonly refusedUntil: number | undefined
 }
 
 /**
- * - `judge`: for an event that was sent at `time`, how long to pause before its run (mostly 0 milliseconds), or that it
- *   must not run.
- * - `ran`: remembers a run that has ended, and how long the script was paused before.
+ * Judges each run of a script before it begins.
+ *
+ * - `judge`: returns how long to pause before a run for an event that was sent at `time`, in milliseconds (mostly 0),
+ *   or `"loop"` if the script must not run.
+ * - `ran`: remembers a run that has ended, and how long the script was paused before it.
  */
 export interface LoopGuard {
   readonly judge: (key: string, time: number, now: number) => number | "loop"
@@ -63,7 +67,9 @@ const fresh: State = {
   refusedUntil: undefined
 }
 
-/** The first third of a pause is left out: what a script leaves in the background may act a moment after its end. */
+/**
+ * The first third of a pause does not count, because a background process of the script may act a moment after its end.
+ */
 const isDuringPause =
   (time: number) =>
   ({ from, paused }: Trial) =>
@@ -78,7 +84,7 @@ export const make = (): LoopGuard => {
     const state = states.get(key)
     if (state === undefined) return 0
     if (state.refusedUntil !== undefined) {
-      // A clock that was set back refuses nothing for longer.
+      // If the clock was set back, the script is not refused for longer.
       if (now < state.refusedUntil && now >= state.refusedUntil - refusedFor) return "loop"
       states.set(key, fresh)
       return 0

@@ -3,12 +3,12 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 
 /**
- * Runs the work of one key in order, and that of different keys beside each other, at most `jobs` at once. It keeps nothing
- * of a key that has no work.
+ * Runs the work of one key in order, and the work of different keys at the same time, at most `jobs` at once. It stores
+ * nothing for a key that has no work.
  *
- * - `submit`: returns when the work has begun, or waits behind other work of its key. With one job the order of all work is
- *   therefore that of submission. Who submits bounds how much waits.
- * - `fork`: forks what belongs to the order, such as work that is submitted later.
+ * - `submit`: returns when the work has begun, or when it waits behind other work of its key. So with one job all work
+ *   runs in the order of submission. The caller limits how much work waits.
+ * - `fork`: runs an effect in the background, such as one that submits work later. `awaitIdle` waits for it, too.
  * - `awaitIdle`: waits until no work runs or waits.
  */
 export interface Order {
@@ -29,7 +29,7 @@ export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
         () => {
           const next = busy.get(key)?.shift()
           if (next !== undefined) return runAll(key, next)
-          // In the same step as the look: work that is submitted from now on begins anew.
+          // Check and delete are one step, so work that is submitted later begins a new queue.
           busy.delete(key)
           return Effect.void
         }
@@ -46,7 +46,7 @@ export const make = (jobs: number): Effect.Effect<Order, never, Scope.Scope> =>
         if (waiting === undefined) {
           return Effect.zipRight(
             free.take(1),
-            // Another submission may have begun with this key meanwhile.
+            // Meanwhile another submission of this key may have begun.
             Effect.suspend(() =>
               busy.has(key) ? Effect.zipRight(free.release(1), submit(key, work)) : begin(key, work)
             )

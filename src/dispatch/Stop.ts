@@ -5,15 +5,15 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 
 /**
- * The stop of a dispatch: whether it has begun, and how long what runs may still go on.
+ * The stop of a dispatch: whether it has begun, and how long running scripts may still go on.
  *
- * - `begin`: from now on nothing more begins, and the drain time runs.
- * - `isStopping`: true if it has begun.
- * - `await`: waits for it.
- * - `sleep`: waits so many milliseconds, but not beyond a stop. True if no stop came.
- * - `hasTime`: true if something of the drain time is left. Before a stop, all of it is.
- * - `drain`: waits for work that runs, for what is left of the drain time or until somebody is in a hurry, and
- *   interrupts it then.
+ * - `begin`: begins the stop, and with it the drain time. No further script begins after it.
+ * - `isStopping`: returns true if the stop has begun.
+ * - `await`: waits until the stop begins.
+ * - `sleep`: waits for so many milliseconds, but not beyond a stop. Returns true if no stop came.
+ * - `hasTime`: returns true if some of the drain time is left. Before a stop all of it is left.
+ * - `drain`: waits for work, at most for what is left of the drain time or until `hurry` ends. Then it interrupts the
+ *   work.
  */
 export interface Stop {
   readonly begin: Effect.Effect<void>
@@ -24,7 +24,7 @@ export interface Stop {
   readonly drain: (work: Effect.Effect<void>) => Effect.Effect<Option.Option<void>>
 }
 
-/** `hurry` ends when a stop shall not wait any more. */
+/** Makes the stop. When `hurry` ends, the stop does not wait any more. */
 export const make = (options: {
   readonly drain: Duration.DurationInput
   readonly hurry: Effect.Effect<void>

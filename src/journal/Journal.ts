@@ -15,12 +15,12 @@ import type { Outcome } from "../scripts/ScriptRunner.ts"
 import * as MemoryQueue from "./MemoryQueue.ts"
 
 /**
- * The journal on disk could not be used.
+ * The journal on disk cannot be used.
  *
- * - `Unusable`: its directory cannot be created, read or written, or others could change it.
+ * - `Unusable`: its directory cannot be created, read or written, or other users could change it.
  * - `InUse`: another des uses it.
  * - `Damaged`: the file is not a journal, or is damaged.
- * - `Full`: there is no room on the disk.
+ * - `Full`: its disk is full.
  * - `Failed`: anything else.
  *
  * @since 1.0.0
@@ -48,7 +48,8 @@ export interface Accepted {
 }
 
 /**
- * The events of one read: all of them, so that they are known again, and those that have scripts.
+ * The events of one read. `events` are all of them, so that duplicates can be recognised later; `accepted` are those
+ * that have scripts.
  *
  * @since 1.0.0
  * @category models
@@ -59,8 +60,8 @@ export interface Batch {
 }
 
 /**
- * What became of a script for an event before: how many runs began, how the last one ended if no attempt follows, and the
- * runs that may still go on.
+ * What happened to a script for an event in an earlier life of des. `attempts` is how many runs began. `settled` is how
+ * the last run ended, if no retry follows. `outlived` are the runs that may still go on.
  *
  * @since 1.0.0
  * @category models
@@ -72,7 +73,8 @@ export interface Earlier {
 }
 
 /**
- * An accepted event, taken to be run. `earlier` says what became of each script, by its path, in an earlier life of des.
+ * An accepted event that was taken to be run. `earlier` says, by the path of each script, what happened to it in an
+ * earlier life of des.
  *
  * @since 1.0.0
  * @category models
@@ -83,12 +85,13 @@ export interface Entry extends Accepted {
 }
 
 /**
- * A run that is kept.
+ * A run that the journal records.
  *
- * - `variables`: make its process known again.
- * - `started`: its process has started. Before that, what ends des may be des's own handling of the event.
- * - `ended`: its outcome, with the last of its output (`last`: no attempt follows).
- * - `interrupted`: des was told to stop before its end.
+ * - `variables`: variables for the script's environment, by which des finds the process later.
+ * - `started`: records that the script's process has started. If des ends before this, its own handling of the event
+ *   may be the cause.
+ * - `ended`: records the outcome and the end of the output. With `last` no retry follows.
+ * - `interrupted`: records that des was told to stop before the run ended.
  *
  * @since 1.0.0
  * @category models
@@ -101,9 +104,11 @@ export interface KeptRun {
 }
 
 /**
- * The order in which a journal gives events. `total`: as they were accepted, the next one when nothing of the last is left to
- * do. `fair`: the next event of the actor that was served longest ago, for as many actors beside each other as there
- * are takers; the events of one actor as they were accepted, one after the other.
+ * The order in which a journal gives events.
+ *
+ * - `total`: in the order of acceptance. The next event comes when the last one is finished or parked.
+ * - `fair`: the next event of the actor that was served longest ago, so that actors take turns. The events of one actor
+ *   come in the order of acceptance, one after the other.
  *
  * @since 1.0.0
  * @category models
@@ -111,22 +116,22 @@ export interface KeptRun {
 export type TakeOrder = "total" | "fair"
 
 /**
- * What was accepted and what became of it. It stands between the reader and the scripts, so that the reader never waits for
- * one.
+ * Stores accepted events and their runs. It stands between the feed and the scripts, so that the feed never waits for a
+ * script.
  *
- * - `durable`: true if what was not finished is given again when des starts the next time.
- * - `accept`: keeps a batch. False if there is no room for all of it: it then kept the events before the first one that did
- *   not fit, and knows nothing of the others.
- * - `room`: waits until it can keep more again.
- * - `memory`: what the feed remembers, which is of each engine the events that were accepted.
- * - `close`: nothing more is accepted. `take` then ends with the last event.
- * - `take`: gives the next event, and waits while there is none. An event that was given is out, until it is finished or
- *   parked; while one is out, `total` gives no other, and `fair` gives no other of the same actor.
- * - `park`: drops an event from memory that has work left for later. Its actor's next event is given meanwhile. Of an event
- *   that is finished it does nothing.
- * - `reload`: gives a parked event again.
- * - `begin`: keeps that a run begins now. It is called before des does anything for the run.
- * - `finish`: the last script of an event has come to its end.
+ * - `durable`: true if unfinished events run again after the next start of des.
+ * - `accept`: stores a batch. Returns false if there is no room for all of it: it then stored the events before the
+ *   first one that did not fit, and remembers nothing of the others.
+ * - `room`: waits until there is room again.
+ * - `memory`: what the feed remembers of each engine and its accepted events.
+ * - `close`: accepts nothing more. `take` then returns none after the last event.
+ * - `take`: returns the next event, or waits for one. The event is out until it is finished or parked. While an event
+ *   is out, `total` gives no other event, and `fair` no other event of the same actor.
+ * - `park`: drops an event from memory whose work waits for later. Then the next event of its actor can be taken. Does
+ *   nothing if the event is finished.
+ * - `reload`: loads a parked event again.
+ * - `begin`: records that a run begins. It is called before des does anything else for the run.
+ * - `finish`: records that the last script of an event has ended.
  * - `unfinished`: counts the accepted events that are not finished.
  *
  * @since 1.0.0
@@ -149,11 +154,11 @@ export class Journal extends Context.Tag("des/Journal")<
   }
 >() {}
 
-/** All events are in one lane for a total order, else those of an actor. */
+/** The lane of an event. In a total order all events share one lane; otherwise each actor has a lane. */
 const laneOf = (order: TakeOrder, event: DockerEvent): string => (order === "total" ? "" : actorOf(event))
 
 /**
- * Names an event's actor apart from all others: an ID is one of an engine and a type only.
+ * A name for an event's actor that no other actor has. An ID alone is unique only for one engine and type.
  *
  * @internal
  */
@@ -161,7 +166,7 @@ export const actorOf = (event: Pick<DockerEvent, "engine" | "Type" | "Actor">): 
   `${event.engine} ${event.Type} ${event.Actor.ID}`
 
 /**
- * About how many bytes of memory an accepted event takes: its record as UTF-16, the same decoded, and objects.
+ * About how many bytes of memory an accepted event takes: its record as UTF-16, the decoded record, and objects.
  *
  * @internal
  */
@@ -169,8 +174,8 @@ export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }
   1024 + 4 * event.record.length
 
 /**
- * Splits off the events that happened more than `maxAge` milliseconds ago, and says that they are skipped. An event without
- * a time is not old.
+ * Separates the events that happened more than `maxAge` milliseconds ago, and logs that they are skipped. An event
+ * without a time is never too old.
  *
  * @internal
  */
@@ -190,7 +195,7 @@ export const sayTooOld = (count: number, maxAge: number): Effect.Effect<void> =>
   )
 
 /**
- * How many bytes of accepted events are in memory at most, by default: 256 MiB.
+ * How many bytes of accepted events may be in memory by default: 256 MiB.
  *
  * @since 1.0.0
  * @category models
@@ -198,7 +203,7 @@ export const sayTooOld = (count: number, maxAge: number): Effect.Effect<void> =>
 export const defaultCapacity = 268_435_456
 
 /**
- * A run that nobody keeps.
+ * A run that is not recorded.
  *
  * @since 1.0.0
  * @category constructors
@@ -210,7 +215,7 @@ export const unkept: KeptRun = {
   interrupted: Effect.void
 }
 
-/** An event that was given and is not finished. */
+/** An event that was taken and is not finished. */
 interface Given {
   readonly entry: Entry
   readonly lane: string
@@ -218,14 +223,15 @@ interface Given {
 }
 
 /**
- * A journal in memory. What it remembers of engines ends with des: every start is its first.
+ * A journal in memory. It forgets everything when des ends, so each start is a first meeting with every engine.
  *
- * - `capacity`: how many bytes of events it holds, waiting and running (256 MiB, about 80,000 events of the usual size).
- * - `whenFull`: `"refuse"` (default) refuses what there is no room for. This is right for an engine's feed, which is closed
- *   until there is room: a reader that waits slows every docker command, and the engine then drops events without a word. One
- *   actor can fill a quarter of the capacity. What comes of it beyond that is lost, and said, so that its storm closes the
- *   feed for nobody. `"wait"` makes the reader wait, which is right for a file.
- * - `maxAge`: what happened more milliseconds ago is not accepted (default: however old).
+ * - `capacity`: how many bytes of waiting and running events it holds (256 MiB, about 80,000 events of the usual size).
+ * - `whenFull`: `"refuse"` (default) refuses events for which there is no room. This is right for an engine's feed,
+ *   which des closes until there is room. A reader that waits would slow every docker command, and the engine would
+ *   drop events silently. One actor may fill a quarter of the capacity. Further events of this actor are lost, with a
+ *   warning, so that its storm does not close the feed for all others. `"wait"` makes the reader wait, which is right
+ *   for a file.
+ * - `maxAge`: events that happened more than so many milliseconds ago are not accepted (default: no limit).
  *
  * @since 1.0.0
  * @category layers
@@ -239,7 +245,7 @@ export const layerMemory = (
       const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
       const lanes = MemoryQueue.makeLanes<Entry>()
       const given = new Map<number, Given>()
-      /** How many events of an actor were lost since it took its whole share. */
+      /** By actor: how many of its events were lost since it reached its share. */
       const lost = new Map<string, number>()
       const memory = FeedMemory.make()
       const room = yield* Effect.makeLatch(true)
@@ -263,11 +269,11 @@ export const layerMemory = (
           lost.set(actor, before + 1)
           if (before > 0) return Effect.void
           return Effect.logWarning(
-            `${eventName(event)}: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
+            `${eventName(event)}: events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
           )
         })
 
-      /** An actor that has caught up with half of its share. */
+      /** Logs how many events of an actor were lost, once the actor takes only half of its share. */
       const sayLost = (event: DockerEvent) =>
         Effect.suspend(() => {
           const actor = actorOf(event)
@@ -279,7 +285,7 @@ export const layerMemory = (
           )
         })
 
-      // The check and the closing are one step: a finish between them would open the latch too early.
+      // Checking and closing are one step. A `finish` between them would open the latch too early.
       const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
           if (!weights.isFull(weigh(accepted))) return Effect.sync(() => put(accepted))
@@ -289,7 +295,7 @@ export const layerMemory = (
 
       const accept = Effect.fnUntraced(function* (batch: Batch) {
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
-        // What was lost is not remembered, so that the engine can give it again after the next connection.
+        // A lost event is not remembered, so that it is accepted if the engine replays it after the next connection.
         const notKept = new Set<DockerEvent>()
         const remember = (events: ReadonlyArray<DockerEvent>) =>
           memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
@@ -329,7 +335,7 @@ export const layerMemory = (
           wake.unsafeOpen()
         })
 
-      // It is nowhere else than in memory.
+      // A parked event stays in memory here, because there is no other place for it.
       const reload = (id: number) =>
         Effect.suspend(() => {
           const taken = given.get(id)

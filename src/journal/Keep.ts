@@ -1,6 +1,6 @@
 /**
- * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes of
- * them. The command line needs it without the database, which is loaded only where it is wanted.
+ * How much the journal keeps of events that have run: for at most `age` milliseconds, at most `count` events, and at
+ * most `size` bytes. It stands in its own file, because the command line needs it without loading the database.
  */
 export interface Keep {
   readonly age: number
@@ -8,5 +8,5 @@ export interface Keep {
   readonly size: number
 }
 
-/** What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB. */
+/** The default: 30 days, 100,000 events, 1 GiB. */
 export const defaults: Keep = { age: 30 * 86_400_000, count: 100_000, size: 1_073_741_824 }

@@ -1,12 +1,12 @@
 /**
- * The line of actors that have events waiting: the one that was served longest ago stands first. An actor whose event is
- * out, which means given and neither finished nor parked, stands aside until that is back.
+ * The line of actors with waiting events. The actor that was served longest ago stands first. While an event of an
+ * actor is out (taken, and neither finished nor parked), the actor is not in the line.
  *
- * - `arrive`: an event of this actor waits.
- * - `next`: the first in the line, which leaves it; nothing where nobody stands there.
- * - `out`: an event of this actor was given.
- * - `back`: that event was finished or parked. With `more` the actor goes to the end of the line.
- * - `isOut`: true if an event of this actor is out.
+ * - `arrive`: tells that an event of this actor waits.
+ * - `next`: removes the first actor from the line and returns it. Returns nothing if the line is empty.
+ * - `out`: tells that an event of this actor was taken.
+ * - `back`: tells that this event was finished or parked. With `more` the actor goes to the end of the line.
+ * - `isOut`: returns true if an event of this actor is out.
  */
 export interface Line {
   readonly arrive: (actor: string) => void
@@ -18,7 +18,7 @@ export interface Line {
 
 export const make = (): Line => {
   const waiting = new Set<string>()
-  /** How many events of an actor are out: a parked one that was reloaded can be beside another. */
+  /** How many events of each actor are out. There can be two: one that was parked and reloaded, and the next one. */
   const served = new Map<string, number>()
 
   return {

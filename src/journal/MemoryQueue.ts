@@ -2,11 +2,14 @@ import * as MutableQueue from "effect/MutableQueue"
 import * as Line from "./Line.ts"
 
 /**
- * The bytes that accepted events take, in all and of each actor.
+ * Counts the bytes of accepted events, in total and for each actor.
  *
- * - `isFull`: true if there is no room for so many more. One event that is larger than all of it fits when it is alone.
- * - `share`: what one actor may take: a quarter. So the storms of three leave room for the others.
- * - `isOverShare`: true if so many more are too many for an actor.
+ * - `add`: adds bytes for an actor. A negative number removes them.
+ * - `share`: how many bytes one actor may take: a quarter. So three storms leave room for other actors.
+ * - `isFull`: returns true if there is no room for so many more bytes. An event that is larger than the capacity fits
+ *   if it is alone.
+ * - `isOverShare`: returns true if so many more bytes would exceed an actor's share.
+ * - `isHalfFree`: returns true if at most half of the capacity is taken.
  */
 export const makeWeights = (capacity: number) => {
   const actors = new Map<string, number>()
@@ -30,12 +33,14 @@ export const makeWeights = (capacity: number) => {
 }
 
 /**
- * The values that wait, in lanes: those of one lane come one after the other, the lanes take turns.
+ * A queue with lanes. The values of one lane come one after the other; the lanes take turns.
  *
- * - `add`: a value waits. Its lane is looked up with the next `next`.
- * - `next`: the first value of the lane whose turn it is, which is out from then on; nothing where no lane has its turn.
- * - `out` and `back`: a value of this lane is out again, or no longer.
- * - `isEmpty`: true if no value waits.
+ * - `add`: adds a value. The next call of `next` finds its lane.
+ * - `next`: removes and returns the first value of the lane whose turn it is. That lane is out from then on. Returns
+ *   nothing if no lane has a turn.
+ * - `out`: tells that a value of this lane is out again.
+ * - `back`: tells that a value of this lane is no longer out.
+ * - `isEmpty`: returns true if no value waits.
  */
 export const makeLanes = <A>() => {
   const arrived = MutableQueue.unbounded<A>()

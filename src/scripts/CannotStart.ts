@@ -2,7 +2,7 @@ import { accessSync, closeSync, constants, openSync, readSync, statSync } from "
 import * as Shebang from "./Shebang.ts"
 import type { SpawnError } from "./Spawner.ts"
 
-/** The first bytes of a file, or nothing where it cannot be read. */
+/** Reads the first bytes of a file. Returns an empty text if the file cannot be read. */
 export const readHead = (path: string): string => {
   try {
     const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -30,7 +30,7 @@ const isExecutable = (path: string): boolean => {
 
 const isProgram = (head: string): boolean => head.startsWith("\x7fELF")
 
-/** Whether a shell can make something of a file that the kernel does not know. */
+/** True if a file that the kernel cannot start may be a shell script: it is text. */
 export const isText = (head: string): boolean => !head.includes("\0")
 
 const notFound = (path: string, head: string): string => {
@@ -43,10 +43,10 @@ const notFound = (path: string, head: string): string => {
   }
   const { carriageReturn, interpreter } = shebang
   if (carriageReturn) {
-    return `its first line ends with CR LF, as Windows writes lines, so "${interpreter}\\r" is looked for: write it with LF, for example with sed -i 's/\\r$//' ${path}`
+    return `its first line ends with CR LF, as Windows writes lines, so the system looks for "${interpreter}\\r": write it with LF, for example with sed -i 's/\\r$//' ${path}`
   }
   return exists(interpreter)
-    ? `what its interpreter ${interpreter} needs to start does not exist`
+    ? `a file that its interpreter ${interpreter} needs to start does not exist`
     : `its interpreter ${interpreter} does not exist: install it, or correct the first line`
 }
 
@@ -54,11 +54,11 @@ const denied = (path: string, head: string): string => {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) return "it is not a file"
   const interpreter = Shebang.parse(head)?.interpreter
   if (!isExecutable(path))
-    return `this user may not execute it: chmod +x ${path}, or see that its file system allows it`
+    return `this user may not execute it: chmod +x ${path}, or check whether its file system is mounted with noexec`
   if (interpreter !== undefined && !isExecutable(interpreter)) {
     return `this user may not execute its interpreter ${interpreter}: correct the first line, or the mode of that file`
   }
-  return "the system does not allow to execute it: its file system may be mounted with noexec, or a security module forbids it"
+  return "the system does not allow this user to execute it: its file system may be mounted with noexec, or a security module forbids it"
 }
 
 const sentences: Readonly<Record<string, (path: string, head: string) => string>> = {
@@ -67,12 +67,13 @@ const sentences: Readonly<Record<string, (path: string, head: string) => string>
   EACCES: denied,
   EPERM: denied,
   E2BIG: () =>
-    "the environment is larger than the kernel takes: give scripts fewer or shorter variables (--env), or des a larger stack limit (ulimit -s)",
+    "the environment is larger than the kernel accepts: give scripts fewer or shorter variables (--env), or des a larger stack limit (ulimit -s)",
   ENOEXEC: (_, head) =>
     isProgram(head)
       ? "it is a program for another kind of machine: build it for this one"
-      : "it is neither a program that this system knows nor a text for a shell: give it a first line with its interpreter, such as #!/bin/sh",
-  ETXTBSY: () => "somebody has it open for writing: write a new version beside it, and mv it to its place",
+      : "it is neither a program for this system nor a shell script: give it a first line that names its interpreter, such as #!/bin/sh",
+  ETXTBSY: () =>
+    "a program has it open for writing: write the new version to another file, and mv that file to this name",
   ELOOP: () => "its interpreters or symbolic links lead in a circle",
   EMFILE: () => "des has too many files open: raise its limit (ulimit -n, LimitNOFILE=)",
   ENFILE: () => "the system has too many files open",
@@ -82,7 +83,7 @@ const sentences: Readonly<Record<string, (path: string, head: string) => string>
   EIO: () => "the disk could not be read"
 }
 
-/** Why a program was not started and what to do about it, in one sentence, with the system's name for it. */
+/** Explains in one sentence why a program was not started and what to do about it, with the system's error code. */
 export const explain = (path: string, { code, detail }: SpawnError): string => {
   const sentence = sentences[code]
   return sentence === undefined

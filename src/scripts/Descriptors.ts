@@ -8,12 +8,12 @@ const isInheritable = (descriptor: number): boolean => {
     const [, flags] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8")) ?? []
     return flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) === 0
   } catch {
-    // The descriptor by which the directory was read is closed again.
+    // The descriptor that read the directory is closed by now.
     return false
   }
 }
 
-/** The descriptors of this process, where the system says them: Linux. */
+/** The descriptors of this process. Only Linux lists them; elsewhere the list is empty. */
 const all = (): ReadonlyArray<number> => {
   try {
     return readdirSync("/proc/self/fd").map(Number)
@@ -22,15 +22,18 @@ const all = (): ReadonlyArray<number> => {
   }
 }
 
-/** The descriptors beyond stderr that a program which is started would get: whoever started des left them open. */
+/**
+ * The descriptors above 2 that des inherited from its parent process. A program that des starts would inherit them,
+ * too.
+ */
 export const inheritable = (): ReadonlyArray<number> => all().filter((fd) => fd > 2 && isInheritable(fd))
 
-/** Writes everything, and leaves the position where it is: who reads the descriptor next begins at the first byte. */
+/** Writes all bytes and does not move the file position. So the next reader begins at the first byte. */
 export const writeFromStart = (descriptor: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at, bytes.length - at, at)
 }
 
-/** Closes each, whatever becomes of the others. */
+/** Closes every descriptor, even if closing one of them fails. */
 export const closeAll = (descriptors: Iterable<number>): void => {
   for (const descriptor of descriptors) {
     try {

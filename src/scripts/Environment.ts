@@ -11,7 +11,7 @@ import * as OwnKeys from "../event/OwnKeys.ts"
 export type Environment = Readonly<Record<string, string>>
 
 /**
- * What the kernel takes when it starts a program, in bytes: `variable` for one `NAME=value` with its NUL
+ * The kernel's limits for the environment of a program, in bytes: `variable` for one `NAME=value` with its NUL
  * (MAX_ARG_STRLEN, 32 pages of 4 KiB), `total` for all of them with a pointer each (a quarter of the stack's limit).
  *
  * @since 1.0.0
@@ -23,17 +23,17 @@ export interface Limits {
 }
 
 /**
- * Half of what Linux gives a process with the usual stack of 8 MiB: the other half is for the arguments and variables
- * of what the script itself starts.
+ * Half of what Linux allows a process with the usual stack of 8 MiB. The other half is left for the arguments and
+ * variables of the programs that the script starts.
  *
  * @since 1.0.0
  * @category constructors
  */
 export const defaultLimits: Limits = { variable: 131_072, total: 1_048_576 }
 
-/** An argument list is never limited to less (Linux, ARG_MAX). */
+/** Linux always allows at least this much for arguments and environment, in bytes (ARG_MAX). */
 const minimumTotal = 131_072
-/** Linux takes no more than 6 MiB, however large the stack may grow. */
+/** Linux never allows more than 6 MiB, however large the stack may grow. */
 const maximumTotal = 6_291_456
 
 /**
@@ -50,7 +50,7 @@ export const limitsFor = (stack: number): Limits => ({
 const eventNames = /^(?:ACTION|TYPE|STATUS|ID|FROM|SCOPE|TIME|TIMENANO|HEALTHSTATUS|(?:ACTOR|EVENT|DES)_.*)$/
 
 /**
- * Whether a variable of this name belongs to the event or to des, and so can be no part of the base.
+ * True if this name belongs to the event or to des, so that the base may not set it.
  *
  * @since 1.0.0
  * @category combinators
@@ -61,12 +61,12 @@ type Path = ReadonlyArray<string>
 
 type Variable = readonly [name: string, value: string]
 
-/** Whether des gives the field at this key path a name of its own. */
+/** True if the variable's name is the key path alone, without `EVENT_` before it. */
 const hasName = (path: Path): boolean =>
   path[0] === "Actor" ? path.length > 1 : path.length === 1 && OwnKeys.fields.includes(path[0] ?? "")
 
 /**
- * The name of the variable that the field at a key path is given in.
+ * The name of the variable for the field at a key path.
  *
  * @internal
  */
@@ -87,15 +87,18 @@ const isLowerCase = (path: Path): boolean =>
 
 const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-/** Which of two keys that share a variable is given: the engine's own, then lower case, then byte order. */
+/**
+ * True if key `a` gets the variable that `a` and `b` share: the engine's own key wins, then the lower-case one, then
+ * byte order.
+ */
 const wins = (a: Path, b: Path): boolean => {
   if (isOwn(a) !== isOwn(b)) return isOwn(a)
   if (isLowerCase(a) !== isLowerCase(b)) return isLowerCase(a)
-  // The same key twice: JSON.parse takes the last.
+  // If a key occurs twice, the last one wins, as with JSON.parse.
   return compareBytes(a.join("\0"), b.join("\0")) <= 0
 }
 
-/** A variable's value, and the keys that it was found at. */
+/** By the name of a variable: its value, and the key path of that value. */
 type Chosen = ReadonlyMap<string, Leaves.Leaf>
 
 const choose = (leaves: ReadonlyArray<Leaves.Leaf>): Chosen => {
@@ -111,11 +114,13 @@ const choose = (leaves: ReadonlyArray<Leaves.Leaf>): Chosen => {
 interface Change {
   readonly name: string
   readonly value: string
-  /** What the engine said there; nothing where it said nothing. */
+  /** The engine's own value; `undefined` if the engine sent none. */
   readonly engine: string | undefined
 }
 
-/** What an event says otherwise than its record, since its engine has words of its own for it (see PodmanEvents). */
+/**
+ * The fields where the event differs from its record, because podman uses other words than Docker (see PodmanEvents).
+ */
 const changes = (event: DockerEvent, sent: Chosen): ReadonlyArray<Change> => {
   const said = (...path: Path) => {
     const leaf = sent.get(variableName(path))
@@ -127,7 +132,7 @@ const changes = (event: DockerEvent, sent: Chosen): ReadonlyArray<Change> => {
     { name: "ACTION", engine: action, value: event.Action },
     { name: "ACTOR_ID", engine: id, value: event.Actor.ID }
   ]
-  // The old names of both.
+  // The old names of both fields.
   if (said("status") === action) all.push({ name: "STATUS", engine: action, value: event.Action })
   if (said("id") === id) all.push({ name: "ID", engine: id, value: event.Actor.ID })
   for (const key of OwnKeys.attributes) {
@@ -157,7 +162,7 @@ const legacy = (event: DockerEvent): ReadonlyArray<Variable> => {
   }
 }
 
-/** An event's variables, and how many values of its record are not among them. */
+/** An event's variables. `left` counts the values of its record that have no variable. */
 interface Flattened {
   readonly variables: ReadonlyMap<string, string>
   readonly left: number
@@ -173,25 +178,25 @@ const flatten = (event: DockerEvent): Flattened => {
     variables.set(name, value)
     if (engine !== undefined) variables.set(`DES_ENGINE_${name}`, engine)
   }
-  // Engines leave out what is empty, and a script that runs with `set -u` asks for all three.
+  // Engines leave out empty fields. A script with `set -u` would fail if FROM were unset.
   if (variables.has("STATUS") && variables.has("ID") && !variables.has("FROM")) variables.set("FROM", "")
   for (const [name, value] of variables) variables.set(name, value.replaceAll("\0", ""))
   return { variables, left }
 }
 
 /**
- * The variables of an event: the leaves of its JSON, the key path joined with `_`, upper-cased, other characters
- * than `A-Z`, `0-9` and `_` replaced by `_`. Of keys that meet in one name one is given, the others stay in the record; so
- * does what is beyond the first 4,096 leaves, 16 MiB, or 16 keys deep, but for the engine's own keys.
- * Where the event is in Docker's words and the record in podman's, the event's are given, and the record's beside them
- * under `DES_ENGINE_` and the same name.
+ * The variables of an event: the leaves of its JSON, the key path joined with `_`, in upper case, every other character
+ * than `A-Z`, `0-9` and `_` replaced by `_`. If several keys get the same name, one of them gets the variable; the
+ * others stay in the record. Values beyond the first 4,096 leaves, beyond 16 MiB or deeper than 16 keys also stay in
+ * the record only, except the engine's own keys. If podman's record differs from the event in Docker's words, the
+ * variable has the event's value, and `DES_ENGINE_` with the same name has the record's.
  *
  * @since 1.0.0
  * @category constructors
  */
 export const fromEvent = (event: DockerEvent): Environment => Object.fromEntries(flatten(event).variables)
 
-/** What a variable takes of the total: its text, `=`, NUL and a pointer. */
+/** The bytes that a variable needs besides its name and value: `=`, NUL and a pointer. */
 const overhead = 10
 
 const sizeOf = (name: string, value: string): number => Buffer.byteLength(name) + Buffer.byteLength(value) + overhead
@@ -199,7 +204,7 @@ const sizeOf = (name: string, value: string): number => Buffer.byteLength(name) 
 const totalSize = (variables: ReadonlyArray<Variable>): number =>
   variables.reduce((sum, [name, value]) => sum + sizeOf(name, value), 0)
 
-/** The first `bytes` bytes of a text, never half a character. */
+/** The first `bytes` bytes of a text. It never ends within a character. */
 const cut = (value: string, bytes: number): string => {
   if (Buffer.byteLength(value) <= bytes) return value
   const buffer = Buffer.from(value)
@@ -208,15 +213,15 @@ const cut = (value: string, bytes: number): string => {
   return buffer.subarray(0, end).toString()
 }
 
-/** DES_TRUNCATED itself is bounded: what a stranger can lengthen is not listed without end. */
+/** The longest value of DES_TRUNCATED, in bytes. It has a bound because a stranger can add labels without end. */
 const listedBytes = 4096
 
-/** The names, and how many more there are that are not listed: those for which there is no room, and `unnamed` others. */
+/** Lists the names, and counts the others as `+N`: names for which there is no room, and `unnamed` values. */
 const list = (names: ReadonlyArray<string>, unnamed: number): string => {
   const listed: Array<string> = []
   let room = listedBytes
   for (const name of names) {
-    // Room for the count as well.
+    // 20 bytes are kept for the count.
     if (name.length + 1 > room - 20) break
     room -= name.length + 1
     listed.push(name)
@@ -230,7 +235,7 @@ interface Squeezed {
   readonly truncated: ReadonlyArray<string>
 }
 
-/** The longest value that lets all of them into `room` bytes when every longer one is cut to it. */
+/** The length to which longer values must be cut so that all values together fit into `room` bytes. */
 const fairLength = (lengths: ReadonlyArray<number>, room: number): number => {
   const ascending = lengths.toSorted((a, b) => a - b)
   let left = room
@@ -243,8 +248,8 @@ const fairLength = (lengths: ReadonlyArray<number>, room: number): number => {
 }
 
 /**
- * Cuts variables that do not fit into `room` bytes: names get half of it, the shortest first, and their values the rest,
- * of which the largest are cut.
+ * Cuts variables so that they fit into `room` bytes. Names get half of the room, the shortest names first. Values get
+ * the rest; the largest values are cut.
  */
 const squeeze = (variables: ReadonlyArray<Variable>, room: number, limits: Limits): Squeezed => {
   const truncated: Array<string> = []
@@ -277,14 +282,14 @@ const ownAttributeNames = new Set(OwnKeys.attributes.map((key) => variableName([
 const isOwnName = (name: string): boolean => !/^(?:ACTOR_ATTRIBUTES|EVENT)_/.test(name) || ownAttributeNames.has(name)
 
 /**
- * Makes an event's variables fit beside the base. What the engine says itself is squeezed only beyond half of the room, so
- * that labels can never crowd it out; labels share what is left. DES_TRUNCATED lists, separated by spaces, the names that
- * are not whole, and counts as `+N` what has no name there.
+ * Cuts an event's variables so that they fit beside the base. The engine's own variables get half of the room first, so
+ * labels can never crowd them out; labels share what is left. DES_TRUNCATED lists the cut variables, separated by
+ * spaces, and counts all other missing values as `+N`.
  */
 const cutToFit = (event: Flattened, room: number, limits: Limits): Environment => {
   const available = Math.max(0, room - sizeOf("DES_TRUNCATED", "") - listedBytes)
   const all = [...event.variables]
-  // As nearly every event does, which is why this costs no sorting.
+  // Nearly every event fits, so this check does not sort.
   const fits = totalSize(all) <= available && all.every(([name, value]) => sizeOf(name, value) <= limits.variable)
   if (fits && event.left === 0) return Object.fromEntries(all)
   const isOwn = ([name]: Variable) => isOwnName(name)
@@ -300,8 +305,9 @@ const cutToFit = (event: Flattened, room: number, limits: Limits): Environment =
 }
 
 /**
- * The whole environment of a script: the base, and the event's variables cut to what the kernel takes. Total: no event,
- * however hostile, gives a name that is not `[A-Z_][A-Z0-9_]*`, sets a name of the base, or keeps a program from starting.
+ * The whole environment of a script: the base, and the event's variables cut to what the kernel accepts. It holds for
+ * every event, however hostile: names match `[A-Z_][A-Z0-9_]*`, no name of the base is overwritten, and the program can
+ * start.
  *
  * @since 1.0.0
  * @category constructors
@@ -312,7 +318,8 @@ export const make = (event: DockerEvent, base: Environment, limits: Limits = def
 }
 
 /**
- * Who des runs as, where its own environment does not say (a service manager often sets none of these).
+ * The user that des runs as. It is used if des's own environment does not have these values, as is usual under a
+ * service manager.
  *
  * @since 1.0.0
  * @category models
@@ -326,15 +333,17 @@ export interface User {
 const inherited =
   /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|DOCKER_(?:HOST|CONFIG|CERT_PATH|TLS|TLS_VERIFY))$/
 
-/** How the docker command finds its engine: all of these are of one engine, or none. */
+/**
+ * The variables by which the docker command finds its engine. They all come from one engine, or none of them is set.
+ */
 const ofEngine = /^DOCKER_(?:HOST|CERT_PATH|TLS|TLS_VERIFY)$/
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /**
- * The base that every script gets, whatever the event: of des's own environment the few names that programs need, then
- * what the docker command reaches the `engine` with that is watched, in place of des's own, then what the user adds with
- * `--env`.
+ * The base that every script gets, for every event: first the few names of des's own environment that programs need;
+ * then the variables by which the docker command reaches the watched `engine`, which replace des's own; then what the
+ * user adds with `--env`.
  *
  * @since 1.0.0
  * @category constructors

@@ -3,21 +3,24 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
-/** Both ends of a pipe. Each is closed by whoever takes it. */
+/** Both ends of a pipe. The caller closes each of them. */
 export interface Ends {
   readonly read: number
   readonly write: number
-  /** Takes the pipe back once both ends are closed here. Where somebody may still write to it, it is given up. */
+  /**
+   * Returns the pipe for the next run, after both ends are closed. If another process may still write to it (`sawEnd`
+   * is false), it is closed for good.
+   */
   readonly giveBack: (sawEnd: boolean) => void
 }
 
-/** How many FIFOs one call of mkfifo makes: enough for four scripts that run beside each other. */
+/** How many FIFOs one call of mkfifo makes: enough for four scripts that run at the same time. */
 const batch = 8
 
-/** Of Linux, which Node does not name: a descriptor that only stands for its file. */
+/** A flag of Linux that Node does not name: the descriptor refers to the file, but cannot read or write it. */
 const O_PATH = 0o10000000
 
-/** Makes FIFOs that have no name any more when it returns, so that nobody else can open them. */
+/** Makes FIFOs and removes their names, so that nobody else can open them. */
 const makeFifos = (): ReadonlyArray<number> => {
   const directory = mkdtempSync(join(tmpdir(), "des-"))
   const made: Array<number> = []
@@ -35,15 +38,18 @@ const makeFifos = (): ReadonlyArray<number> => {
 }
 
 /**
- * Pipes, which Node cannot make: it gives its children sockets, and those cannot be opened anew as `/dev/stderr`. A FIFO
- * without a name is one, and serves one run after the other. `take` throws what the system says, such as EMFILE.
+ * Makes pipes. Node cannot make them: it gives its children sockets, and a script cannot open a socket as `/dev/stderr`. A
+ * FIFO without a name works as a pipe, and one run after the other uses it.
+ *
+ * - `take`: returns both ends of a free pipe. Throws the system's error, such as EMFILE.
+ * - `close`: closes the pipes that are free.
  */
 export const make = (): { readonly take: () => Ends; readonly close: () => void } => {
   let free: Array<number> = []
 
   const openEnds = (fifo: number): Ends => {
     const path = `/proc/self/fd/${fifo}`
-    // In this order: to open the writing end waits for a reader.
+    // The reading end comes first: opening the writing end waits for a reader.
     const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const write = openSync(path, constants.O_WRONLY)

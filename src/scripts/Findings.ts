@@ -5,41 +5,47 @@ import * as ScriptOptions from "./ScriptOptions.ts"
 import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
 
-/** What is in a script directory, as it was found on the disk: plain data, which `look` reads and nothing else. */
+/** What is in a script directory, read from the disk. `look` judges this data and reads nothing else. */
 export type Entry =
   | { readonly kind: "directory"; readonly name: string; readonly entries: ReadonlyArray<Entry> }
   | {
       readonly kind: "file"
       readonly name: string
       readonly isExecutable: boolean
-      /** Its first bytes; empty where it cannot be read. */
+      /** Its first bytes; empty if it cannot be read. */
       readonly head: string
-      /** Whether the interpreter that its first line names is there. */
+      /** True if the interpreter that its first line names exists. */
       readonly hasInterpreter: boolean
     }
 
-/** Something in a script directory that will not do what its author expects: where, and in one line what and what mends it. */
+/**
+ * Something in a script directory that does not do what its author expects. `message` says in one line what is wrong
+ * and how to mend it.
+ */
 export interface Finding {
   readonly path: string
   readonly message: string
 }
 
-/** What a type or an action must look like to become part of a path. */
+/** True if a type or an action may become part of a path. */
 export const isName = (text: string): boolean => /^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(text)
 
-/** The names that run-parts(8) takes, which leaves out editors' and package managers' leftovers. */
+/** True if run-parts(8) accepts the name. Leftovers of editors and package managers have other names. */
 export const isPartName = (text: string): boolean => /^[A-Za-z0-9_-]+$/.test(text)
 
-/** What editors, package managers and people leave behind, or switch off, on purpose: no mistake. */
+/** True for backups, package managers' files and scripts that were switched off. They are no mistake. */
 const isLeftover = (name: string): boolean =>
   /^[.#]|^README|~$|\.(?:sw[a-z]|bak|old|orig|rej|save|tmp|disabled|off|md|pac(?:new|save)|dpkg-\w+|ucf-\w+|rpm\w+)$/i.test(
     name
   )
 
-/** A script's name without what is not accepted in it: `10-a` for `10-a.sh`, `health_status` for `health_status: healthy`. */
+/**
+ * A script's name without the part that is not accepted: `10-a` for `10-a.sh`, `health_status` for `health_status:
+ * healthy`.
+ */
 const stem = (name: string): string => name.replace(/[.:].*$/s, "")
 
-/** Whether its author may expect it to run. A file that is only data is left in peace. */
+/** True if its author may expect it to run. A data file is not reported. */
 const looksLikeScript = (entry: Entry): boolean =>
   entry.kind === "directory" ? entry.entries.some(looksLikeScript) : entry.isExecutable || entry.head.startsWith("#!")
 
@@ -48,7 +54,7 @@ for (const { action, type } of entries) actions.set(type, [...(actions.get(type)
 
 const types = [...actions.keys()]
 
-/** What stands for every action of a type, and for every event. */
+/** The name that stands for every action of a type, and for every event. */
 const every = "all"
 
 const misnamed = (path: string, entry: Entry, isAccepted: (name: string) => boolean): ReadonlyArray<Finding> => {
@@ -58,7 +64,7 @@ const misnamed = (path: string, entry: Entry, isAccepted: (name: string) => bool
   return [{ path, message }]
 }
 
-/** The action that was probably meant, in Docker's words where podman has one of its own. */
+/** The action that was probably meant. For podman's own word it is Docker's. */
 const meantAction = (type: string, action: string): string | undefined => {
   const docker = asDocker({ Type: type, Action: action, scope: "local" }).Action
   return docker === action ? NearMiss.find(action, [...(actions.get(type) ?? []), every]) : docker
@@ -66,7 +72,7 @@ const meantAction = (type: string, action: string): string | undefined => {
 
 const didYouMean = (name: string | undefined): string => (name === undefined ? "" : `; did you mean ${name}?`)
 
-/** A line that looks like one of des's options and is not read as one. */
+/** The lines that look like an option of des but are not read as one. */
 const unreadOptions = (path: string, head: string): ReadonlyArray<Finding> =>
   ScriptOptions.unread(head).map(({ line, message }) => ({ path, message: `${path}: line ${line}: ${message}` }))
 
@@ -82,7 +88,7 @@ const firstLine = (path: string, head: string, hasInterpreter: boolean): Readonl
   return [{ path, message }]
 }
 
-/** What is wrong in the text of a script that will run. */
+/** What is wrong in the text of a script that des will run. */
 export const ofScript = (path: string, head: string, hasInterpreter: boolean): ReadonlyArray<Finding> =>
   ScriptText.isEmpty(head) ? [] : [...firstLine(path, head, hasInterpreter), ...unreadOptions(path, head)]
 
@@ -131,9 +137,9 @@ const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
 }
 
 /**
- * What is in a script directory and will not do what its author expects: names that are not accepted, types and actions that
- * no engine knows, option lines that are not read, first lines that cannot start. Scripts that will run and say nothing
- * wrong give nothing, and so do leftovers of editors and package managers.
+ * Finds what does not do what its author expects: names that are not accepted, types and actions that no engine knows,
+ * option lines that are not read, first lines that cannot start. It reports neither correct scripts nor leftovers of
+ * editors and package managers.
  */
 export const look = (directory: string, listing: ReadonlyArray<Entry>): ReadonlyArray<Finding> =>
   listing.flatMap((entry) => ofTop(directory, entry))

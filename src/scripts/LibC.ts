@@ -1,9 +1,12 @@
 import { createRequire } from "node:module"
 
-/** Memory of the C library's own making, which no collector moves. */
+/** Memory that the C library allocated. The garbage collector does not move it. */
 export type Pointer = { readonly __pointer: unique symbol }
 
-/** The functions of the C library by which scripts are started. They answer as they do in C: 0, or an error's number, or -1. */
+/**
+ * The functions of the C library that des starts scripts with. Each returns what it returns in C: 0, an error number,
+ * or -1.
+ */
 export interface LibC {
   readonly memfdCreate: (name: string, flags: number) => number
   readonly pipe2: (ends: [number, number], flags: number) => number
@@ -18,7 +21,7 @@ export interface LibC {
   ) => number
   readonly actionsInit: (actions: Pointer) => number
   readonly actionsAddDup2: (actions: Pointer, from: number, to: number) => number
-  /** Of glibc since 2.34; musl has none. */
+  /** glibc has it since 2.34; musl does not. */
   readonly actionsAddCloseFrom: ((actions: Pointer, from: number) => number) | undefined
   readonly actionsDestroy: (actions: Pointer) => number
   readonly attributesInit: (attributes: Pointer) => number
@@ -28,13 +31,13 @@ export interface LibC {
   readonly sigfillset: (signals: Pointer) => number
   readonly sigemptyset: (signals: Pointer) => number
   readonly waitpid: (pid: number, status: [number], options: number) => number
-  /** The number of the last error of a function that answered -1. */
+  /** The error number of the last function that returned -1. */
   readonly errno: () => number
-  /** Memory that stays until the process ends. */
+  /** Allocates memory that is never freed. */
   readonly allocate: (bytes: number) => Pointer
 }
 
-/** What des uses of koffi's native part. */
+/** The functions of koffi's native part that des uses. */
 interface Koffi {
   readonly load: (library: null) => { readonly func: (definition: string) => never }
   readonly alloc: (type: string, length: number) => Pointer
@@ -42,7 +45,7 @@ interface Koffi {
 }
 
 const bind = (koffi: Koffi): LibC => {
-  // The process itself: the C library that Node stands on.
+  // `null` means this process, and so the C library that Node itself uses.
   const library = koffi.load(null)
   const optional = (definition: string) => {
     try {
@@ -74,12 +77,12 @@ const bind = (koffi: Koffi): LibC => {
   }
 }
 
-/** Where des knows the sizes of the C library's structures, and the package has a native part. */
+/** The platforms for which the package has a native part, and des knows the sizes of the C library's structures. */
 const platforms = ["linux-x64", "linux-arm64"]
 
 /**
- * The C library of this process; throws where it cannot be called. The native part is a package of its own for each
- * platform, so that no script runs at install; what else koffi has are conveniences.
+ * Loads the C library of this process. Throws if it cannot be called. The native part is a separate package for each
+ * platform, so no script runs at install. des does not need the rest of koffi.
  */
 export const load = (): LibC => {
   const platform = `${process.platform}-${process.arch}`

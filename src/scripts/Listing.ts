@@ -3,7 +3,10 @@ import type { Entry } from "./Findings.ts"
 import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
 
-/** What is in a script directory, and when each directory in it had changed last, in milliseconds. */
+/**
+ * The content of a script directory. `changed` has the time of the last change of each directory in it, in milliseconds
+ * since 1970.
+ */
 export interface Listing {
   readonly entries: ReadonlyArray<Entry>
   readonly changed: ReadonlyMap<string, number>
@@ -12,12 +15,12 @@ export interface Listing {
 /** DIR/TYPE/ACTION/SCRIPT: nothing deeper is run. */
 const deepest = 3
 
-/** How many files and directories are looked at. Those of every event that engines emit are 150. */
+/** The most files and directories that are read. `des -c` creates about 150. */
 const mostEntries = 4096
 
 /**
- * A file system writes down times in steps of some milliseconds: a directory that changed so short a time ago may change
- * again, and look as if it had not.
+ * A file system rounds times to some milliseconds. A directory that changed less than this ago, in milliseconds, may
+ * change again and keep the same time.
  */
 const unsettled = 50
 
@@ -31,13 +34,16 @@ const statOf = (path: string): Stats | undefined => {
   }
 }
 
-/** When a directory had changed last; never, if it may still change in the same step of the clock or is not there. */
+/**
+ * The time of a directory's last change. It is `never` if the directory does not exist, or changed so recently that the
+ * next change may have the same time.
+ */
 const changeOf = (path: string, now: number): number => {
   const changed = statOf(path)?.mtimeMs ?? never
   return Math.abs(now - changed) < unsettled ? never : changed
 }
 
-/** The first bytes of a file; empty where it cannot be read. A FIFO is not waited for. */
+/** Reads the first bytes of a file. Returns an empty text if the file cannot be read. Never waits for a FIFO. */
 const readHead = (path: string): string => {
   try {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -52,7 +58,7 @@ const readHead = (path: string): string => {
   }
 }
 
-/** Whether the interpreter that a script's first line names is there; true where it names none. */
+/** True if the interpreter that a script's first line names exists, or if the line names none. */
 export const hasInterpreter = (head: string): boolean => {
   const interpreter = Shebang.parse(head)?.interpreter
   return interpreter === undefined || !interpreter.startsWith("/") || statOf(interpreter) !== undefined
@@ -95,7 +101,10 @@ export const read = (directory: string, now = Date.now()): Listing => {
   return { entries: entriesOf(directory, 1), changed }
 }
 
-/** Whether one of these directories has changed since the listing was read. One that is not listed was not there. */
+/**
+ * True if one of these directories has changed since the listing was read. A directory that is not in the listing did
+ * not exist then and counts as unchanged.
+ */
 export const hasChanged = (listing: Listing, directories: Iterable<string>): boolean => {
   for (const path of directories) {
     const before = listing.changed.get(path)

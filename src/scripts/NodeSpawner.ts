@@ -10,7 +10,7 @@ import * as Fifos from "./Fifos.ts"
 import * as OutputPipe from "./OutputPipe.ts"
 import { type Exit, type Program, type SpawnError, type Spawned, Spawner, spawnErrorOf } from "./Spawner.ts"
 
-/** Where the record is kept while the script has it: memory before the disk. */
+/** Where the file with the record is created: in memory, or else on the disk. */
 const places = ["/dev/shm", tmpdir()]
 
 const openFileIn = (place: string, bytes: Uint8Array): number => {
@@ -26,7 +26,7 @@ const openFileIn = (place: string, bytes: Uint8Array): number => {
   }
 }
 
-/** A file without a name that has these bytes; its reader begins at the first. */
+/** Opens a file without a name that has these bytes. Its reader begins at the first byte. */
 const openFileOf = (bytes: Uint8Array): number => {
   let failure: unknown
   for (const place of places) {
@@ -40,8 +40,8 @@ const openFileOf = (bytes: Uint8Array): number => {
 }
 
 /**
- * The FIFOs of stdout and stderr; `undefined` where the system has none. To have no descriptor left is an error instead,
- * and no reason to do without for ever.
+ * Returns a function that takes the FIFOs for stdout and stderr. It returns `undefined` if the system has no FIFOs. If
+ * des has too many open files it throws instead, so that the next run tries FIFOs again.
  */
 const makeOutputs = (fifos: ReturnType<typeof Fifos.make>): (() => readonly [Fifos.Ends, Fifos.Ends] | undefined) => {
   let hasFifos = process.platform === "linux"
@@ -66,7 +66,7 @@ const makeOutputs = (fifos: ReturnType<typeof Fifos.make>): (() => readonly [Fif
 const exitOf = (code: number | null, signal: NodeJS.Signals | null): Exit =>
   code === null ? { signal: signal ?? "an unknown signal" } : { code }
 
-/** Where des inherited a descriptor, a script finds `instead` in its place: Node would hand it on. */
+/** Replaces every descriptor that des inherited by `instead`. Without this, Node would pass them to the script. */
 const hide = (inherited: ReadonlyArray<number>, instead: number): ReadonlyArray<number | "ignore"> =>
   Array.from({ length: Math.max(2, ...inherited) - 2 }, (_, at) => (inherited.includes(at + 3) ? instead : "ignore"))
 
@@ -81,11 +81,11 @@ const make = Effect.gen(function* () {
 
   const spawn = (program: Program, onExit: (exit: Exit) => void): Effect.Effect<Spawned, SpawnError> =>
     Effect.async((resume) => {
-      // What the script gets and des does not keep.
+      // Descriptors that the script gets, and that des closes after the start.
       const given: Array<number> = []
       let pipes: ReadonlyArray<OutputPipe.OutputPipe> = []
       const fail = (error: unknown) => {
-        // Nobody can write any more, so that the FIFOs can be used again.
+        // Nobody can write any more, so the FIFOs can be used again.
         Descriptors.closeAll(given.splice(0))
         for (const pipe of pipes) {
           pipe.read()
@@ -105,7 +105,7 @@ const make = Effect.gen(function* () {
           detached: true
         })
         Descriptors.closeAll(given.splice(0))
-        // Also when it was started: nothing that is asked of the child later may end des.
+        // Also for a child that was started: without a listener, a later error event would end des.
         child.on("error", child.pid === undefined ? fail : () => undefined)
         child.on("exit", (code, signal) => onExit(exitOf(code, signal)))
         if (child.pid !== undefined) resume(Effect.succeed(spawnedOf(child, child.pid, pipes)))
@@ -130,7 +130,7 @@ const spawnedOf = (
 }
 
 /**
- * Scripts started by Node's child_process, for systems where posix_spawn cannot be called. Node gives its children sockets
- * and no pipes: FIFOs take their place where the system has them.
+ * Starts scripts with Node's child_process, on systems where posix_spawn cannot be called. Node gives its children
+ * sockets instead of pipes. des gives them FIFOs, if the system has FIFOs.
  */
 export const layer: Layer.Layer<Spawner> = Layer.scoped(Spawner, make)

@@ -3,9 +3,11 @@ import * as ProcessGroup from "./ProcessGroup.ts"
 import { terminate, untilGone } from "./Terminate.ts"
 
 /**
- * A run whose end nobody saw, since des was gone before. Its processes are known by a variable of their environment,
- * `name=value`, and by the script's own process where it was noted: its id, which is its process group, and when it was
- * started, in ticks since the machine was.
+ * A run that may still go on after des itself ended.
+ *
+ * - `variable`: a variable in the environment of its processes, `name=value`.
+ * - `process`: the script's own process, if des noted it. Its id is also the id of its process group.
+ * - `began`: when the run began, in milliseconds since 1970.
  *
  * @since 1.0.0
  * @category models
@@ -13,7 +15,6 @@ import { terminate, untilGone } from "./Terminate.ts"
 export interface Outlived {
   readonly variable: string
   readonly process: ProcessGroup.Identity | undefined
-  /** When the run began, in milliseconds since 1970. */
   readonly began: number
 }
 
@@ -31,8 +32,8 @@ const signal = (outlived: Outlived, name: NodeJS.Signals) =>
   })
 
 /**
- * Waits for a run that outlived des, for `patience` milliseconds at most, and then ends it: asks, waits for the grace (in
- * milliseconds), and kills what is left.
+ * Waits for a run that outlived des, for `patience` milliseconds at most. Then it ends the run: SIGTERM, a wait of
+ * `grace` milliseconds, SIGKILL.
  */
 export const awaitEnd = Effect.fn("Outlived.awaitEnd")(function* (
   outlived: Outlived,
@@ -41,7 +42,7 @@ export const awaitEnd = Effect.fn("Outlived.awaitEnd")(function* (
   const target = { isGone: isGone(outlived), signal: (name: NodeJS.Signals) => signal(outlived, name) }
   if (yield* target.isGone) return
   yield* Effect.logWarning(
-    `A run outlived des (process ${ProcessGroup.find(outlived)[0]?.pid ?? "unknown"}): it is waited for before its event runs again`
+    `A run outlived des (process ${ProcessGroup.find(outlived)[0]?.pid ?? "unknown"}): des waits for it before its event runs again`
   )
   const ended = yield* Effect.timeoutOption(untilGone(target), bounds.patience)
   if (ended._tag === "None") yield* Effect.zipRight(terminate(target, bounds.grace), untilGone(target))

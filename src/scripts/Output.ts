@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder"
 
-/** Bounds of what is logged of a run's output: of one line, and of all, in bytes. */
+/** The most that is logged of a run's output: `line` of one line, `run` of the whole run, in bytes. */
 export interface OutputLimits {
   readonly line: number
   readonly run: number
@@ -8,18 +8,21 @@ export interface OutputLimits {
 
 export const defaultLimits: OutputLimits = { line: 8192, run: 1_048_576 }
 
-/** What both streams of one run may still log, and how many bytes were not logged. */
+/** How many bytes both streams of one run may still log (`left`), and how many bytes were not logged (`dropped`). */
 export interface Budget {
   left: number
   dropped: number
 }
 
-/** A line in the log is longer than what the script wrote: a million empty lines are no small output. */
+/**
+ * The bytes that each line counts in addition to its text. A line of the log is longer than the script's line, so a
+ * million empty lines are a large output.
+ */
 const lineHead = 64
 
 /**
- * Turns the chunks of one output stream into lines, in memory that does not grow with the output: a line is cut at the
- * limit, and when the run's budget is spent the rest is counted and let go.
+ * Turns the chunks of one output stream into lines, in memory that does not grow with the output. A line is cut at the
+ * limit. When the run's budget is spent, the rest is counted and dropped.
  */
 export const makeLines = (
   budget: Budget,
@@ -27,7 +30,7 @@ export const makeLines = (
 ): { readonly push: (chunk: Uint8Array) => Array<string>; readonly end: () => Array<string> } => {
   const decoder = new StringDecoder("utf8")
   let line = ""
-  // What the current line has beyond the limit, in UTF-16 units.
+  // How much of the current line is beyond the limit, in UTF-16 units.
   let beyond = 0
 
   const append = (text: string): void => {
@@ -36,7 +39,7 @@ export const makeLines = (
     beyond += text.length - fits.length
   }
 
-  /** The current line, where the budget has room for it; then the next one begins. */
+  /** Returns the current line if the budget has room for it, and begins the next line. */
   const take = (): Array<string> => {
     const text = beyond === 0 ? line : `${line}… (${beyond} more characters)`
     const bytes = Buffer.byteLength(line)
@@ -72,10 +75,10 @@ export const makeLines = (
   }
 }
 
-/** How much of the last output is kept of a run, in characters. */
+/** How much of the end of a run's output is kept, in characters. */
 const tailLength = 4096
 
-/** Keeps the last lines of an output, however long it is. */
+/** Keeps the last lines of an output, however long the output is. */
 export const makeTail = (): { readonly push: (line: string) => void; readonly text: () => string } => {
   let lines: Array<string> = []
   let length = 0
@@ -83,7 +86,7 @@ export const makeTail = (): { readonly push: (line: string) => void; readonly te
     push: (line) => {
       lines.push(line)
       length += line.length + 1
-      // Not at each line: what is let go is let go in one piece.
+      // The text is cut only now and then, because a cut at each line would be slow.
       if (length > 4 * tailLength) {
         const text = lines.join("\n").slice(-tailLength)
         lines = [text]

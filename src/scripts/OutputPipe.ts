@@ -2,26 +2,26 @@ import { closeSync, readSync } from "node:fs"
 import { Socket } from "node:net"
 import type { Readable } from "node:stream"
 
-/** How much is read at once, in bytes: as much as a pipe holds. */
+/** How much one read takes, in bytes: as much as a pipe holds. */
 const pieceBytes = 65_536
 
-/** Shared by all pipes: what was read is copied out of it before the next one reads. */
+/** All pipes share this buffer. The bytes are copied out of it before the next read. */
 const piece = Buffer.allocUnsafeSlow(pieceBytes)
 
 /**
- * The reading end of a script's stdout or stderr. What is there is read at once; Node's event loop watches it only after
- * there was nothing, so a script that has ended already costs two reads.
+ * The reading end of a script's stdout or stderr. The first reads go directly to the pipe. Node's event loop watches
+ * the pipe only after a read found nothing, so the output of a script that has ended costs two reads.
  */
 export interface OutputPipe {
-  /** What can be read without waiting; `"nothing yet"`, or `"end"` once nobody can write any more. */
+  /** Returns what can be read without waiting, `"nothing yet"`, or `"end"` if nobody can write any more. */
   readonly read: () => Uint8Array | "nothing yet" | "end"
-  /** Calls back once, when a read may have another answer than "nothing yet". */
+  /** Calls back once, when a read may return something else than `"nothing yet"`. */
   readonly whenReadable: (callback: () => void) => void
-  /** Closes it, also before its end. */
+  /** Closes the reading end, even before the end of the output. */
   readonly close: () => void
 }
 
-/** An output that Node's event loop reads. `onClosed` hears whether the end was seen. */
+/** An output that Node's event loop reads. `onClosed` gets true if the end of the output was seen. */
 const ofReadable = (readable: Readable, onClosed: (sawEnd: boolean) => void): OutputPipe => {
   let sawEnd = false
   let isClosed = false
@@ -61,7 +61,10 @@ const ofReadable = (readable: Readable, onClosed: (sawEnd: boolean) => void): Ou
 /** An output that Node made itself. */
 export const ofSocket = (socket: Readable): OutputPipe => ofReadable(socket, () => {})
 
-/** The reading end of a pipe that does not block. It owns the descriptor; `onClosed` hears whether the end was seen. */
+/**
+ * The reading end of a pipe that does not block. It owns the descriptor. `onClosed` gets true if the end of the output
+ * was seen.
+ */
 export const ofDescriptor = (descriptor: number, onClosed: (sawEnd: boolean) => void = () => {}): OutputPipe => {
   let watched: OutputPipe | undefined
   let isClosed = false
@@ -89,13 +92,13 @@ export const ofDescriptor = (descriptor: number, onClosed: (sawEnd: boolean) => 
   }
 }
 
-/** How many bytes came, 0 at the end; `undefined` where there is nothing yet. */
+/** Reads into the shared buffer. Returns the number of bytes, 0 at the end, `undefined` if there is nothing yet. */
 const readNow = (descriptor: number): number | undefined => {
   try {
     return readSync(descriptor, piece, 0, pieceBytes, null)
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EAGAIN") return undefined
-    // Nothing more can come from a descriptor that cannot be read.
+    // A descriptor that cannot be read counts as ended.
     return 0
   }
 }

@@ -9,24 +9,27 @@ import * as OutputPipe from "./OutputPipe.ts"
 import * as Reaper from "./Reaper.ts"
 import { type Exit, type Program, SpawnError, type Spawned, Spawner, spawnErrorOf } from "./Spawner.ts"
 
-// Numbers of the C library on Linux, the same on every machine that src/scripts/LibC.ts knows.
+// Numbers of the C library on Linux. They are the same on every platform that LibC.ts knows.
 const O_CLOEXEC = 0o2000000
 const O_NONBLOCK = 0o4000
 const F_SETFD = 2
 const FD_CLOEXEC = 1
 const F_SETFL = 4
 const F_ADD_SEALS = 1033
-/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE: nobody changes it any more. */
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE: nobody can change the file any more. */
 const sealed = 0x1 | 0x2 | 0x4 | 0x8
 const MFD_CLOEXEC = 0x1
 const MFD_ALLOW_SEALING = 0x2
-/** Of Linux 6.3 and later: no program, which a hardened system may ask for. */
+/** Linux 6.3 and later: the file can never be executed. A hardened system may require this. */
 const MFD_NOEXEC_SEAL = 0x8
 const POSIX_SPAWN_SETSIGDEF = 0x04
 const POSIX_SPAWN_SETSIGMASK = 0x08
 const POSIX_SPAWN_SETSID = 0x80
 
-/** More than any of these structures takes, in bytes: posix_spawnattr_t is 336, a signal set 128, the actions 80. */
+/**
+ * More than the largest of these structures needs, in bytes: posix_spawnattr_t is 336, a signal set 128, the actions
+ * 80.
+ */
 const structureBytes = 1024
 
 const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
@@ -36,7 +39,10 @@ const failed = (errno: number, call: string): SpawnError => {
   return new SpawnError({ code, detail: `${call} ${code}` })
 }
 
-/** A session of its own without a terminal, every signal at its default, and none blocked. */
+/**
+ * The attributes of a script's process: its own session without a terminal, every signal at its default, no signal
+ * blocked.
+ */
 const makeAttributes = (libC: LibC.LibC): LibC.Pointer => {
   const attributes = libC.allocate(structureBytes)
   const signals = libC.allocate(structureBytes)
@@ -49,7 +55,7 @@ const makeAttributes = (libC: LibC.LibC): LibC.Pointer => {
   return attributes
 }
 
-/** Descriptors that are opened for one start, and closed together where it fails half-way. */
+/** Opens the descriptors for one start, and closes all of them if the start fails. */
 const makeOpener = (libC: LibC.LibC) => {
   const opened = new Set<number>()
   const own = (descriptor: number, what: string): number => {
@@ -58,7 +64,7 @@ const makeOpener = (libC: LibC.LibC) => {
     return descriptor
   }
   return {
-    /** A file in memory that has these bytes and cannot be changed; its reader begins at the first. */
+    /** Opens a file in memory that has these bytes and cannot be changed. Its reader begins at the first byte. */
     openRecord: (bytes: Uint8Array): number => {
       const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING
       const hardened = libC.memfdCreate("des-record", flags | MFD_NOEXEC_SEAL)
@@ -67,7 +73,7 @@ const makeOpener = (libC: LibC.LibC) => {
       libC.fcntl(descriptor, F_ADD_SEALS, "int", sealed)
       return descriptor
     },
-    /** A pipe whose reading end does not block. */
+    /** Opens a pipe whose reading end does not block. */
     openPipe: (): readonly [read: number, write: number] => {
       const ends: [number, number] = [-1, -1]
       if (libC.pipe2(ends, O_CLOEXEC) === -1) throw failed(libC.errno(), "pipe2")
@@ -85,8 +91,8 @@ const makeOpener = (libC: LibC.LibC) => {
 const make = Effect.gen(function* () {
   const libC = yield* Effect.try({
     try: () => {
-      // Node tells no other thread of a child that has ended.
-      if (!isMainThread) throw new Error("this is no main thread")
+      // Only the main thread learns from Node that a child has ended.
+      if (!isMainThread) throw new Error("this is not the main thread")
       return LibC.load()
     },
     catch: spawnErrorOf
@@ -98,11 +104,11 @@ const make = Effect.gen(function* () {
     ({ close }) => Effect.sync(close)
   )
   if (libC.actionsAddCloseFrom === undefined) {
-    // Everything that is opened later is closed when a program is started.
+    // Descriptors that des opens later close by themselves when a program starts.
     for (const descriptor of Descriptors.inheritable()) libC.fcntl(descriptor, F_SETFD, "int", FD_CLOEXEC)
   }
 
-  /** Starts a program with these three descriptors and no other; throws where the system does not start it. */
+  /** Starts a program with these three descriptors and no other. Throws if the system does not start it. */
   const execute = (program: Program, descriptors: ReadonlyArray<number>): number => {
     const environment: Array<string | null> = []
     for (const [name, value] of program.environment) environment.push(`${name}=${value}`)
@@ -150,7 +156,7 @@ const make = Effect.gen(function* () {
 })
 
 /**
- * Scripts started by the C library's posix_spawn, which does not copy des: it takes as long whatever des has in memory. It
- * fails where that cannot be called.
+ * Starts scripts with the C library's posix_spawn. It does not copy des's memory, so a start takes the same time
+ * however much memory des uses. The layer fails if posix_spawn cannot be called.
  */
 export const layer: Layer.Layer<Spawner, SpawnError> = Layer.scoped(Spawner, make)

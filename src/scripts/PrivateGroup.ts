@@ -12,9 +12,9 @@ const rows = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
     .map((line) => line.split(":"))
 
 /**
- * True if nobody but this user is in the group: no other member in /etc/group, no other user with this primary group in
- * /etc/passwd. A group that is in neither file may be one of a directory service, whose members are not known: it counts only
- * where it has the user's own number, as a private group has.
+ * True if only this user is in the group: /etc/group names no other member, and /etc/passwd names no other user with
+ * this primary group. A group that is in neither file may come from a directory service, and its members are not known.
+ * Such a group is private only if it has the same number as the user.
  */
 export const isPrivate = (account: Account, files: { readonly passwd: string; readonly group: string }): boolean => {
   const users = rows(files.passwd)

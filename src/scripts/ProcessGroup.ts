@@ -13,14 +13,14 @@ interface Member {
   readonly state: string
   readonly group: number
   readonly parent: number
-  /** When it was started, in ticks since the machine was. */
+  /** When it was started, in ticks since the machine started. */
   readonly startedAt: string
 }
 
-/** A process from /proc/PID/stat (proc(5)). */
+/** Reads a process from /proc/PID/stat (proc(5)). */
 const describe = (pid: string): Member => {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, "utf8"))
-  // The name before may hold anything, `)` too.
+  // The program's name before these fields may hold anything, even `)`.
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? []
   return {
     pid: Number(pid),
@@ -31,12 +31,12 @@ const describe = (pid: string): Member => {
   }
 }
 
-/** Every process, where the system says it: Linux. */
+/** Every process of the system. Only Linux lists them; elsewhere the list is empty. */
 const processes = () => (attempt(() => readdirSync("/proc")) ?? []).filter((name) => /^\d+$/.test(name)).map(describe)
 
 /**
- * Whether nothing of a process group runs any more. A zombie does not run, and it stays for ever where the first process of
- * a container reaps nobody.
+ * True if no process of the group runs any more. A zombie does not run. In a container whose first process does not
+ * reap, a zombie stays for ever.
  */
 export const isGone = (group: number): boolean => {
   if (attempt(() => process.kill(-group, 0)) === undefined) return true
@@ -48,16 +48,16 @@ export const isGone = (group: number): boolean => {
 export const zombiesOf = (parent: number): ReadonlyArray<{ readonly pid: number; readonly startedAt: string }> =>
   processes().filter((member) => member.parent === parent && member.state === "Z")
 
-/** Ticks count from the start of the machine, so it is told which start that was. */
+/** Names the current start of the machine. Ticks count from that start. */
 const bootId = (): string => attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()) ?? ""
 
-/** A process that cannot be taken for a later one with the same id. */
+/** Identifies a process even if a later one gets the same id. */
 export interface Identity {
   readonly pid: number
   readonly startedAt: string
 }
 
-/** The identity of a process that runs. */
+/** The identity of a running process; `undefined` if there is no such process. */
 export const identify = (pid: number): Identity | undefined => {
   const { startedAt } = describe(String(pid))
   return startedAt === "" ? undefined : { pid, startedAt: `${bootId()} ${startedAt}` }
@@ -69,8 +69,9 @@ const hasVariable = (pid: number, variable: string): boolean =>
     .includes(variable) === true
 
 /**
- * What still runs of a process group that somebody else started: its leader, if that is it, and every process that has the
- * variable (`name=value`) in its environment. Where the leader is unknown, each leader that has the variable counts.
+ * Finds the running processes of a run that an earlier des started: the leader of the process group, if it is the same
+ * process, and every process of the group that has the variable (`name=value`) in its environment. If the leader is
+ * unknown, it finds every group leader that has the variable.
  */
 export const find = (sought: {
   readonly variable: string

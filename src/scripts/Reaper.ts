@@ -3,17 +3,17 @@ import type { LibC } from "./LibC.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
 import type { Exit } from "./Spawner.ts"
 
-/** Of waitpid(2): answer at once, also where nothing has ended. */
+/** A flag of waitpid(2): return at once, even if nothing has ended. */
 const WNOHANG = 1
 
-/** How often it is looked whether something has ended where no signal said so, in milliseconds. */
+/** How often the reaper looks for ended processes without a signal, in milliseconds. */
 const lookEvery = 1000
 
 const signalName = (number: number): Exit["signal"] & string =>
   (Object.entries(constants.signals) as Array<[NodeJS.Signals, number]>).find(([, value]) => value === number)?.[0] ??
   "an unknown signal"
 
-/** A status of waitpid(2). */
+/** Decodes a status of waitpid(2). */
 export const exitOf = (status: number): Exit => {
   const signal = status & 0x7f
   return signal === 0 ? { code: (status >> 8) & 0xff } : { signal: signalName(signal) }
@@ -23,13 +23,13 @@ export const exitOf = (status: number): Exit => {
 export interface Reaper {
   /** Calls back once, when this child of des has ended. */
   readonly watch: (pid: number, onExit: (exit: Exit) => void) => void
-  /** Ends with the last process that is watched: whoever waits for it would wait for ever. */
+  /** Stops reaping after the last watched process has ended. To stop earlier would let its waiter wait for ever. */
   readonly close: () => void
 }
 
 /**
- * Waits for the ids that it was given and for no other, since those of Node's own children are Node's. Where des is the first
- * process of a container it also takes away what was orphaned there: nobody else does.
+ * Reaps only the process ids that it was given, because Node reaps its own children. If des is the first process of a
+ * container it also reaps orphans, because nobody else does.
  */
 export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): Reaper => {
   const watched = new Map<number, (exit: Exit) => void>()
@@ -43,12 +43,15 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
       const ended = libC.waitpid(pid, status, WNOHANG)
       if (ended === 0) continue
       watched.delete(pid)
-      // Somebody else has waited for it, which only a program can do that des is a part of.
+      // Another part of the program has reaped it. This can happen only where des is used as a library.
       onExit(ended === pid ? exitOf(status[0]) : { signal: "an unknown signal" })
     }
   }
 
-  /** Node takes its own children away as soon as it hears of them: what is still there at a second look is nobody's. */
+  /**
+   * Reaps the zombies that are still there at a second look. Node reaps its own children as soon as they end, so these
+   * are orphans.
+   */
   const reapOrphans = () => {
     const found = ProcessGroup.zombiesOf(process.pid).filter(({ pid }) => !watched.has(pid))
     for (const { pid, startedAt } of found) {
@@ -59,7 +62,7 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
 
   const isIdle = () => watched.size === 0 && (isClosed || zombies.size === 0)
 
-  /** While something runs the timer keeps Node from ending, as a child of its own would. */
+  /** Stops the timer. While a process runs, the timer keeps Node from exiting, as a child of Node's own would. */
   const rest = () => {
     clearInterval(timer)
     timer = undefined

@@ -15,7 +15,7 @@ import * as ScriptText from "./ScriptText.ts"
 import { absolute, Trust, type UntrustedError } from "./Trust.ts"
 
 /**
- * The script directory cannot be used: names it, why, and what to do.
+ * The script directory cannot be used. The message names it and says why, and what to do.
  *
  * @since 1.0.0
  * @category errors
@@ -34,7 +34,7 @@ export class ScriptDirectoryError extends Schema.TaggedError<ScriptDirectoryErro
       case "Unreadable":
         return `the script directory ${this.directory} cannot be read: ${this.detail}; change its mode or run des as its owner`
       case "Untrusted":
-        return `the script directory ${this.directory} is not trusted: ${this.detail}, and --insecure-scripts runs what anybody wrote`
+        return `the script directory ${this.directory} is not trusted: ${this.detail}, and --insecure-scripts turns this check off`
     }
   }
 }
@@ -52,10 +52,10 @@ export interface Script {
 
 /**
  * Finds the scripts of an event: `DIR/TYPE/ACTION`, then `DIR/TYPE/all`, then `DIR/all`, each an executable file or a
- * directory of executables. A look-up goes to the disk, so a script that is added, changed or removed counts at the next
- * event; only the head of a file that did not change is not read again.
+ * directory of executables. Every look-up goes to the disk, so a script that is added, changed or removed counts at the
+ * next event. Only the head of an unchanged file is not read again.
  *
- * What is there and cannot be run is logged with the reason and what mends it, once: at the start, and when it appears.
+ * A file that cannot be run is logged once, at the start or when it appears, with the reason and what to do.
  *
  * @since 1.0.0
  * @category services
@@ -64,20 +64,20 @@ export class ScriptDirectory extends Context.Tag("des/ScriptDirectory")<
   ScriptDirectory,
   {
     /**
-     * The scripts for a type and an action (up to its `:`), in the order in which they are to run. A script that has nothing
-     * but comments is none.
+     * Returns the scripts for a type and an action (up to its `:`), in the order in which they run. A script of
+     * comments only is left out.
      */
     readonly find: (type: string, verb: string) => Effect.Effect<ReadonlyArray<Script>>
   }
 >() {}
 
-/** A stranger may choose what is said once, so what was said is forgotten when it grows beyond this. */
+/** How many messages are remembered. A stranger can cause ever new ones, so beyond this number all are forgotten. */
 const rememberedSayings = 4096
 
-/** What is wrong with a directory is not said without end. */
+/** How many findings are logged at once. */
 const mostFindings = 50
 
-/** Logs a message at its level once. Where it is said again, it is at `again`, or not at all. */
+/** Logs a message once at its level. A repetition is logged at the level `again`, or not at all. */
 const makeSay = Effect.sync(() => {
   const said = new Set<string>()
   return (level: LogLevel.LogLevel, saying: string, again = LogLevel.None) =>
@@ -93,11 +93,14 @@ type Say = Effect.Effect.Success<typeof makeSay>
 
 const isNotDirectory = (error: PlatformError): boolean => SystemReason.codeOf(error.cause) === "ENOTDIR"
 
-/** Also below a file, where a directory could be: Findings has that. */
+/** True if there is nothing at the path, also because a directory above it is a file. Findings reports such a file. */
 const isAbsent = (error: PlatformError): boolean =>
   (error._tag === "SystemError" && error.reason === "NotFound") || isNotDirectory(error)
 
-/** Most events have no script at most places: a system call of 2 µs, where the thread pool takes 50 times as long. */
+/**
+ * True if nothing exists at the path. Most events have no script at most places, and this synchronous call takes 2 µs;
+ * the thread pool takes 50 times as long.
+ */
 const isNotThere = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false }) === undefined
@@ -106,15 +109,18 @@ const isNotThere = (path: string): boolean => {
   }
 }
 
-/** What a script's head says. */
+/** What des learns from a script's head. */
 interface Head {
   readonly options: ScriptOptions.ScriptOptions | ScriptOptions.Problem
-  /** It has nothing but comments. */
+  /** True if the script has only comments. */
   readonly isEmpty: boolean
   readonly findings: ReadonlyArray<Findings.Finding>
 }
 
-/** What differs after each change of a file's content: of its times only ctime cannot be set back. Empty where it is not there. */
+/**
+ * A text that differs after each change of a file. It contains ctime, the only time of a file that cannot be set back.
+ * It is empty if there is no such file.
+ */
 const changeOf = (path: string) =>
   Effect.try(() => statSync(path, { bigint: true })).pipe(
     Effect.map(({ ctimeNs, dev, ino }) => [dev, ino, ctimeNs].join()),
@@ -127,7 +133,7 @@ const makeHeads = (fileSystem: FileSystem.FileSystem) => {
   const read = (path: string) =>
     Effect.scoped(Effect.flatMap(fileSystem.open(path), (file) => file.readAlloc(ScriptText.headBytes))).pipe(
       Effect.map(Option.getOrElse(() => new Uint8Array())),
-      // What can be executed and not read is no text: no shell could read it either.
+      // An executable that des may not read is not a shell script: the shell could not read it either.
       Effect.catchIf(
         (error) => error._tag === "SystemError" && error.reason === "PermissionDenied",
         () => Effect.succeed(undefined)
@@ -151,13 +157,13 @@ const makeHeads = (fileSystem: FileSystem.FileSystem) => {
     })
 }
 
-/** How many directories of other types a look-up asks, in turn. */
+/** How many directories of other types a look-up also checks for changes. They take turns. */
 const othersAsked = 2
 
 /**
- * Says what is in the directory and will never run, at the start and when it appears. A look-up asks the directory, that of
- * its type, those of its scripts and two of the other types whether they have changed, which takes some microseconds, and
- * lists all of them only then.
+ * Warns about files that will never run, at the start and when they appear. A look-up checks whether some directories
+ * have changed: the script directory, the one of the event's type, those of its scripts, and two of other types. This
+ * takes some microseconds. Only after a change are all directories listed.
  */
 const makeWatch = (directory: string, say: Say) => {
   let listing: Listing.Listing | undefined
@@ -197,7 +203,7 @@ const make = (directory: string) =>
         ? refuse(LogLevel.Error, `Script ${path} is not run, since it is not trusted: ${error.message}`)
         : refuse(
             LogLevel.Error,
-            `Script ${path} is not run, since it cannot be looked at: ${SystemReason.describePlatform(error)}`
+            `Script ${path} is not run, since it cannot be read: ${SystemReason.describePlatform(error)}`
           )
 
     const script = (path: string, info: FileSystem.File.Info) =>
@@ -211,7 +217,7 @@ const make = (directory: string) =>
         yield* trust.check(path)
         const { findings, isEmpty, options } = yield* readHead(path)
         if (isEmpty) {
-          yield* Effect.logDebug(`Script ${path} has nothing but comments and is not started`)
+          yield* Effect.logDebug(`Script ${path} has only comments and is not started`)
           return Option.none()
         }
         yield* Effect.forEach(findings, ({ message }) => say(LogLevel.Warning, message), { discard: true })
@@ -245,7 +251,7 @@ const make = (directory: string) =>
       }
     }
 
-    /** Nothing where nothing is there to run, which is not the same as something that is refused. */
+    /** Returns none if there is no script, and an empty list if there is one that des refuses to run. */
     const scriptsAt = (path: string): Effect.Effect<Option.Option<ReadonlyArray<Script>>> =>
       Effect.suspend(() => (isNotThere(path) ? Effect.succeedNone : scriptsThere(path)))
 
@@ -261,7 +267,7 @@ const make = (directory: string) =>
       if (!Findings.isName(type) || !Findings.isName(verb)) {
         yield* say(
           LogLevel.Warning,
-          `Unable to handle event! The type ${JSON.stringify(type.slice(0, 64))} or the action ${JSON.stringify(verb.slice(0, 64))} is no name of a script`,
+          `Unable to handle event! The type ${JSON.stringify(type.slice(0, 64))} or the action ${JSON.stringify(verb.slice(0, 64))} cannot be the name of a script`,
           LogLevel.Debug
         )
         return []
@@ -298,8 +304,9 @@ const check = (directory: string) =>
   })
 
 /**
- * The scripts of a directory on disk. Fails at once where it is missing, cannot be read or is not trusted; later changes are
- * found at the next look-up. A relative path is relative to the working directory at the start, and stays that directory.
+ * The scripts of a directory on disk. The layer fails if the directory is missing, cannot be read or is not trusted.
+ * Later changes count at the next look-up. A relative path is resolved once, against the working directory at the
+ * start.
  *
  * @since 1.0.0
  * @category layers

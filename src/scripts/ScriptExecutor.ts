@@ -17,7 +17,7 @@ import * as CannotStart from "./CannotStart.ts"
 import type { OutputPipe } from "./OutputPipe.ts"
 import { type Exit, type Program, type SpawnError, type Spawned, Spawner } from "./Spawner.ts"
 
-/** How long a script that is open for writing is tried again: whoever copies it in place has closed it by then. */
+/** How long the start of a script is retried while it is open for writing. A copy onto it takes less time. */
 const busyFor = Duration.seconds(1)
 
 const whileBusy = Schedule.spaced("20 millis").pipe(
@@ -25,7 +25,7 @@ const whileBusy = Schedule.spaced("20 millis").pipe(
   Schedule.whileInput(({ code }: SpawnError) => code === "ETXTBSY")
 )
 
-/** A text that does not say what runs it is run by the shell, as a shell does. */
+/** Starts a program. A text file without a `#!` line is run by /bin/sh, as a shell would do. */
 const spawnOnce = (spawner: Spawner["Type"], program: Program, onExit: (exit: Exit) => void) =>
   Effect.catchAll(spawner.spawn(program, onExit), (error) =>
     error.code === "ENOEXEC" && CannotStart.isText(CannotStart.readHead(program.path))
@@ -59,25 +59,25 @@ const couldNotStart = (path: string, error: SpawnError) =>
 
 const unsupported = (description: string) => new BadArgument({ module: "Command", method: "start", description })
 
-/** Everything that a command has on its stdin: nothing is fed to a script that runs already. */
+/** Reads the whole stdin of a command, because a script gets all of it before it starts. */
 const readInput = ({ stdin }: Command.StandardCommand): Effect.Effect<Uint8Array, PlatformError> => {
   if (stdin === "pipe") return Effect.succeed(new Uint8Array())
   if (stdin === "inherit") return unsupported("a script does not get the stdin of des")
   return Effect.map(Stream.runCollect(stdin), (pieces) => Buffer.concat(Chunk.toReadonlyArray(pieces)))
 }
 
-/** What a command asks for, where a script can have it. */
+/** Translates a command. Fails if it asks for something that a script cannot have. */
 const programOf = (command: Command.Command): Effect.Effect<Program, PlatformError> => {
-  if (command._tag === "PipedCommand") return unsupported("a script is one command, and no pipeline")
+  if (command._tag === "PipedCommand") return unsupported("a script is one command, not a pipeline")
   const { args, command: path, env, extendEnv, shell } = command
-  if (extendEnv) return unsupported("a script has its own environment, and not that of des")
-  if (shell !== false || Option.isSome(command.cwd)) return unsupported("a script is started as it is, where des is")
-  if (command.stdout !== "pipe" || command.stderr !== "pipe")
-    return unsupported("the output of a script is read by des")
+  if (extendEnv) return unsupported("a script has its own environment, not that of des")
+  if (shell !== false || Option.isSome(command.cwd))
+    return unsupported("a script is started without a shell, in the working directory of des")
+  if (command.stdout !== "pipe" || command.stderr !== "pipe") return unsupported("des reads the output of a script")
   return Effect.map(readInput(command), (stdin) => ({ path, args, environment: env, stdin }))
 }
 
-/** The bytes of an output as they come. */
+/** The bytes of an output, as a stream. */
 const streamOf = (output: OutputPipe): Stream.Stream<Uint8Array> => {
   const pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<never>> = Effect.suspend(() => {
     const read = output.read()
@@ -88,13 +88,13 @@ const streamOf = (output: OutputPipe): Stream.Stream<Uint8Array> => {
   return Stream.fromPull(Effect.succeed(pull))
 }
 
-/** A group that has no process any more has nothing to be told. */
+/** Sends a signal to a process group. A group without a process is no error. */
 const signalGroup = (group: number, signal: CommandExecutor.Signal) =>
   Effect.sync(() => {
     try {
       process.kill(-group, signal)
     } catch {
-      // It is gone.
+      // The group is gone.
     }
   })
 
@@ -109,10 +109,10 @@ const codeOf = (path: string, exit: Exit): Effect.Effect<CommandExecutor.ExitCod
       })
     : Effect.succeed(CommandExecutor.ExitCode(exit.code))
 
-/** How long output may still come after the exit, from a child that holds the stream open, in milliseconds. */
+/** How long des still reads output after the exit, from a child that holds the stream open, in milliseconds. */
 const lingering = 1000
 
-/** A process that runs or has ended. Its outputs end with it, or a little later. */
+/** A process that runs or has ended. Its outputs end with it, or at most `lingering` later. */
 interface Running extends Spawned {
   readonly exit: Deferred.Deferred<Exit>
   readonly close: () => void
@@ -137,7 +137,7 @@ const run = (spawner: Spawner["Type"], program: Program): Effect.Effect<Running,
     })
   })
 
-/** Ends what is left when nobody wants a script any more: all that runs in the group of one that did not succeed. */
+/** Cleans up after a script: if it still runs or has failed, its whole process group gets SIGTERM. */
 const release = ({ close, exit, pid }: Running) =>
   Effect.gen(function* () {
     const hasEnded = yield* Deferred.isDone(exit)
@@ -154,7 +154,7 @@ const processOf = (path: string, { exit, pid, stderr, stdout }: Running): Comman
     isRunning: Effect.negate(Deferred.isDone(exit)),
     kill: (signal: CommandExecutor.Signal = "SIGTERM") =>
       Effect.zipRight(signalGroup(pid, signal), Effect.asVoid(Deferred.await(exit))),
-    // It has been given all already.
+    // The script got its whole stdin before it started.
     stdin: Sink.drain,
     stdout: streamOf(stdout),
     stderr: streamOf(stderr)
@@ -175,8 +175,8 @@ const start =
     })
 
 /**
- * An executor for scripts alone: one program in a session of its own, its whole input there before it starts, its output
- * read by des.
+ * An executor for scripts only. Each command is one program in its own session. It gets its whole stdin before it
+ * starts, and des reads its output.
  */
 export const layer: Layer.Layer<CommandExecutor.CommandExecutor, never, Spawner> = Layer.effect(
   CommandExecutor.CommandExecutor,

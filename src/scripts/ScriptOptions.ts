@@ -2,8 +2,8 @@ import * as DurationText from "../DurationText.ts"
 import * as NearMiss from "../NearMiss.ts"
 
 /**
- * What an event must have for a script to run: an attribute or label by its key, and a pattern for its value where one is
- * given.
+ * What an event must have so that a script runs: an attribute or label with this key, and a value that matches the
+ * pattern, if there is one.
  *
  * @since 1.0.0
  * @category models
@@ -14,9 +14,13 @@ export interface Condition {
 }
 
 /**
- * What the comment block at a script's head says. `timeout` (0 is no limit) and `cooldown`, the shortest time between two
- * runs for one actor, are in milliseconds. `retries` is how often a failed run is repeated. `engine` is a pattern for the name
- * of the engine whose events it runs for. All `conditions` must hold.
+ * The options from the comment block at a script's head.
+ *
+ * - `timeout`: how long a run may take, in milliseconds (0 is no limit).
+ * - `retries`: how often a failed run is retried.
+ * - `cooldown`: the shortest time between two runs for one actor, in milliseconds.
+ * - `engine`: a pattern for the engine's name. The script runs only for events of such an engine.
+ * - `conditions`: all of them must hold.
  *
  * @since 1.0.0
  * @category models
@@ -30,7 +34,7 @@ export interface ScriptOptions {
 }
 
 /**
- * A line of a script that is not understood or not read: its number, counted from 1, and what is wrong with it.
+ * A line of a script that des does not understand or does not read. `line` counts from 1, `message` says what is wrong.
  *
  * @since 1.0.0
  * @category models
@@ -41,7 +45,7 @@ export interface Problem {
 }
 
 /**
- * The options of a script that says nothing.
+ * The options of a script without an option line.
  *
  * @since 1.0.0
  * @category constructors
@@ -83,20 +87,20 @@ const parseToken = (token: string): Parsed => {
   const known = Object.keys(parsers)
   const meant = NearMiss.find(name, known)
   return meant === undefined
-    ? `${JSON.stringify(token)} is no option; known are ${known.map((name) => `${name}=`).join(", ")}`
-    : `${JSON.stringify(token)} is no option; did you mean ${meant}=?`
+    ? `${JSON.stringify(token)} is not an option; the options are ${known.map((name) => `${name}=`).join(", ")}`
+    : `${JSON.stringify(token)} is not an option; did you mean ${meant}=?`
 }
 
-/** Whether a line is a comment or blank, as all lines of the comment block at a script's head. */
+/** True if a line is a comment or blank. The comment block at a script's head ends at the first other line. */
 const isComment = (line: string): boolean => /^\s*(?:#|$)/.test(line)
 
-/** What follows `# des:` in a line; nothing where the line does not begin with it. */
+/** The text after `# des:` in a line; `undefined` if the line does not begin with it. */
 const optionsIn = (line: string): string | undefined => /^\s*#\s*des:(.*)$/s.exec(line)?.[1]
 
 /**
- * Reads the options in a script's head: `# des: NAME=VALUE …` in any line of the comment block that it begins with, values
- * with blanks in double quotes. What is unknown or malformed is a problem, since a script that runs with other bounds than
- * it asks for is worse than one that does not run.
+ * Reads the options in a script's head: `# des: NAME=VALUE …` in any line of the first comment block. Values with
+ * blanks stand in double quotes. An unknown or malformed option is a problem: a script that runs with other bounds than
+ * its author asked for is worse than a script that does not run.
  *
  * @since 1.0.0
  * @category constructors
@@ -108,7 +112,8 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
     if (!isComment(line)) return { ...options, conditions }
     const text = optionsIn(line)
     if (text === undefined) continue
-    if ((text.match(/"/g)?.length ?? 0) % 2 === 1) return { line: index + 1, message: "a double quote has no end" }
+    if ((text.match(/"/g)?.length ?? 0) % 2 === 1)
+      return { line: index + 1, message: "a closing double quote is missing" }
     for (const token of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
       const parsed = parseToken(token.replaceAll('"', ""))
       if (typeof parsed === "string") return { line: index + 1, message: parsed }
@@ -121,10 +126,10 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
     : { line: head.split("\n").length, message: "the comment block is too long to be read whole" }
 }
 
-/** A comment, of any language, that begins with des's name and an option. */
+/** A comment, in any language, that begins with `des` and an option. */
 const meantForDes = /^\s*(?:#+|\/\/+|--+|;+|%+)\s*des\s*[:\s]\s*[a-z]+=/i
 
-/** The lines of a script that look like options and are not read as such, with what mends each. */
+/** The lines of a script that look like options but are not read as options. The message says how to mend each. */
 export const unread = (head: string): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   let isHead = true
@@ -141,7 +146,10 @@ export const unread = (head: string): ReadonlyArray<Problem> => {
   return problems
 }
 
-/** Whether a text fits a pattern in which `*` stands for anything. No expression: a stranger writes the text, however long. */
+/**
+ * True if a text matches a pattern in which `*` stands for anything. It uses no regular expression, because strangers
+ * write the text and can make it long enough to be slow.
+ */
 const fits = (text: string, pattern: string): boolean => {
   const [first = "", ...rest] = pattern.split("*")
   const last = rest.pop()
@@ -157,7 +165,7 @@ const fits = (text: string, pattern: string): boolean => {
 }
 
 /**
- * Whether a script with these options runs for an event with these attributes, of the engine of this name.
+ * True if a script with these options runs for an event with these attributes, from the engine with this name.
  *
  * @since 1.0.0
  * @category combinators

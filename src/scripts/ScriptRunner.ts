@@ -24,8 +24,10 @@ import * as ScriptExecutor from "./ScriptExecutor.ts"
 import { terminate } from "./Terminate.ts"
 
 /**
- * The bounds of a run: how long it may take (default 10 minutes, `Infinity` for no bound), and how long what is told to end
- * (SIGTERM) may take before it is killed (default 10 seconds).
+ * The bounds of a run.
+ *
+ * - `timeout`: how long a run may take (default 10 minutes, `Infinity` for no bound).
+ * - `grace`: the time between SIGTERM and SIGKILL when des ends a run (default 10 seconds).
  *
  * @since 1.0.0
  * @category models
@@ -36,7 +38,7 @@ export interface Bounds {
 }
 
 /**
- * The bounds of a run that nobody bounds otherwise.
+ * The bounds of a run if nothing else is set.
  *
  * @since 1.0.0
  * @category constructors
@@ -44,7 +46,10 @@ export interface Bounds {
 export const defaultBounds: Bounds = { timeout: "10 minutes", grace: "10 seconds" }
 
 /**
- * Who wants to know of a run while it runs: that its process has started, and each line of its output.
+ * Watches a run.
+ *
+ * - `started`: runs when the process has started.
+ * - `line`: is called for each line of output.
  *
  * @since 1.0.0
  * @category models
@@ -55,8 +60,8 @@ export interface Observer {
 }
 
 /**
- * One execution of one script for one event, about to happen: the script's path, the event, the whole environment that the
- * script gets, and its bounds.
+ * One run of one script for one event, before it starts: the script's path, the event, the whole environment of the
+ * script, and the bounds.
  *
  * @since 1.0.0
  * @category models
@@ -70,8 +75,9 @@ export interface ScriptRun {
 }
 
 /**
- * What became of a run: it exited with a code, a signal ended it, it took too long and des ended it, or it could not be started. `message` is the last line
- * that the script wrote to stderr (`NotStarted`: the system's reason), as it came: not safe to print unescaped.
+ * How a run ended: it exited with a code, a signal ended it, des ended it after its timeout, or it could not be
+ * started. `message` is the last line that the script wrote to stderr; for `NotStarted` it is the reason. It is not
+ * escaped, so it is not safe to print as it is.
  *
  * @since 1.0.0
  * @category models
@@ -95,8 +101,8 @@ const signalNumber = (signal: string): number =>
   Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0
 
 /**
- * An outcome as one number: the exit code, the negative number of a signal as the original gave it, and for what took too
- * long and what could not be started 124 and 127, as timeout(1) and the shell have them.
+ * An outcome as one number: the exit code; the negative number of a signal, as the original had it; 124 after a
+ * timeout, as timeout(1) has it; 127 if the script could not be started, as the shell has it.
  *
  * @since 1.0.0
  * @category combinators
@@ -110,8 +116,10 @@ export const exitCode = (outcome: Outcome): number =>
   })
 
 /**
- * Runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it ends the
- * script, and does not return before the process is gone.
+ * Runs scripts.
+ *
+ * - `run`: runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it
+ *   ends the script, and returns only after the process has ended.
  *
  * @since 1.0.0
  * @category services
@@ -121,13 +129,13 @@ export class ScriptRunner extends Context.Tag("des/ScriptRunner")<
   { readonly run: (run: ScriptRun) => Effect.Effect<Outcome> }
 >() {}
 
-/** How long a script runs before its output is read as it comes; that of a shorter run is read once, at its end. */
+/** The output of a run shorter than this is read once, at its end. The output of a longer run is read as it comes. */
 const shortRun = Duration.millis(10)
 
-/** Timers of Node take no longer time than this, in milliseconds: 24 days. */
+/** The longest timer that Node accepts, in milliseconds: 24 days. */
 const longestTimer = 2 ** 31 - 1
 
-/** Ends a script and all that it started in its process group. */
+/** Ends a script and every process in its process group. */
 const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
   Effect.ignore(terminate({ signal: script.kill, isGone: Effect.sync(() => ProcessGroup.isGone(script.pid)) }, grace))
 
@@ -136,7 +144,10 @@ const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyAr
     Effect.annotateLogs({ script, stream })
   )
 
-/** Logs an output stream to its end. Pulled by hand: running a stream takes two more fibers and as many scopes. */
+/**
+ * Logs an output stream to its end. It pulls by hand, because running a stream would cost two more fibers and two more
+ * scopes.
+ */
 const drain = (
   script: string,
   stream: "stdout" | "stderr",
@@ -159,9 +170,9 @@ const drain = (
 const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.message)?.[1] ?? "an unknown signal"
 
 /**
- * Waits for `effect`, and does `late` to its end where that takes longer than `delay`; says whether it did. Where it is not
- * late this takes a timer and no fiber. What has begun is awaited: an interrupt would reach the children of `late` even
- * where it cannot be interrupted itself.
+ * Waits for `effect`. If it takes longer than `delay`, runs `late` as well, and waits for both. Returns true beside the
+ * value if `late` ran. If `effect` is in time, this costs a timer and no fiber. `late` is never interrupted, because an
+ * interrupt would reach its children even if `late` itself is uninterruptible.
  */
 const orLate = <A>(effect: Effect.Effect<A>, delay: Duration.Duration, late: Effect.Effect<void>) =>
   Effect.flatMap(Effect.runtime<never>(), (runtime) => {
@@ -180,7 +191,7 @@ const orLate = <A>(effect: Effect.Effect<A>, delay: Duration.Duration, late: Eff
     return Effect.map(Effect.ensuring(effect, settle), (value) => [value, begun !== undefined] as const)
   })
 
-/** What a run has written: both streams are read once, either as it comes or at its end. */
+/** Reads both output streams of a run once: either as the output comes, or at the end of the run. */
 const makeReader = (
   run: ScriptRun,
   script: CommandExecutor.Process,
@@ -195,7 +206,7 @@ const makeReader = (
     )
   let reading: ReadonlyArray<Fiber.RuntimeFiber<void>> | undefined
   return {
-    /** Reads from now on, beside what else is done. */
+    /** Begins to read, in the background. */
     begin: Effect.suspend(() => {
       if (reading !== undefined) return Effect.void
       const forked = Effect.forEach(["stdout", "stderr"] as const, (stream) =>
@@ -205,19 +216,19 @@ const makeReader = (
         reading = fibers
       })
     }),
-    /** Reads to the end of a script that has ended. */
+    /** Reads what is left after the script has ended. */
     finish: Effect.suspend(() =>
       reading === undefined ? Effect.zipRight(read("stdout"), read("stderr")) : Effect.asVoid(Fiber.awaitAll(reading))
     ),
-    /** Reads no more. */
+    /** Stops reading. */
     stop: Effect.suspend(() => (reading === undefined ? Effect.void : Fiber.interruptAll(reading))),
     dropped: () => budget.dropped
   }
 }
 
 /**
- * Starts a script and sees to its end with the scope: one step, since a stop in between would leave the script to a SIGTERM
- * that nobody follows up.
+ * Starts a script; the scope's end also ends the script. Both are one uninterruptible step. Otherwise a stop in between
+ * would send only SIGTERM, and nobody would follow with SIGKILL.
  */
 const start = (
   executor: CommandExecutor.CommandExecutor,
@@ -232,7 +243,8 @@ const start = (
       )
     )
     const reader = makeReader(run, script, onLines)
-    // Added last, so it runs first: before the executor's own SIGTERM, and while the script's last words are still read.
+    // This finalizer is added last, so it runs first: before the executor's own SIGTERM, and while the last output is
+    // still read.
     yield* Effect.addFinalizer(() =>
       Effect.whenEffect(
         Effect.zipRight(reader.begin, end(script, run.bounds.grace)),
@@ -270,7 +282,7 @@ const execute = (
     })
   })
 
-/** Why it was not started, in the executor's own sentence where it has one. */
+/** The reason why a script was not started: the executor's own sentence, if there is one. */
 const reasonOf = (error: unknown): string =>
   isPlatformError(error) && error.description !== undefined ? error.description : String(error)
 
@@ -280,8 +292,8 @@ const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =
     : Effect.succeed(Outcome.NotStarted({ message: reasonOf(Cause.squash(cause)) }))
 
 /**
- * Runs scripts with another executor. Its processes lead a process group of their own, and their outputs end a moment after
- * them at the latest, whoever holds them open.
+ * Runs scripts with the executor of the context. That executor must start each process as the leader of its own process
+ * group, and must end the outputs soon after the process, even if another process holds them open.
  *
  * @internal
  */
@@ -295,9 +307,9 @@ export const layerWithExecutor: Layer.Layer<ScriptRunner, never, CommandExecutor
 )
 
 /**
- * Runs scripts as processes of this host: without arguments, in des's working directory and as its user, each in a session
- * of its own. The record is one line on stdin, in a file that is complete before the script starts. The output is logged line
- * by line as it comes.
+ * Runs scripts as processes of this host: without arguments, in des's working directory, as des's user, each in its own
+ * session. The record is one line on stdin, in a file that is complete before the script starts. The output is logged
+ * line by line.
  *
  * @since 1.0.0
  * @category layers

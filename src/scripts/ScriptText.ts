@@ -1,21 +1,24 @@
 import * as Shebang from "./Shebang.ts"
 
-/** How much of a script is read: the comment block at its head, and no more of a large program. In bytes. */
+/** How much of a script is read, in bytes: enough for the comment block at its head, and little of a large program. */
 export const headBytes = 8192
 
 const shells = new Set(["sh", "ash", "bash", "dash", "ksh", "mksh", "posh", "yash", "zsh"])
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 
-/** Whether the first line names a shell, which does nothing with comments. An option that could change that counts as none. */
+/**
+ * True if the first line names a shell, for which comments do nothing. With an unknown option the answer is false,
+ * because that option could change this.
+ */
 const isShell = ({ argument = "", interpreter }: Shebang.Shebang): boolean =>
   baseName(interpreter) === "env"
     ? shells.has(argument)
     : shells.has(baseName(interpreter)) && /^(?:-[efuvx]+)?$/.test(argument)
 
 /**
- * True if a script has nothing but comments and blank lines, so that running it would do nothing. `head` is what stands at
- * its beginning; where it may go on, it counts as a script with commands.
+ * True if a script has only comments and blank lines, so that running it would do nothing. `head` is its beginning. If
+ * the script may be longer than `head`, the answer is false.
  */
 export const isEmpty = (head: string): boolean => {
   if (Buffer.byteLength(head) >= headBytes) return false

@@ -1,16 +1,16 @@
-/** What the first line of a script asks the kernel for: the program that runs it, as it stands there, and that program's argument. */
+/** The first line of a script, `#!INTERPRETER ARGUMENT`, which tells the kernel what runs the script. */
 export interface Shebang {
-  /** Without the carriage return that a line end of Windows leaves at its end. */
+  /** The program that runs the script, without the carriage return of a Windows line end. */
   readonly interpreter: string
   readonly argument: string | undefined
-  /** Whether the line ends in CR LF: the kernel takes the CR for a part of the name. */
+  /** True if the line ends with CR LF. The kernel then takes the CR as part of the name. */
   readonly carriageReturn: boolean
 }
 
 /** How much of a file the kernel reads to find its first line, in bytes (BINPRM_BUF_SIZE). */
 export const headBytes = 256
 
-/** Reads the first line as the kernel does (execve(2)); `undefined` where it names no interpreter. */
+/** Reads the first line as the kernel does (execve(2)). Returns `undefined` if it names no interpreter. */
 export const parse = (head: string): Shebang | undefined => {
   if (!head.startsWith("#!")) return undefined
   const [line = ""] = head.slice(2).split("\n", 1)

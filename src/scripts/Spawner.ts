@@ -3,7 +3,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { OutputPipe } from "./OutputPipe.ts"
 
-/** A program that is to be started: its path, its arguments, its whole environment, and all that it can read from stdin. */
+/** A program to start: its path, its arguments, its whole environment, and its whole stdin. */
 export interface Program {
   readonly path: string
   readonly args: ReadonlyArray<string>
@@ -16,7 +16,7 @@ export type Exit =
   | { readonly code: number; readonly signal?: never }
   | { readonly code?: never; readonly signal: NodeJS.Signals | "an unknown signal" }
 
-/** A process that was started. It leads a session and a process group of its own, whose id is its own. */
+/** A process that was started. It leads its own session and process group; the id of both is its process id. */
 export interface Spawned {
   readonly pid: number
   readonly stdout: OutputPipe
@@ -26,24 +26,24 @@ export interface Spawned {
 /** The system did not start a program: `code` is the name of its error, such as `ENOENT`. */
 export class SpawnError extends Data.TaggedError("SpawnError")<{ readonly code: string; readonly detail?: string }> {}
 
-/** What an error of Node's says, where a system call failed. */
+/** Converts an error of Node, as a failed system call throws it. */
 export const spawnErrorOf = (error: unknown): SpawnError => {
   const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN"
   return new SpawnError({ code, detail: error instanceof Error ? error.message : String(error) })
 }
 
 /**
- * Starts one program as a process of its own session. Its stdin is a file that is complete before it starts, its outputs
- * are pipes, and no other descriptor of des reaches it.
+ * Starts programs, each as a process in its own session. Its stdin is a file that is complete before it starts, its
+ * outputs are pipes, and it gets no other descriptor of des.
  */
 export class Spawner extends Context.Tag("des/Spawner")<
   Spawner,
   {
-    /** The system's way that it takes. */
+    /** Which way of starting processes it uses. */
     readonly name: "posix_spawn" | "child_process"
     /**
-     * Starts a program, once: it is done or has failed when the effect ends, and cannot be interrupted in between. `onExit` is
-     * called once, after that.
+     * Starts a program. It cannot be interrupted: when the effect ends, the program has started or the start has
+     * failed. `onExit` is called once, after the process has ended.
      */
     readonly spawn: (program: Program, onExit: (exit: Exit) => void) => Effect.Effect<Spawned, SpawnError>
   }

@@ -8,7 +8,8 @@ import * as SystemReason from "../SystemReason.ts"
 import * as PrivateGroup from "./PrivateGroup.ts"
 
 /**
- * Somebody else could change what des would run: names the path, why it is not trusted, and the command that mends it.
+ * A path is not trusted, because another user could change what des would run. The message names the path and the
+ * reason, and says how to mend it.
  *
  * @since 1.0.0
  * @category errors
@@ -25,8 +26,10 @@ export class UntrustedError extends Schema.TaggedError<UntrustedError>()("Untrus
 }
 
 /**
- * Whether a path may be run: `check` looks at the file, each directory above it, and where links on the way lead. With
- * every directory trusted nobody else can put another file there, so that a check holds until the file runs.
+ * Decides whether a path may be run.
+ *
+ * - `check`: checks the file, each directory above it, and the targets of links on the way. If every directory is
+ *   trusted, nobody else can replace the file, so the result still holds when the file runs.
  *
  * @since 1.0.0
  * @category services
@@ -36,18 +39,18 @@ export class Trust extends Context.Tag("des/Trust")<
   { readonly check: (path: string) => Effect.Effect<void, UntrustedError> }
 >() {}
 
-/** Who may own what des runs, beside root: des itself. */
+/** The user that des runs as. Besides root, only this user may own what des runs. */
 interface Self {
   readonly uid: number
   /** des's primary group. */
   readonly gid: number
-  /** Whether nobody else is in that group. */
+  /** True if nobody else is in that group. */
   readonly hasPrivateGroup: () => boolean
 }
 
 const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
 
-/** As many as Linux follows (path_resolution(7)). */
+/** How many links are followed in one path: as many as Linux follows (path_resolution(7)). */
 const mostLinks = 40
 
 const ownerName = (self: Self): string => (self.uid === 0 ? "root" : String(self.uid))
@@ -90,11 +93,14 @@ const unreadable = (path: string, cause: unknown) =>
   new UntrustedError({
     reason: "Unreadable",
     path,
-    detail: `cannot be looked at: ${SystemReason.describe(cause)}`,
-    mend: "nothing unknown is run"
+    detail: `cannot be checked: ${SystemReason.describe(cause)}`,
+    mend: "des does not run what it cannot check"
   })
 
-/** Where a path leads: the real one, all that it passes, how many links, and what is not to be trusted there. */
+/**
+ * Where a path leads. `real` is the path without links, `passed` are all files and directories on the way, `links`
+ * counts the links, and `problem` is the first thing that is not trusted.
+ */
 interface Place {
   readonly real: string
   readonly passed: ReadonlySet<string>
@@ -105,15 +111,14 @@ interface Place {
 const top: Place = { real: "/", passed: new Set(), links: 0, problem: undefined }
 
 /**
- * Follows a path from a place as the kernel does, and judges everything that it passes, the place included.
- * `stickyAllowed` says of a directory's real path whether it may be one that everybody writes to and nobody can replace a
- * file in.
+ * Follows a path from a place as the kernel does, and judges everything on the way, the place included. `stickyAllowed`
+ * is true for a directory that may be sticky: everybody can write to it, but nobody can replace another user's file.
  */
 const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: string) => boolean): Place => {
   let { links, real } = start
   let problem = judge(real, lstatSync(real), self, stickyAllowed(real))
   const passed = new Set(start.passed).add(real)
-  // Not resolve(), which takes a name and its `..` away where the name is a link.
+  // resolve() would be wrong here: it removes a name and the `..` after it, even if the name is a link.
   const rest = path.split("/").reverse()
   for (let name = rest.pop(); name !== undefined && problem === undefined; name = rest.pop()) {
     if (name === "" || name === ".") continue
@@ -124,7 +129,7 @@ const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: stri
     const next = real === "/" ? `/${name}` : `${real}/${name}`
     const info = lstatSync(next)
     if (info.isSymbolicLink()) {
-      // Where only the sticky bit protects a directory, anybody can have made the link.
+      // In a sticky directory any user may have made the link.
       if (isSticky(real) && info.uid !== 0 && info.uid !== self.uid) {
         problem = new UntrustedError({
           reason: "Link",
@@ -147,8 +152,9 @@ const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: stri
 }
 
 /**
- * A path from the root, as it is at this moment: what is checked and what is run must be one path, also when the working
- * directory is moved. Not resolve(): a name and its `..` stay, since the name may be a link.
+ * Makes a path absolute, against the working directory of this moment. des then checks and runs the same path, even if
+ * the working directory is moved. A name and the `..` after it stay, unlike with resolve(), because the name may be a
+ * link.
  *
  * @internal
  */
@@ -160,25 +166,28 @@ export const absolute = (path: string): string => {
 const check = (path: string, directory: string, self: Self): UntrustedError | undefined => {
   const root = walk(top, directory, self, () => true)
   if (root.problem !== undefined) return root.problem
-  // Above the script directory a sticky one such as /tmp is usual; elsewhere it would be a place for everybody's scripts.
+  // A sticky directory such as /tmp is usual above the script directory. Below it, everybody could add scripts there.
   const stickyAllowed = (passed: string) => passed !== root.real && root.passed.has(passed)
-  // What leads to the script directory was judged this moment.
+  // The way to the script directory was judged a moment ago, so only the rest is walked.
   const { links, problem, real } = path.startsWith(`${directory}/`)
     ? walk(root, path.slice(directory.length), self, stickyAllowed)
     : walk(top, path, self, stickyAllowed)
   if (problem !== undefined || links === 0) return problem
-  // The links of /proc lead elsewhere than their text says.
+  // A link in /proc may lead elsewhere than its text says.
   const [judged, opened] = [lstatSync(real), statSync(path)]
   return judged.dev === opened.dev && judged.ino === opened.ino
     ? undefined
-    : unreadable(path, "it leads elsewhere than its links say")
+    : unreadable(path, "it leads to another file than its links say")
 }
 
-/** A file of users or groups; empty where there is none, as in a small container. */
+/** Reads a file of users or groups. Returns an empty text if there is none, as in a small container. */
 const readIfThere = (path: string): string =>
   lstatSync(path, { throwIfNoEntry: false }) ? readFileSync(path, "utf8") : ""
 
-/** Who des is. The files are read only where it matters, and once for each check. */
+/**
+ * Finds out which user des runs as. The files of users and groups are read only if they matter, and once for each
+ * check.
+ */
 const whoami = (): Self => {
   const account = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
   let isPrivate: boolean | undefined
@@ -195,11 +204,11 @@ const whoami = (): Self => {
 }
 
 /**
- * Trusts what belongs to root or to des's own user and can be written by no one else. Write permission for root's group is
- * allowed, and where des is not root that of its own primary group, if nobody else is in it; so is a sticky directory above
- * the script directory. A relative directory is relative to the working directory at the start.
+ * Trusts a path if it belongs to root or to des's own user and nobody else can write to it. Write permission is allowed
+ * for root's group, and, if des is not root, for its own primary group if nobody else is in it. A sticky directory is
+ * allowed above the script directory. A relative directory is resolved against the working directory at the start.
  *
- * The look is one step of a few system calls, without other work in between.
+ * A check is one synchronous step of a few system calls, without other work in between.
  *
  * @since 1.0.0
  * @category layers
@@ -217,7 +226,7 @@ export const layer = (options: { readonly directory: string }): Layer.Layer<Trus
   })
 
 /**
- * Trusts everything, as the original did.
+ * Trusts every path, as the original did.
  *
  * @since 1.0.0
  * @category layers

@@ -164,15 +164,15 @@ describe("Arguments: what was probably meant is suggested", () => {
     [["--timout", "30s"], "--timout: there is no such option; did you mean --timeout?"],
     [["--Create"], "--Create: there is no such option; did you mean --create?"],
     [["--dir=x"], "--dir: there is no such option; did you mean --directory?"],
-    [["--wizard"], "--wizard: there is no such option; des --help shows what it takes"],
-    [["--json"], "--json: an option of des info and des history, not of des; des --help shows what it takes"],
-    [["info", "-d", "x"], "-d: an option of des, not of des info; des info --help shows what it takes"],
+    [["--wizard"], "--wizard: there is no such option; des --help shows its options"],
+    [["--json"], "--json: this is an option of des info and des history, not of des; des --help shows its options"],
+    [["info", "-d", "x"], "-d: this is an option of des, not of des info; des info --help shows its options"],
     [["info", "--jsn"], "--jsn: there is no such option; did you mean --json?"],
     [["histroy"], '"histroy": des takes no positional argument; did you mean des history?'],
-    [["foo"], '"foo": des takes no positional argument; des --help shows what it takes'],
-    [["-d", "-v"], "--directory: its value is missing, or if it is -v: --directory=-v"],
+    [["foo"], '"foo": des takes no positional argument; des --help shows its options'],
+    [["-d", "-v"], "--directory: its value is missing; if the value is -v, write --directory=-v"],
     [["-d"], "--directory: its value is missing: --directory DIR"],
-    [["--create=yes"], "--create: takes no value"]
+    [["--create=yes"], "--create: this option takes no value"]
   ]
   for (const [given, says] of cases) it(JSON.stringify(given), () => assert.strictEqual(problem(...given), says))
 })

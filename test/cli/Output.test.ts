@@ -131,7 +131,7 @@ describe("a history", () => {
       assert.lengthOf(ended.lines, 1)
       assert.match(
         ended.stderr,
-        / - ERROR - the history cannot be written: no space is left on the disk \(ENOSPC\); nothing in the journal has changed$/m
+        / - ERROR - the history cannot be printed: no space is left on the disk \(ENOSPC\); nothing in the journal has changed$/m
       )
     }))
 })

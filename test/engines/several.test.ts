@@ -243,7 +243,7 @@ describeEngine("dockerd", () => {
 describe("engines that cannot be told apart, or not at all", () => {
   for (const [what, message, ...args] of [
     ["two of one name", "two engines have the name a;", "-e", "a=unix:///x", "-e", "a=unix:///y"],
-    ["one under two names", "a and b are one engine, unix:///x;", "-e", "a=unix:///x", "-e", "b=/x"],
+    ["one under two names", "a and b are the same engine, unix:///x,", "-e", "a=unix:///x", "-e", "b=/x"],
     ["one twice", "two engines have the name unix:///x;", "-e", "unix:///x", "-e", "/x"],
     ["a name of nothing", 'the endpoint "" is empty;', "-e", "a=", "-e", "b=unix:///x"]
   ] as const) {

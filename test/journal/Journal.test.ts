@@ -194,7 +194,7 @@ describe("an order of the journal in memory", () => {
         assert.isTrue(yield* journal.accept(batch("s")))
         assert.strictEqual(yield* journal.unfinished, 1)
         assert.deepStrictEqual(logs.lines, [
-          "WARN container/start web: a quarter of the queue has events of this actor, and more of them are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)",
+          "WARN container/start web: events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)",
           "WARN container/start web: the queue has room for events of this actor again; 26 were lost"
         ])
       }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(20) })), Effect.provide(logs.layer))

@@ -115,7 +115,10 @@ describe("what is no script", () => {
       ] as const) {
         assert.deepStrictEqual(yield* find(type, verb), [], JSON.stringify([type, verb]))
       }
-      assert.include(logged()[0], 'Unable to handle event! The type ".." or the action "start" is no name of a script')
+      assert.include(
+        logged()[0],
+        'Unable to handle event! The type ".." or the action "start" cannot be the name of a script'
+      )
     }))
 
   test("a file that is not executable is said, with what mends it", () =>
@@ -267,7 +270,7 @@ describe("what goes wrong is said in plain words", () => {
       symlinkSync("start", `${directory}/container/start`)
       assert.deepStrictEqual(yield* find("container", "start"), [])
       assert.deepStrictEqual(logged(), [
-        "ERROR Script container/start is not run, since it cannot be looked at: its symbolic links go in a circle, or are too many (ELOOP)"
+        "ERROR Script container/start is not run, since it cannot be read: its symbolic links go in a circle, or are too many (ELOOP)"
       ])
     }))
 })

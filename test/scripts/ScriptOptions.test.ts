@@ -121,28 +121,28 @@ describe("the head of a script", () => {
 
 describe("a head that cannot be understood", () => {
   const problems: Readonly<Record<string, string>> = {
-    nonsense: '"nonsense" is no option',
-    "timout=1s": '"timout=1s" is no option; did you mean timeout=?',
-    "nonsense=1": '"nonsense=1" is no option',
-    "Timeout=1s": '"Timeout=1s" is no option',
-    "timeout =1s": '"timeout" is no option',
-    "=1": '"=1" is no option',
-    '""': '"" is no option',
-    "__proto__=1": '"__proto__=1" is no option',
-    "constructor=1": '"constructor=1" is no option',
-    "toString=1": '"toString=1" is no option',
-    timeout: '"timeout" is no option',
-    timeouts: '"timeouts" is no option',
+    nonsense: '"nonsense" is not an option',
+    "timout=1s": '"timout=1s" is not an option; did you mean timeout=?',
+    "nonsense=1": '"nonsense=1" is not an option',
+    "Timeout=1s": '"Timeout=1s" is not an option',
+    "timeout =1s": '"timeout" is not an option',
+    "=1": '"=1" is not an option',
+    '""': '"" is not an option',
+    "__proto__=1": '"__proto__=1" is not an option',
+    "constructor=1": '"constructor=1" is not an option',
+    "toString=1": '"toString=1" is not an option',
+    timeout: '"timeout" is not an option',
+    timeouts: '"timeouts" is not an option',
     // Each has the letters of an option and one more.
-    labels: '"labels" is no option',
-    names: '"names" is no option',
-    "image:nginx": '"image:nginx" is no option',
-    "image:": '"image:" is no option',
-    attributes: '"attributes" is no option',
+    labels: '"labels" is not an option',
+    names: '"names" is not an option',
+    "image:nginx": '"image:nginx" is not an option',
+    "image:": '"image:" is not an option',
+    attributes: '"attributes" is not an option',
     "timeout=": 'timeout takes a duration such as 30s, 10m or 500ms, not ""',
     "timeout=soon": 'not "soon"',
     "timeout=-1": 'not "-1"',
-    "timeout=5 s": '"s" is no option',
+    "timeout=5 s": '"s" is not an option',
     'timeout="5 s"': 'not "5 s"',
     "timeout=5S": 'not "5S"',
     "timeout=1m30s": 'not "1m30s"',
@@ -159,8 +159,8 @@ describe("a head that cannot be understood", () => {
     "label=": 'label takes KEY or KEY=VALUE, not ""',
     "label==x": 'label takes KEY or KEY=VALUE, not "=x"',
     "attribute=": 'attribute takes KEY or KEY=VALUE, not ""',
-    'name="a': "a double quote has no end",
-    'label=a" b" "': "a double quote has no end"
+    'name="a': "a closing double quote is missing",
+    'label=a" b" "': "a closing double quote is missing"
   }
   for (const [text, message] of Object.entries(problems)) {
     it(`is a problem: ${text}`, () => {

@@ -291,18 +291,18 @@ const tests = (
         Effect.gen(function* () {
           const { run } = yield* prepare({ script: "" })
           const { outcome } = yield* run("script", { environment: { HUGE: "x".repeat(3_000_000) } })
-          assert.include(messageOf(outcome), "the environment is larger than the kernel takes")
+          assert.include(messageOf(outcome), "the environment is larger than the kernel accepts")
         }))
 
-      test(": somebody has it open for writing for longer than a second", () =>
+      test(": a program has it open for writing for longer than a second", () =>
         Effect.gen(function* () {
           const { directory, run } = yield* prepare({ script: "" })
           Fs.copyFileSync("/bin/true", `${directory}/script`)
           const open = Fs.openSync(`${directory}/script`, "r+")
           const { outcome } = yield* run("script")
           Fs.closeSync(open)
-          assert.include(messageOf(outcome), "somebody has it open for writing")
-          assert.include(messageOf(outcome), "mv it to its place")
+          assert.include(messageOf(outcome), "a program has it open for writing")
+          assert.include(messageOf(outcome), "mv that file to this name")
         }))
     })
   })

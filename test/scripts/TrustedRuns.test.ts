@@ -109,7 +109,7 @@ describeRoot("des, as root", () => {
         assert.strictEqual(refused.code, 1)
         const reason = `${place} can be written by group ${nobody}; chmod g-w ${place} mends it`
         assert.deepStrictEqual(said(refused, "ERROR"), [
-          `the script directory ${dir} is not trusted: ${reason}, and --insecure-scripts runs what anybody wrote`
+          `the script directory ${dir} is not trusted: ${reason}, and --insecure-scripts turns this check off`
         ])
         assert.deepStrictEqual(ran(refused), [])
         paste(refused.stderr)

@@ -6,7 +6,9 @@ import { sayTooOld } from "../Journal.ts"
 
 const events = (count: number) => `${count} ${count === 1 ? "event" : "events"}`
 
-/** Marks the waiting events that happened more than `maxAge` milliseconds ago, but for what `des retry` has queued. */
+/**
+ * Skips the waiting events that happened more than `maxAge` milliseconds ago, except those that `des retry` has queued.
+ */
 const skipTooOld = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, maxAge: number) {
   if (maxAge === Number.POSITIVE_INFINITY) return
   const oldest = BigInt(Math.floor((yield* Clock.currentTimeMillis) - maxAge)) * 1_000_000n
@@ -20,19 +22,19 @@ const sayUnwatched = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, isWa
     WHERE state = 'waiting' AND NOT (${isWatched}) GROUP BY engine`
   for (const { engine, n } of waiting) {
     yield* Effect.logWarning(
-      `${events(n)} of ${engine} waited and ${n === 1 ? "goes" : "go"} on waiting, as that engine is not watched now`
+      `${events(n)} of ${engine} ${n === 1 ? "stays" : "stay"} in the journal and ${n === 1 ? "waits" : "wait"}, since that engine is not watched now`
     )
   }
 })
 
-/** How many events wait for the engines that are watched. */
+/** Counts the events that wait for the watched engines. */
 export const count = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
   Effect.map(
     sql<{ n: number }>`SELECT count(*) AS n FROM event WHERE state = 'waiting' AND ${isWatched}`,
     ([row]) => row?.n ?? 0
   )
 
-/** At the start: skips what is too old of the events of an earlier life of des, and says what waits. */
+/** At the start of des: skips events of an earlier life that are too old, and logs how many wait. */
 export const begin = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, isWatched: Fragment, maxAge: number) {
   yield* skipTooOld(sql, maxAge)
   yield* sayUnwatched(sql, isWatched)

@@ -7,7 +7,7 @@ import * as FeedMemory from "../../feed/FeedMemory.ts"
 import { pieces } from "./Rows.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
-/** Of what was met and not read as an event, only the fingerprint is known. */
+/** The time of a record that was there when des met the engine. Only its fingerprint is known. */
 const unknownTime = ""
 
 interface RunningRow {
@@ -17,10 +17,11 @@ interface RunningRow {
 }
 
 /**
- * What is remembered of engines, in the tables `seen`, `running` and `engine`.
+ * What des remembers of engines, in the tables `seen`, `running` and `engine`.
  *
- * `keep` remembers events that were accepted. `recall` and `meet` are those of {@link FeedMemory.FeedMemory}. `forgetOld`
- * deletes the records of each engine beyond the number that is remembered.
+ * - `keep`: remembers events that were accepted.
+ * - `recall`, `meet`: those of {@link FeedMemory.FeedMemory}.
+ * - `forgetOld`: deletes the oldest records of each engine, beyond the number that is remembered.
  */
 export interface EngineMemory {
   readonly keep: (events: ReadonlyArray<DockerEvent>) => Effect.Effect<void, SqlError>
@@ -76,7 +77,7 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
       for (const piece of pieces(changes.gone)) {
         yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
       }
-      // Last: what is seen does not come again.
+      // This is last, because the feed never delivers again what is marked as seen.
       yield* insertSeen(engine, changes.seen)
     }
   })
@@ -101,7 +102,8 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
     }
   })
 
-  // des may be killed after each statement: the new comes before the old goes, and a first meeting counts with its last one.
+  // des may be killed after each statement. So new rows are written before old ones are deleted, and the last statement
+  // makes the meeting count.
   const meet = Effect.fnUntraced(function* (engine: string, met: FeedMemory.Meeting) {
     const { gaps, identity, last, over } = met
     const [old] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM seen WHERE engine = ${engine}`

@@ -23,15 +23,15 @@ import { pieces, withoutNul } from "./Rows.ts"
 import type { RunLog } from "./RunLog.ts"
 import * as Turns from "./Turns.ts"
 
-/** How much of the events that are out is in memory, in bytes: 64 MiB, or one event that is larger. */
+/** How many bytes of events that are out may be in memory: 64 MiB, or one larger event. */
 const mostTaken = 67_108_864
 
-/** How often an idle journal is looked at, for what `des retry` has queued. */
+/** How often an idle journal is read again, for events that `des retry` has queued. */
 const lookAgain = "1 second"
 
 /**
- * `file` names the database in errors. What happened more than `maxAge` milliseconds ago is skipped. With `engines` only
- * events of these, and those of none, are given.
+ * `file` names the database in errors. Events that happened more than `maxAge` milliseconds ago are skipped. With
+ * `engines`, only events of these engines, and events without an engine, are given.
  */
 export interface Options {
   readonly file: string
@@ -42,8 +42,8 @@ export interface Options {
 }
 
 /**
- * An event that was given and is not finished. `bytes` is what it takes of memory: nothing while it is parked. `runs` is what
- * its runs take of the disk.
+ * An event that was taken and is not finished. `bytes` is its size in memory, 0 while it is parked. `runs` is the size
+ * of its runs on the disk.
  */
 interface Given {
   readonly actor: Turns.Actor
@@ -52,7 +52,7 @@ interface Given {
   runs: number
 }
 
-/** The events that were given and are not finished. `room` waits while the bytes of those that are out allow no more. */
+/** The events that were taken and are not finished. `room` waits while too many bytes of them are in memory. */
 const makeGiven = Effect.map(Effect.makeLatch(true), (room) => {
   const events = new Map<number, Given>()
   let bytes = 0
@@ -98,7 +98,10 @@ const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
   size: sizeOfEvent(accepted.event.record)
 })
 
-/** Puts accepted events into the table `event`: those that are too old as skipped. A record that is there stays as it is. */
+/**
+ * Writes accepted events to the table `event`. Events that are too old are marked as skipped. An event that the table
+ * already has is not changed.
+ */
 const insertInto = (sql: SqlClient.SqlClient, maxAge: number) =>
   Effect.fnUntraced(function* (all: ReadonlyArray<Accepted>) {
     const now = yield* Clock.currentTimeMillis
@@ -109,10 +112,13 @@ const insertInto = (sql: SqlClient.SqlClient, maxAge: number) =>
     }
   })
 
-/** Reads rows as entries: nothing where a record cannot be read. `newest` is the last event of an earlier life of des. */
+/**
+ * Reads a row as an entry. Returns nothing if its record cannot be read. `newest` is the last event of an earlier life
+ * of des.
+ */
 const makeRead = (options: Options, newest: number) => {
   const earlierOf = Effect.fnUntraced(function* (row: Turns.WaitingRow, scripts: ReadonlyArray<Script>) {
-    // What `des retry` queued counts on from the runs of another row.
+    // An event that `des retry` queued counts its attempts on from the runs of another row.
     const counted: Earlier = { attempts: row.attempts, settled: undefined, outlived: [] }
     const retried = row.attempts === 0 ? {} : Object.fromEntries(scripts.map(({ path }) => [path, counted]))
     if (row.id > newest) return retried
@@ -121,7 +127,7 @@ const makeRead = (options: Options, newest: number) => {
 
   return Effect.fnUntraced(function* (row: Turns.WaitingRow): Effect.fn.Return<Entry | undefined, SqlError> {
     const decode = Effect.sync(() => DockerEvent.decode(row.record, row.engine))
-    // What this life of des accepted it has read before.
+    // This life of des has already read the events that it accepted itself.
     const decoded = yield* row.id > newest ? decode : options.quarantine.whileReading(row.id, decode)
     if (Either.isLeft(decoded)) return undefined
     const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
@@ -131,14 +137,18 @@ const makeRead = (options: Options, newest: number) => {
 }
 
 /**
- * The accepted events, in the table `event`. Its members are those of the journal, but for `insert`, which only writes,
- * `arrived`, which lets `take` know of it, and `ran`, which counts a run for what it takes of the disk.
+ * The accepted events, in the table `event`. It has the members of the journal, and these:
+ *
+ * - `insert`: writes events, and does not wake `take`.
+ * - `arrived`: wakes `take` for new events.
+ * - `ran`: adds the output of a run to the size of its event.
  */
 export const make = (options: Options) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const safely = Failure.explained(options.file)
-    // As an expression: the planner would take the index of actors for a column, and sort all that it finds.
+    // `engine || ''` is an expression on purpose. For a plain column SQLite would use the index of actors, and sort all
+    // rows.
     const isWatched =
       options.engines === undefined ? sql`1 = 1` : sql`engine || '' IN ${sql.in(["", ...options.engines])}`
     yield* safely(options.quarantine.begin)
@@ -155,7 +165,7 @@ export const make = (options: Options) =>
     const finish = Effect.fn("Journal.finish")(function* (id: number, state: "done" | "failed") {
       const event = given.get(id)
       if (event === undefined) return
-      // Who repeats a run needs its record. Of a large one that did its work the history is enough.
+      // A retry needs the record. A large record of an event that succeeded is deleted; its history stays.
       const cut = state === "done" && event.record.length > keptRecord
       const size = event.runs + (cut ? sizeOfEvent("") : event.record.size)
       yield* safely(
@@ -170,7 +180,9 @@ export const make = (options: Options) =>
       given.add(row)
       const entry = yield* safely(read(row))
       if (entry !== undefined) return entry
-      yield* Effect.logError(`event ${row.id} of the journal ${options.file} cannot be read, and does not run`)
+      yield* Effect.logError(
+        `event ${row.id} of the journal ${options.file} does not run, since its record cannot be read`
+      )
       yield* finish(row.id, "failed")
       return undefined
     })
@@ -189,7 +201,7 @@ export const make = (options: Options) =>
       }
     })
 
-    /** What is parked is on the disk, where it takes no memory. */
+    /** Drops an event from memory. It stays on the disk. */
     const park = (id: number) =>
       Effect.suspend(() => {
         const event = given.get(id)

@@ -3,7 +3,7 @@ import type * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { JournalError } from "../Journal.ts"
 
-/** The code of SQLite (https://www.sqlite.org/rescode.html), wherever in the causes it is. */
+/** The error code of SQLite (https://www.sqlite.org/rescode.html), found anywhere in the chain of causes. */
 const codeOf = (error: unknown): string => {
   for (let at = error; at instanceof Error; at = at.cause) {
     if ("code" in at && typeof at.code === "string" && at.code.startsWith("SQLITE_")) return at.code
@@ -17,10 +17,10 @@ const lastMessage = (error: unknown): string => {
   return message
 }
 
-/** Another connection has the file locked. */
+/** True if another connection has locked the file. */
 export const isBusy = (error: unknown): boolean => codeOf(error).startsWith("SQLITE_BUSY")
 
-/** What a check found, and the way out that loses nothing. */
+/** The error for a damaged journal. It says what is damaged, and how to go on without losing data. */
 export const damaged = (file: string, why: string, cause?: unknown): JournalError =>
   new JournalError({
     reason: "Damaged",
@@ -28,7 +28,7 @@ export const damaged = (file: string, why: string, cause?: unknown): JournalErro
     ...(cause === undefined ? {} : { cause })
   })
 
-/** What went wrong with a journal's file, and what to do. */
+/** Explains an error of a journal's file: what went wrong, and what to do. */
 export const explain =
   (file: string) =>
   (cause: unknown): JournalError => {
@@ -37,11 +37,14 @@ export const explain =
     if (code.startsWith("SQLITE_FULL")) {
       return fail(
         "Full",
-        `the journal ${file} cannot be written: there is no room on its disk. Free some and start des again; what was accepted is in the journal, and nothing is marked done that was not`
+        `the journal ${file} cannot be written: its disk is full. Free some space and start des again; all accepted events are in the journal, and no unfinished one is marked as done`
       )
     }
     if (isBusy(cause)) {
-      return fail("Failed", `the journal ${file} is kept locked by another program: end that one (fuser ${file})`)
+      return fail(
+        "Failed",
+        `another program keeps the journal ${file} locked: end that program (fuser ${file} shows it)`
+      )
     }
     if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
       return damaged(file, lastMessage(cause), cause)
@@ -58,15 +61,15 @@ export const explain =
     return fail("Failed", `the journal ${file} failed: ${lastMessage(cause)}`)
   }
 
-/** Says of an effect on the journal's file what went wrong. */
+/** Explains the database errors of an effect on the journal's file. */
 export const explained =
   (file: string) =>
   <A, E extends SqlError.SqlError, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, JournalError, R> =>
     Effect.mapError(effect, explain(file))
 
-/** Another program has deleted an event that waited. */
+/** The error for a waiting event that another program has deleted. */
 export const gone = (file: string, id: number): JournalError =>
   new JournalError({
     reason: "Failed",
-    detail: `the journal ${file} has lost event ${id}, which waited. Another program has changed it: leave it to des`
+    detail: `event ${id}, which waited, is missing in the journal ${file}: another program has changed the file. Only des may write to it`
   })

@@ -9,10 +9,13 @@ import { sizeOfEvent } from "./Retention.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
- * One execution of a script for an event, as the journal has it. Times are milliseconds since 1970; `timeNano` is the
- * engine's, in nanoseconds. `outcome` is nothing while it runs, or where des was gone before it ended; `exit` is the exit
- * code, the negative number of a signal, 124 after a timeout, 127 where it could not be started. `output` is the last of
- * what it wrote, as it came, or why it was not started.
+ * One run of a script for an event, as the journal has it. Times are in milliseconds since 1970.
+ *
+ * - `timeNano`: the engine's time of the event, in nanoseconds.
+ * - `outcome`: null while the script runs, and if des ended before the script.
+ * - `exit`: the exit code; the negative number of a signal; 124 after a timeout; 127 if the script could not be
+ *   started.
+ * - `output`: the end of what the script wrote, not escaped, or why it was not started.
  *
  * @since 1.0.0
  * @category models
@@ -33,17 +36,20 @@ export interface Run {
   readonly output: string | null
 }
 
-/** What is asked for: runs that did not succeed, that began since a time (milliseconds since 1970). */
+/**
+ * Selects runs. `failed`: only runs that did not succeed. `since`: only runs that began at this time or later, in
+ * milliseconds since 1970.
+ */
 export interface Filter {
   readonly failed?: boolean
   readonly since?: number
 }
 
-/** So many runs are read at once: each has up to 4 KiB of output. */
+/** How many runs are read at once. Each has up to 4 KiB of output. */
 const page = 1000
 
 /**
- * The runs of the journal, oldest first, read as they are asked for.
+ * The runs of the journal, oldest first. They are read page by page.
  *
  * @since 1.0.0
  * @category constructors
@@ -66,8 +72,8 @@ export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.Sql
   )
 
 /**
- * Why runs cannot be queued again: no run has these ids (`unknown`), or of these runs the event's record is kept no more
- * (`cut`).
+ * The runs that cannot be queued again. `unknown`: no run has this id. `cut`: the journal no longer has the record of
+ * the run's event.
  *
  * @since 1.0.0
  * @category models
@@ -78,8 +84,8 @@ export interface NotQueued {
 }
 
 /**
- * Queues the events of runs again, each for its run's script, with the attempts counted on. Gives those that cannot be
- * queued; where there are any, none is.
+ * Queues the events of runs again, each for the script of its run. Attempts are counted on. Returns the runs that
+ * cannot be queued; if there is one, nothing is queued.
  *
  * @since 1.0.0
  * @category constructors
@@ -95,7 +101,7 @@ export const retry = (ids: ReadonlyArray<number>): Effect.Effect<NotQueued, SqlE
     const unknown = ids.filter((id) => !known.has(id))
     const cut = found.filter((run) => run.cut === 1).map(({ id }) => id)
     if (unknown.length > 0 || cut.length > 0) return { unknown, cut }
-    // One statement, so that all are queued or none. The fingerprint of a record is base64, so that this is none.
+    // One statement queues all or none. A record's fingerprint is base64, so it never equals this text.
     yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
         attempts, accepted_at, state, size)
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,

@@ -14,7 +14,8 @@ import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
 
 /**
- * How much is kept of what has run: at most `age` milliseconds long, at most `count` events, and at most `size` bytes.
+ * How much the journal keeps of events that have run: for at most `age` milliseconds, at most `count` events, and at
+ * most `size` bytes.
  *
  * @since 1.0.0
  * @category models
@@ -22,7 +23,7 @@ import * as RunLog from "./RunLog.ts"
 export interface Keep extends Bounds {}
 
 /**
- * What is kept where nothing else is said: 30 days, 100,000 events, 1 GiB.
+ * The default: 30 days, 100,000 events, 1 GiB.
  *
  * @since 1.0.0
  * @category constructors
@@ -30,13 +31,13 @@ export interface Keep extends Bounds {}
 export const defaultKeep: Keep = defaults
 
 /**
- * How the journal is kept.
+ * The options of the journal.
  *
  * - `file`: names the database in errors.
- * - `keep`: bounds what is kept of what has run.
- * - `maxAge`: what happened more milliseconds ago is marked as skipped.
- * - `engines`: only events of these engines, and those of none, are given (default: all). The events of another one go on
- *   waiting, since their scripts would ask the wrong engine.
+ * - `keep`: how much is kept of events that have run.
+ * - `maxAge`: events that happened more than so many milliseconds ago are skipped.
+ * - `engines`: only events of these engines, and events without an engine, are run (default: all). Events of other
+ *   engines stay in the journal and wait, because their scripts would ask the wrong engine.
  * - `durably`: makes a write wait until it is on the disk.
  *
  * @since 1.0.0
@@ -61,14 +62,15 @@ const make = (options: Options) =>
     const queue = yield* EventQueue.make({ ...options, engines: options.engines, runs, quarantine })
     const engines = yield* EngineMemory.make
     const retention = yield* Retention.make({ keep: options.keep, alsoForget: engines.forgetOld })
-    // What failed where nobody could be told: the next batch is.
+    // A failure of the feed memory, whose callers expect none. The next `accept` fails with it.
     let broken: JournalError | undefined
 
-    // First the events: what is seen but not accepted would be lost, what is accepted but not seen is recognised.
+    // The events are written first. An event that is marked as seen but not accepted would be lost; one that is
+    // accepted but not marked as seen is recognised as a duplicate.
     const accept = Effect.fn("Journal.accept")(function* (batch: Batch) {
       if (broken !== undefined) return yield* broken
       yield* safely(options.durably(sql)(queue.insert(batch.accepted)))
-      // What is accepted need not wait for what is only noted.
+      // The scripts of accepted events need not wait for the writes below.
       yield* queue.arrived
       yield* safely(engines.keep(batch.events))
       const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
@@ -119,8 +121,8 @@ const make = (options: Options) =>
   })
 
 /**
- * A journal in a database that has its tables. Nothing is accepted before it is written. What was accepted and not finished
- * is given again when des starts the next time.
+ * A journal in a database that already has its tables. `accept` returns after the events are written. At the next start
+ * of des, accepted events that are not finished run again.
  *
  * @since 1.0.0
  * @category layers

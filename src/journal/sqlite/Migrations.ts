@@ -9,9 +9,9 @@ import * as SqliteOnly from "./SqliteOnly.ts"
  * The journal's tables. Times are milliseconds since 1970, but for an engine's own, which are nanoseconds and text, since
  * they do not fit a double.
  *
- * `event` has what was accepted, `run` each execution of a script for it (`last`: no attempt follows), `seen` the
- * fingerprints of an engine's last records, `running` the containers that are believed to run, `engine` which engines were
- * met, and `journal` the name that makes this journal's processes known.
+ * `event` has the accepted events, `run` each run of a script for them (`last`: no retry follows), `seen` the
+ * fingerprints of an engine's last records, `running` the containers that des believes to run, `engine` the engines
+ * that des has met, and `journal` the name by which the processes of this journal are found.
  */
 const first = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -34,7 +34,7 @@ const first = Effect.gen(function* () {
   )`
   yield* sql`CREATE UNIQUE INDEX event_once ON event (engine, fingerprint)`
   yield* sql`CREATE INDEX event_waiting ON event (id) WHERE state = 'waiting'`
-  // What is too old is looked for again and again: in a few pages, not in all records.
+  // Retention looks for old events again and again. With this index it reads a few pages instead of all records.
   yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
   yield* sql`CREATE TABLE run (
     id ${SqliteOnly.growingId(sql)},
@@ -68,17 +68,18 @@ const first = Effect.gen(function* () {
   )`
 })
 
-/** How many rows are listed at once. */
+/** How many rows are read at once. */
 const page = 1000
 
-/** Records are read in pieces of so many bytes, or one at a time where one is larger. */
+/** How many bytes of records are read at once. A larger record is read alone. */
 const pieceBytes = 8_388_608
 
 /**
- * A record is known by what it says, and not by its text any more. Of `event` the records are there; where two rows turn out to be
- * one event the first one has its new fingerprint, and both keep what became of them. Of `seen` there is only the hash of a text:
- * the feed matches it when the engine gives the record again (KnownRecords). `engine` has how many gaps there were, and the time
- * of its meeting where what it replays from before that could not be read whole (FeedMemory).
+ * A fingerprint now stands for the content of a record, no longer for its text. The rows of `event` have their records
+ * and get new fingerprints. If two rows turn out to be the same event, only the first one gets the new fingerprint, and
+ * both keep their state. The rows of `seen` have only the hash of a text; the feed matches it when the engine replays
+ * the record (KnownRecords). `engine.gaps` counts the gaps. `engine.is_over` has the time of the first meeting if the
+ * replay from before it could not be read whole (FeedMemory).
  */
 const canonicalFingerprints = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -110,8 +111,9 @@ const canonicalFingerprints = Effect.gen(function* () {
 })
 
 /**
- * `event.size` is what an event and its runs take of the disk, in bytes, as far as retention counts it. `handling` has
- * the events that des reads at this moment, and how often that began. The backlog of one actor is found by an index of its own.
+ * `event.size` is the size of an event and its runs on the disk, in bytes, as retention counts it. `handling` has the
+ * events that des reads at this moment, and how often it began to read them. A new index finds the backlog of one
+ * actor.
  */
 const third = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -123,7 +125,7 @@ const third = Effect.gen(function* () {
   yield* sql`CREATE INDEX event_over ON event (id, accepted_at, size) WHERE state <> 'waiting'`
 })
 
-/** The newest version that this des knows. */
+/** The newest version of the tables that this des knows. */
 export const newest = 3
 
 /** Brings the tables to the newest version. */

@@ -5,20 +5,22 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { eventName } from "../../event/EventName.ts"
 
-/** How often des may die while it handles one event itself, before that event is set aside. */
+/** How often des may crash while it handles an event itself. Then the event is set aside. */
 const mostDeaths = 2
 
 /**
- * Finds the events that des died of.
+ * Finds events that make des crash, and sets them aside.
  *
- * des handles an event itself when it reads it from the journal, and from the begin of a run until the script's process
- * has started. What happens later, while the script runs, is not the event's doing: a long run is met by every kill and power cut. A
- * death in the first step leaves a row in `handling`, a death in the second one a run without a process.
+ * des itself handles an event in two steps: when it reads the event from the journal, and from the begin of a run until
+ * the script's process has started. A crash later, while the script runs, is not caused by the event: a long run is
+ * there at every kill and power cut. A crash in the first step leaves a row in `handling`. A crash in the second step
+ * leaves a run without a process.
  *
- * - `begin`: at the start of des, sets aside what it died of twice, and says so.
- * - `whileReading`: reads an event of an earlier life.
- * - `enter`: waits until a run of an event may begin, and gives the effect that says that its script has started, or never
- *   will. An event that des died of once begins alone, so that a second death is its own and no neighbour's.
+ * - `begin`: runs at the start of des. Sets aside the events at which des crashed twice, and logs them.
+ * - `whileReading`: reads an event of an earlier life of des, and notes that it does.
+ * - `enter`: waits until a run of an event may begin. Returns an effect that must run when the script has started or
+ *   never will. After one crash, the runs of that event begin alone, so that a second crash is not blamed on another
+ *   event.
  */
 export interface Quarantine {
   readonly begin: Effect.Effect<void, SqlError>
@@ -26,10 +28,10 @@ export interface Quarantine {
   readonly enter: (event: number) => Effect.Effect<Effect.Effect<void>>
 }
 
-/** More runs than ever begin beside each other (`--jobs`). */
+/** More runs than can ever begin at the same time (`--jobs`). */
 const everyRun = 1_000_000
 
-/** Lets the runs of suspects begin alone, and all others beside each other. */
+/** Lets the runs of suspects begin alone, and all other runs at the same time. */
 const makeDoor = Effect.gen(function* () {
   const door = yield* Effect.makeSemaphore(1)
   const beginning = yield* Effect.makeSemaphore(everyRun)
@@ -46,7 +48,7 @@ const makeDoor = Effect.gen(function* () {
 
   const enter = (event: number) =>
     Effect.suspend(() => {
-      // Nearly always: des has not died.
+      // This is the usual case: des has not crashed.
       if (suspects.size === 0) return Effect.succeed(Effect.void)
       if (!suspects.has(event)) {
         return Effect.as(door.withPermits(1)(beginning.take(1)), once(beginning.release(1)))
@@ -83,7 +85,7 @@ export const make = (options: {
     const door = yield* makeDoor
     const directory = dirname(options.file)
 
-    /** A run that had a process was no death, and ends the count. */
+    /** The waiting events at which des crashed, and how often. A later run that got a process resets the count. */
     const suspects = sql<SuspectRow>`SELECT * FROM (SELECT id, coalesce(times, 0) + (
         SELECT count(*) FROM run WHERE run.event_id = event.id AND outcome = 'des died' AND NOT EXISTS (
           SELECT 1 FROM run AS later WHERE later.event_id = event.id AND later.id > run.id AND later.pid IS NOT NULL
@@ -91,7 +93,7 @@ export const make = (options: {
       FROM event LEFT JOIN handling ON handling.event_id = event.id WHERE state = 'waiting') AS counted
       WHERE deaths > 0 ORDER BY id`
 
-    /** One run for each script, which `des history` shows and `des retry` takes. */
+    /** Sets an event aside. Each of its scripts gets a run, which `des history` shows and `des retry` can queue. */
     const setAside = Effect.fnUntraced(function* ({ deaths, id }: SuspectRow) {
       const now = yield* Clock.currentTimeMillis
       const [row] = yield* sql<QuarantinedRow>`SELECT engine, type, action, actor, scripts FROM event WHERE id = ${id}`

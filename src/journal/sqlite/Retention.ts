@@ -4,35 +4,41 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Keep } from "../Keep.ts"
 
-/** So many rows may be written before what is too old is deleted. */
+/** How many rows may be written before old events are deleted. */
 const mostRows = 1000
 
-/** So many bytes may be written before what is too old is deleted: a sixteenth of what is kept, and 64 MiB at most. */
+/**
+ * How many bytes may be written before old events are deleted: a sixteenth of the size that is kept, at least 1 MiB and
+ * at most 64 MiB.
+ */
 const mostBytes = ({ size }: Keep) => Math.min(67_108_864, Math.max(1_048_576, size / 16))
 
-/** How many events are looked at in one step. */
+/** How many events one step reads. */
 const page = 1000
 
-/** The longest record that is kept of an event that did its work, in characters: `des retry` needs it. */
+/** The longest record that is kept after its event succeeded, in characters. `des retry` needs the record. */
 export const keptRecord = 65_536
 
-/** What the rows of an event take beside its record and the output of its runs, in bytes: about what SQLite needs for them. */
+/**
+ * The size of an event's rows without its record and the output of its runs, in bytes: about what SQLite needs for
+ * them.
+ */
 const sizeOfRows = 1024
 
-/** What a run takes beside its output, in bytes. */
+/** The size of a run without its output, in bytes. */
 const sizeOfRunRow = 256
 
-/** What an event is counted for until it has run, in bytes. */
+/** The size of an event before its runs, in bytes. */
 export const sizeOfEvent = (record: string): number => sizeOfRows + Buffer.byteLength(record)
 
-/** What a run is counted for, in bytes. */
+/** The size of a run, in bytes. */
 export const sizeOfRun = (output: string): number => sizeOfRunRow + Buffer.byteLength(output)
 
 /**
- * Deletes what has run and is beyond the bounds, oldest first, with its runs.
+ * Deletes events that have run and exceed a bound, oldest first, with their runs.
  *
- * - `now`: at once.
- * - `count`: when enough rows or bytes were written since the last time.
+ * - `now`: deletes at once.
+ * - `count`: counts what was written, and deletes when enough rows or bytes were written since the last time.
  */
 export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect.Effect<void, SqlError> }) =>
   Effect.gen(function* () {
@@ -41,7 +47,7 @@ export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect
     let rows = 0
     let bytes = 0
 
-    /** The newest event that is beyond the count or the size; 0 where none is. */
+    /** The newest event that exceeds the count or the size; 0 if there is none. */
     const beyond = Effect.gen(function* () {
       const [kept] = yield* sql<{ n: number; size: number }>`SELECT count(*) AS n, coalesce(sum(size), 0) AS size
         FROM event WHERE state <> 'waiting'`

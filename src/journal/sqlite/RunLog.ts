@@ -29,15 +29,16 @@ const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
   NotStarted: "not started"
 }
 
-/** What there is to read of a run afterwards. */
+/** The text that the history keeps of a run. */
 const textOf = (outcome: Outcome, output: string): string => (outcome._tag === "NotStarted" ? outcome.message : output)
 
 /**
- * Each execution of a script, in the table `run`.
+ * The runs of scripts, in the table `run`.
  *
- * - `begin`: keeps a run that begins now.
- * - `earlierOf`: what became of an event's scripts before, by their paths.
- * - `noteDeaths`: marks the runs that were being started when des died. It is called before any run of this life begins.
+ * - `begin`: records a run that begins now.
+ * - `earlierOf`: returns what happened to an event's scripts in an earlier life of des, by their paths.
+ * - `noteDeaths`: marks the runs that des was starting when it crashed. It is called before any run of this life
+ *   begins.
  */
 export interface RunLog {
   readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
@@ -87,7 +88,7 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
           const identity = ProcessGroup.identify(pid)
           return sql`UPDATE run SET pid = ${pid}, process_started = ${identity?.startedAt ?? null} WHERE id = ${id}`.pipe(
             safely,
-            // The process is known by its variable too, and what follows fails as well.
+            // This error is ignored. The process can also be found by its variable, and the next write fails as well.
             Effect.ignore
           )
         },
@@ -97,7 +98,7 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
               exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0} WHERE id = ${id}`)
           ),
         interrupted: Effect.flatMap(Clock.currentTimeMillis, (ended) =>
-          // Without a word it is cut off all the same, and may be taken for a death of des.
+          // This error is ignored. Without this note the run may look like a crash of des.
           Effect.ignore(safely(sql`UPDATE run SET ended_at = ${ended}, outcome = 'cut off' WHERE id = ${id}`))
         )
       } satisfies KeptRun
@@ -107,7 +108,7 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
       const open = yield* sql<{ id: number }>`SELECT run.id AS id FROM event JOIN run ON run.event_id = event.id
         WHERE state = 'waiting' AND pid IS NULL AND ended_at IS NULL AND outcome IS NULL`
       for (const { id } of open) {
-        // Its process can be there all the same: des died in the moment before it was noted.
+        // The process can still exist: des may have crashed just before it noted it.
         const [found] = ProcessGroup.find({ variable: `DES_RUN=${variableOf(id)}`, process: undefined })
         if (found === undefined) yield* sql`UPDATE run SET outcome = 'des died' WHERE id = ${id}`
         else

@@ -29,7 +29,7 @@ const lockFile = (directory: string): string => join(directory, "lock.sqlite")
 
 const pidFile = (directory: string): string => join(directory, "des.pid")
 
-/** What des has in the directory, and what SQLite puts beside a database. */
+/** The files of des in the directory, and the files that SQLite puts beside a database. */
 const ownFiles = (directory: string): ReadonlyArray<string> => {
   const databases = [journalFile(directory), lockFile(directory)]
   const all = readdirSync(directory).map((name) => join(directory, name))
@@ -37,12 +37,12 @@ const ownFiles = (directory: string): ReadonlyArray<string> => {
 }
 
 /**
- * Lets nobody else open the databases: who can read one can lock it, and des would wait for him. SQLite gives what it puts
- * beside a database the mode of that.
+ * Lets no other user open the databases. A user who can read one can also lock it, and des would wait. SQLite gives the
+ * files that it puts beside a database the same mode.
  */
 const close = (directory: string): void => {
   for (const file of [journalFile(directory), lockFile(directory)]) {
-    // Not one that is there: a process that closes a file loses its locks on it (fcntl(2)).
+    // Existing files are not opened: a process that closes a file loses its locks on that file (fcntl(2)).
     if (!existsSync(file)) closeSync(openSync(file, "wx", 0o600))
   }
   for (const file of ownFiles(directory)) if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600)
@@ -53,7 +53,10 @@ const unusable = (detail: string) => new JournalError({ reason: "Unusable", deta
 const reasonOf = (error: { readonly message: string; readonly cause?: unknown }): string =>
   error.cause instanceof Error ? error.cause.message : error.message
 
-/** Creates the directory where it is missing, and refuses one that others could change: who can, can choose what runs. */
+/**
+ * Creates the directory if it is missing. Refuses a directory that other users could change, because they could choose
+ * what des runs.
+ */
 const prepare = Effect.fnUntraced(function* (directory: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const refuse = (error: { readonly message: string }) =>
@@ -77,11 +80,11 @@ const prepare = Effect.fnUntraced(function* (directory: string) {
   const attempt = <A>(look: () => A) =>
     Effect.try({ try: look, catch: (cause) => refuse(cause instanceof Error ? cause : new Error(String(cause))) })
   const trust = yield* Effect.provide(Trust.Trust, Trust.layer({ directory }))
-  // What is there may be from a time when others could write to it; each look passes every directory above.
+  // Files may be left from a time when others could write to the directory. Each check includes every directory above.
   for (const file of [directory, ...(yield* attempt(() => ownFiles(directory)))]) {
     if (file !== directory && !(yield* attempt(() => lstatSync(file).isFile()))) {
       return yield* unusable(
-        `the state directory ${directory} is not safe: ${file} is no plain file; rm ${file} mends it`
+        `the state directory ${directory} is not safe: ${file} is not a plain file; rm ${file} mends it`
       )
     }
     yield* Effect.mapError(trust.check(file), ({ message }) =>
@@ -91,7 +94,7 @@ const prepare = Effect.fnUntraced(function* (directory: string) {
   yield* attempt(() => close(directory))
 })
 
-/** A database in a file. The client throws where it cannot open it. */
+/** Opens a database file. The client throws if it cannot open it, which becomes an error here. */
 const open = (file: string): Effect.Effect<LibsqlClient.LibsqlClient, JournalError, Scope.Scope> =>
   Layer.build(LibsqlClient.layer({ url: pathToFileURL(file).href })).pipe(
     Effect.map((context) => Context.get(context, LibsqlClient.LibsqlClient)),
@@ -99,15 +102,15 @@ const open = (file: string): Effect.Effect<LibsqlClient.LibsqlClient, JournalErr
   )
 
 /**
- * Lets SQLite wait, for 10 seconds, for who writes at this moment. Trying again does not do: the client leaves a statement
- * that was told to wait as it is, and SQLite commits nothing of the connection while there is one.
+ * Lets SQLite wait up to 10 seconds while another process writes. A retry does not work instead: the client leaves a
+ * busy statement open, and SQLite commits nothing on a connection with an open statement.
  */
 const beginPatience = (client: LibsqlClient.LibsqlClient, file: string) =>
   Failure.explained(file)(client`PRAGMA busy_timeout = 10000`)
 
 /**
- * Keeps the directory for this process: a lock of the kernel's, which ends with the process however that ends. The lock
- * has a file of its own, so that `des history` and `des retry` can use the journal meanwhile.
+ * Locks the directory for this process. The kernel releases the lock when the process ends, however it ends. The lock
+ * has its own file, so `des history` and `des retry` can use the journal meanwhile.
  */
 const lock = Effect.fnUntraced(function* (directory: string) {
   const fileSystem = yield* FileSystem.FileSystem
@@ -134,7 +137,7 @@ const lock = Effect.fnUntraced(function* (directory: string) {
   )
 })
 
-/** Refuses a file that is damaged, or was written by a des that is newer. */
+/** Refuses a file that is damaged, is not a journal, or was written by a newer des. */
 const check = Effect.fnUntraced(function* (file: string) {
   const sql = yield* SqlClient.SqlClient
   const safely = Failure.explained(file)
@@ -143,7 +146,7 @@ const check = Effect.fnUntraced(function* (file: string) {
   const [view] = yield* safely(sql<{ name: string }>`SELECT name FROM sqlite_master WHERE type = 'view'`)
   if (view !== undefined) {
     return yield* unusable(
-      `${file} is no journal of des: it has a view (${view.name}), and a journal has none. Use another --state`
+      `${file} is not a journal of des: it has a view (${view.name}), and a journal has none. Use another --state`
     )
   }
   const [table] = yield* safely(sql`SELECT name FROM sqlite_master WHERE name = 'migration'`)
@@ -157,8 +160,8 @@ const check = Effect.fnUntraced(function* (file: string) {
 })
 
 /**
- * The database of a state directory: `DIR/journal.sqlite`, created with its directory (mode 0700) where it is missing,
- * checked, and brought to the newest version. One process at a time can have it.
+ * The database of a state directory: `DIR/journal.sqlite`, created with its directory (mode 0700) if it is missing,
+ * checked, and migrated to the newest version. Only one process at a time can use it.
  *
  * @since 1.0.0
  * @category layers
@@ -177,10 +180,10 @@ export const layer = (options: {
       const sql = Effect.provideService(SqlClient.SqlClient, client)
       yield* beginPatience(client, file)
       yield* sql(check(file))
-      // Readers do not stand in the way of the writer.
+      // In this mode readers do not block the writer.
       yield* Failure.explained(file)(client`PRAGMA journal_mode = WAL`)
       yield* sql(Migrations.run).pipe(Effect.mapError(Failure.explain(file)))
-      // The client goes on with another connection after a transaction.
+      // After a transaction the client uses another connection.
       yield* beginPatience(client, file)
       yield* Failure.explained(file)(client`PRAGMA synchronous = NORMAL`)
       yield* Effect.forkScoped(DiskSpace.watch(directory))
@@ -189,8 +192,8 @@ export const layer = (options: {
   )
 
 /**
- * Makes a write wait until it is on the disk, as SQLite does not otherwise: what is lost with the power then is what became
- * of runs, which are repeated. In between others may wait for it, too.
+ * Makes a write wait until it is on the disk. Other writes do not wait for the disk: a power cut can lose only the
+ * outcomes of runs, and such runs are repeated. Writes of other fibers in between may wait, too.
  *
  * @since 1.0.0
  * @category combinators
@@ -201,15 +204,15 @@ export const durably =
     sql`PRAGMA synchronous = FULL`.pipe(Effect.zipRight(write), Effect.zipLeft(sql`PRAGMA synchronous = NORMAL`))
 
 /**
- * Refuses the database of another user: SQLite runs without a break whatever its views say, and a view can be endless. So is
- * every file that has been put in the place of one.
+ * Refuses the database of another user, and any file that is not a plain file. SQLite runs the views of a database
+ * without interruption, and a view can be endless.
  */
 const checkOwner = Effect.fnUntraced(function* (file: string) {
   const stat = yield* Effect.try(() => lstatSync(file)).pipe(
     Effect.mapError(() => unusable(`there is no journal at ${file}; --state names the directory that des runs with`))
   )
   const own = process.getuid?.()
-  if (!stat.isFile()) return yield* unusable(`the journal ${file} is no plain file`)
+  if (!stat.isFile()) return yield* unusable(`the journal ${file} is not a plain file`)
   if (own !== undefined && stat.uid !== own && stat.uid !== 0) {
     return yield* unusable(
       `the journal ${file} belongs to user ${stat.uid}, who could keep this command from ever ending. Run it as that user: sudo -u '#${stat.uid}' des …`
@@ -218,7 +221,7 @@ const checkOwner = Effect.fnUntraced(function* (file: string) {
 })
 
 /**
- * The database of a state directory that another des may use at this moment, for a look or a word.
+ * The database of a state directory, also while a des uses it: for short reads and writes.
  *
  * @since 1.0.0
  * @category layers

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { actorOf } from "../Journal.ts"
 import * as Line from "../Line.ts"
 
-/** An event as the table has it, as far as it is needed to run it. */
+/** The columns of an event that are needed to run it. */
 export interface WaitingRow {
   readonly id: number
   readonly engine: string
@@ -22,17 +22,17 @@ export interface WaitingRow {
 export const columns = (sql: SqlClient.SqlClient): Fragment =>
   sql.literal("id, engine, type, actor, record, synthetic, scripts, attempts")
 
-/** What tells an actor from all others. */
+/** The columns that identify an actor. */
 export type Actor = Pick<WaitingRow, "engine" | "type" | "actor">
 
 /**
- * Which waiting event is next. Each event is given once.
+ * Decides which waiting event is next. Each event is given once.
  *
- * - `next`: the event whose turn it is, which is out from then on; nothing where none has its turn.
- * - `arrived`: there are events that were not there before.
- * - `out`: a parked event is out again.
- * - `back`: an event is finished, or parked.
- * - `isEmpty`: true if `next` has given every event that it knows.
+ * - `next`: returns the event whose turn it is. It is out from then on. Returns nothing if no event has a turn.
+ * - `arrived`: tells that new events were written.
+ * - `out`: tells that a parked event is out again.
+ * - `back`: tells that an event was finished or parked.
+ * - `isEmpty`: returns true if `next` has given every event that it knows.
  */
 export interface Turns {
   readonly next: Effect.Effect<WaitingRow | undefined, SqlError>
@@ -71,21 +71,21 @@ export const makeTotal = (isWatched: Fragment): Effect.Effect<Turns, never, SqlC
     }
   })
 
-/** What the line of actors takes of memory at most, in bytes: 32 MiB, about 100,000 actors. */
+/** The most memory for the line of actors, in bytes: 32 MiB, about 100,000 actors. */
 const mostInLine = 33_554_432
 
-/** What an actor in the line takes of memory beside its name, in bytes: the objects and the places in two maps. */
+/** The memory of an actor in the line without its name, in bytes: the objects and the entries of two maps. */
 const weightOfLane = 200
 
-/** How many rows are looked at in one step. */
+/** How many rows one step reads. */
 const page = 1000
 
-/** How long the look for what another process has put into the queue (`des retry`) may wait, in milliseconds. */
+/** How often the queue is read again for events that another process has added (`des retry`), in milliseconds. */
 const lookEvery = 1000
 
 /**
- * What is known of an actor with waiting events: the event that was given last, the newest that waits, and how many were
- * given and are not finished.
+ * An actor with waiting events. `given` is the event that was given last, `newest` the newest that waits, and `open`
+ * counts the events that were given and are not finished.
  */
 interface Lane {
   readonly actor: Actor
@@ -95,11 +95,12 @@ interface Lane {
 }
 
 /**
- * The actors in turn. The backlog of an actor stays on the disk; in memory is one {@link Lane} for each actor that has one.
+ * Actors take turns. The backlog of an actor stays on the disk; memory has one {@link Lane} for each actor with a
+ * backlog.
  *
- * Each waiting event is looked at once, in the order of acceptance, to put its actor into the line (`cursor` is the last
- * one), and once more when its turn comes, by the index of its actor: so an event costs the same however many wait. When the
- * line is full, the actors of later events wait until some have left it.
+ * Each waiting event is read twice, so its cost does not depend on how many events wait. First all events are read in
+ * the order of acceptance, to put their actors into the line; `cursor` is the last event that was read so. When an
+ * event's turn comes, it is read by the index of its actor. While the line is full, the actors of later events wait.
  */
 export const makeFair = (isWatched: Fragment): Effect.Effect<Turns, never, SqlClient.SqlClient> =>
   Effect.map(SqlClient.SqlClient, (sql) => {
@@ -136,10 +137,10 @@ export const makeFair = (isWatched: Fragment): Effect.Effect<Turns, never, SqlCl
       bytes -= weightOfLane + 2 * name.length
     }
 
-    /** Puts the actors of new events into the line, as far as there is room in it. */
+    /** Puts the actors of new events into the line, as long as there is room. */
     const look = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      // A clock that was set back makes nothing wait.
+      // Math.abs: if the clock was set back, the next read must not wait.
       if (complete && Math.abs(now - lookedAt) < lookEvery) return
       lookedAt = now
       complete = false
@@ -171,7 +172,7 @@ export const makeFair = (isWatched: Fragment): Effect.Effect<Turns, never, SqlCl
           line.out(name)
           return row
         }
-        // Another hand took them out.
+        // Another process has deleted these events.
         lane.given = lane.newest
         forget(name, lane)
       }

@@ -13,11 +13,11 @@ describe("a disk", () => {
       255,
       large,
       true,
-      /^255 MiB are left .* less than 256 MiB; when it is full, des stops/
+      /^255 MiB are left .* less than 256 MiB; when the disk is full, des stops/
     ],
     ["that is short is so for some time, without a word", true, 255, large, true, undefined],
     ["that is short stays so just above the bound", true, 300, large, true, undefined],
-    ["that was short and has more is fine again", true, 400, large, false, /has room again: 400 MiB are left/],
+    ["that was short and has more is fine again", true, 400, large, false, /has space again: 400 MiB are left/],
     [
       "that is small is short with less than a tenth",
       false,

@@ -242,7 +242,7 @@ describe("the journal on disk", () => {
       assert.deepStrictEqual((yield* Effect.provide(local, logs.layer)).map(idOf), ["of local", "of "])
       assert.deepStrictEqual(
         logs.lines.filter((line) => line.startsWith("WARN")),
-        ["WARN 1 event of west waited and goes on waiting, as that engine is not watched now"]
+        ["WARN 1 event of west stays in the journal and waits, since that engine is not watched now"]
       )
       const west = yield* life(directory, { engines: ["west"] })(takeAll)
       assert.deepStrictEqual(west.map(idOf), ["of west", "of "])

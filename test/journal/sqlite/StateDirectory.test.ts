@@ -200,7 +200,7 @@ describeRoot("a state directory as root", () => {
         assert.strictEqual(error.reason, "Unusable")
         assert.match(
           error.message,
-          /is not safe: \S+ (belongs to user 7, who could change it; chown root|is no plain file; rm) \S+ mends it/
+          /is not safe: \S+ (belongs to user 7, who could change it; chown root|is not a plain file; rm) \S+ mends it/
         )
         assert.strictEqual(Fs.readFileSync(`${top}/victim`, "utf8"), "precious")
         assert.lengthOf(Fs.readdirSync(directory), 1)
@@ -248,7 +248,7 @@ describeRoot("a state directory as root", () => {
         })
       )
       assert.strictEqual(error.reason, "Full")
-      assert.include(error.message, "there is no room on its disk. Free some and start des again")
+      assert.include(error.message, "its disk is full. Free some space and start des again")
       assert.isAbove(accepted, 5)
       mount("-o", "remount,size=8m")
       yield* use(
