@@ -551,7 +551,7 @@ describe("what was broken there, and must not be here", () => {
       const tries = Effect.map(engine.requests, (requests) => requests.length >= 3)
       assert.isTrue(yield* poll(tries, 15_000), "des tries again")
       assert.deepStrictEqual(messages(yield* des.stderr, "WARNING"), [
-        `the engine at ${format(engine.endpoint)} refused: 503 starting; des goes on trying`
+        `the engine at ${format(engine.endpoint)} refused: 503 starting; des retries`
       ])
     }))
 

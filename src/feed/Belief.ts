@@ -1,20 +1,22 @@
 import type { DockerEvent } from "../event/DockerEvent.ts"
 
 /**
- * A container that is believed to run: its id, what its `start` event said of it, and when it was started, in nanoseconds
- * of the engine's clock.
+ * A container that des believes to be running.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Running {
+  /** The id of the container. */
   readonly id: string
+  /** The attributes of its `start` event. */
   readonly attributes: Readonly<Record<string, string>>
+  /** The time of its start by the engine's clock, in nanoseconds since 1970. */
   readonly startedAt: bigint
 }
 
 /**
- * The containers that are believed to run, by id.
+ * The containers that des believes to be running, by id.
  *
  * @since 1.0.0
  * @category models
@@ -22,45 +24,50 @@ export interface Running {
 export type Belief = Map<string, Running>
 
 /**
- * What can happen to a container's life.
+ * A change in a container's life.
  *
  * @since 1.0.0
  * @category models
  */
-export type Change = "started" | "died" | "removed"
+export type LifeChange = "started" | "died" | "removed"
 
 /**
- * A change in a container's life, and when: what a decision needs of an event that may be large.
+ * The part of a container event that des needs to compare containers. The event itself may be large and is not kept.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Turn {
+export interface LifeEvent {
+  /** The fingerprint of the event. */
   readonly fingerprint: string
+  /** The id of the container. */
   readonly id: string
-  readonly change: Change
+  /** What happened to the container. */
+  readonly change: LifeChange
+  /** The time of the event, in nanoseconds since 1970. */
   readonly at: bigint
 }
 
 /**
- * The change that an event tells of, if any.
+ * The change in a container's life that an event reports, as a {@link LifeEvent}; undefined if it reports none.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const turnOf = (event: DockerEvent): Turn | undefined => {
-  const change = turn(event)
+export const lifeEventOf = (event: DockerEvent): LifeEvent | undefined => {
+  const change = changeOf(event)
   if (change === undefined) return undefined
   return { fingerprint: event.fingerprint, id: event.Actor.ID, change, at: event.timeNano }
 }
 
 /**
- * What an event says of its container's life: dockerd says `die` and `destroy`, podman `died` in its own words and `remove`.
+ * The change in a container's life that an event reports; undefined if it reports none. dockerd calls the end of a container
+ * `die` and `destroy`. podman also calls it `died` and `remove`.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const turn = (event: Pick<DockerEvent, "Type" | "Action">): Change | undefined => {
+export const changeOf = (event: Pick<DockerEvent, "Type" | "Action">): LifeChange | undefined => {
   if (event.Type !== "container") return undefined
   switch (event.Action) {
     case "start":
@@ -77,17 +84,17 @@ export const turn = (event: Pick<DockerEvent, "Type" | "Action">): Change | unde
 }
 
 /**
- * Whether an event says anything of what is believed: a container's life, or its name.
+ * True if an event can change a belief: it reports a change in a container's life, or a new name.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const tells = (event: DockerEvent): boolean =>
-  turn(event) !== undefined || (event.Type === "container" && event.Action === "rename")
+export const concerns = (event: DockerEvent): boolean =>
+  changeOf(event) !== undefined || (event.Type === "container" && event.Action === "rename")
 
 /**
- * Whether an event of podman says that its machine was restarted: what ran does not run any more, and left no word (podman
- * `libpod/runtime.go`, refresh).
+ * True if an event of podman reports that the host was restarted. No container runs any more then, and podman sends no event
+ * for their ends (podman `libpod/runtime.go`, refresh).
  *
  * @since 1.0.0
  * @category combinators
@@ -95,14 +102,14 @@ export const tells = (event: DockerEvent): boolean =>
 export const endsAll = (event: DockerEvent): boolean => event.Type === "system" && event.Action === "refresh"
 
 /**
- * Changes a belief to what an event says.
+ * Applies an event to a belief.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const follow = (belief: Belief, event: DockerEvent): void => {
   const id = event.Actor.ID
-  const change = turn(event)
+  const change = changeOf(event)
   if (change === "started") belief.set(id, { id, attributes: event.Actor.Attributes, startedAt: event.timeNano })
   else if (change !== undefined) belief.delete(id)
   else if (event.Type === "container" && event.Action === "rename") {

@@ -1,13 +1,14 @@
-import type { EngineIdentity as Identity } from "../engine/Engine.ts"
+import type { EngineIdentity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as Belief from "./Belief.ts"
-import { type Meeting, type Recollection, remembered } from "./FeedMemory.ts"
+import { type MetEngine, type Recollection, remembered } from "./FeedMemory.ts"
 import * as Gap from "./Gap.ts"
 import * as KnownRecords from "./KnownRecords.ts"
 import * as Reconcile from "./Reconcile.ts"
 
 /**
- * What is carried from one connection to the next: what is remembered (see {@link Recollection}), and what is made of it.
+ * The state that one connection to an engine hands to the next. {@link Recollection} describes `identity`, `last`, `over` and
+ * `gaps`.
  *
  * @since 1.0.0
  * @category models
@@ -17,15 +18,18 @@ export interface Continuity {
   last: bigint
   over: bigint
   gaps: number
-  /** How many records whoever remembers still knows by their text. */
+  /** How many records the memory still has by their text (journals of an earlier des). */
   texts: number
+  /** The records that des has seen. */
   readonly known: KnownRecords.KnownRecords
+  /** The containers that des believes to be running. */
   readonly belief: Belief.Belief
-  readonly twins: Reconcile.Twins
+  /** The synthetic events whose real ones may still come. */
+  readonly duplicates: Reconcile.ExpectedDuplicates
 }
 
 /**
- * Begins with what is remembered.
+ * Begins with what the memory has.
  *
  * @since 1.0.0
  * @category constructors
@@ -40,18 +44,18 @@ export const make = ({ fingerprints, gaps, identity, last, over, running }: Reco
     known,
     texts: known.textsLeft(),
     belief: new Map(running.map((container) => [container.id, container])),
-    // A record whose twin was told is remembered by nobody: it never ran.
-    twins: new Map(running.map(({ id, startedAt }) => [id, { startedAt }]))
+    // A dropped duplicate never ran, so the memory does not have its record. It may come again.
+    duplicates: new Map(running.map(({ id, startedAt }) => [id, { startedAt }]))
   }
 }
 
 /**
- * What is to be remembered of it.
+ * What the memory has to keep.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const recollect = ({ belief, gaps, identity, known, last, over }: Continuity): Meeting => ({
+export const recollect = ({ belief, gaps, identity, known, last, over }: Continuity): MetEngine => ({
   identity: identity ?? "",
   fingerprints: known.last(remembered),
   last,
@@ -61,26 +65,26 @@ export const recollect = ({ belief, gaps, identity, known, last, over }: Continu
 })
 
 /**
- * Whether a record is known.
+ * Learns the record of an event (see {@link KnownRecords.KnownRecords}), then says if it was seen before.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const knows = ({ known }: Continuity, event: DockerEvent): boolean => {
+export const recognise = ({ known }: Continuity, event: DockerEvent): boolean => {
   known.learn(event.record, event.fingerprint)
   return known.has(event.fingerprint)
 }
 
 /**
- * Begins anew with another engine, or the first one: what it replayed is over. Where that was not all of it, what it brings from before
- * the meeting is over, too.
+ * Begins anew, with the first engine or with another one. The events that it replayed are over and do not run. If the replay was
+ * not whole, every event from before this connection is over, too.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const meetAnew = (
   continuity: Continuity,
-  { time }: Identity,
+  { time }: EngineIdentity,
   replay: { readonly fingerprints: ReadonlyArray<string>; readonly isWhole: boolean }
 ): void => {
   continuity.known.clear()
@@ -90,43 +94,44 @@ export const meetAnew = (
 }
 
 /**
- * Believes what des made up, and expects what the engine may still send of the same.
+ * Believes synthetic events, and expects that the engine may still send the real ones.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const believe = ({ belief, twins }: Continuity, madeUp: ReadonlyArray<DockerEvent>): void => {
-  for (const event of madeUp) {
+export const believe = ({ belief, duplicates }: Continuity, synthetic: ReadonlyArray<DockerEvent>): void => {
+  for (const event of synthetic) {
     Belief.follow(belief, event)
-    twins.set(event.Actor.ID, { startedAt: event.Action === "start" ? event.timeNano : undefined })
+    duplicates.set(event.Actor.ID, { startedAt: event.Action === "start" ? event.timeNano : undefined })
   }
 }
 
 /**
- * Forgets the twins of containers that neither run nor were just told of.
+ * Expects no more duplicates for containers that do not run and got no synthetic event now.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const forgetTwins = ({ belief, twins }: Continuity, told: ReadonlyArray<DockerEvent>): void => {
-  const toldNow = new Set(told.map((event) => event.Actor.ID))
-  for (const id of twins.keys()) if (!belief.has(id) && !toldNow.has(id)) twins.delete(id)
+export const forgetDuplicates = ({ belief, duplicates }: Continuity, synthetic: ReadonlyArray<DockerEvent>): void => {
+  const ids = new Set(synthetic.map((event) => event.Actor.ID))
+  for (const id of duplicates.keys()) if (!belief.has(id) && !ids.has(id)) duplicates.delete(id)
 }
 
 /**
- * Leaves out what is known or over of the events that one feed of an engine brings, in their order, and follows the others.
+ * Makes a filter for the events of one connection. The filter must get them in their order. It drops events that are known, over or
+ * duplicates of synthetic ones, and applies the others to the belief.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const makeSift = (
   continuity: Continuity,
-  { kind, name }: { readonly kind: Identity["kind"]; readonly name: string }
+  { kind, name }: { readonly kind: EngineIdentity["kind"]; readonly name: string }
 ): ((events: Iterable<DockerEvent>) => Array<DockerEvent>) => {
-  const { belief, known, twins } = continuity
-  let brought = 0
-  /** A feed begins with what the ring has. Later the time says nothing: swarm events have that of their leader. */
-  const isOver = ({ timeNano }: DockerEvent) => brought++ < Gap.ringSize && timeNano > 0n && timeNano <= continuity.over
+  const { belief, duplicates, known } = continuity
+  let seen = 0
+  /** Only the first events of a feed are replayed ones. Later ones run whatever their time is: swarm events have their leader's time. */
+  const isOver = ({ timeNano }: DockerEvent) => seen++ < Gap.ringSize && timeNano > 0n && timeNano <= continuity.over
 
   return (events) => {
     const fresh: Array<DockerEvent> = []
@@ -135,7 +140,7 @@ export const makeSift = (
       known.learn(event.record, event.fingerprint)
       if (!known.add(event.fingerprint) || over) continue
       if (event.timeNano > 0n) continuity.last = event.timeNano
-      if (Reconcile.isTwin(twins, event)) continue
+      if (Reconcile.settle(duplicates, event) === "duplicate") continue
       Belief.follow(belief, event)
       fresh.push(event)
       if (kind === "podman" && Belief.endsAll(event)) {

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Engine, EngineError, type EngineIdentity as Identity } from "../engine/Engine.ts"
+import { Engine, EngineError, type EngineIdentity } from "../engine/Engine.ts"
 import type * as DockerEvent from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
@@ -20,7 +20,7 @@ import * as FeedMemory from "./FeedMemory.ts"
 import * as Outage from "./Outage.ts"
 
 /**
- * A feed that was recorded could not be read to its end.
+ * A recorded feed could not be read to its end.
  *
  * @since 1.0.0
  * @category errors
@@ -37,13 +37,7 @@ export class EventFeedError extends Schema.TaggedError<EventFeedError>()("EventF
 }
 
 /**
- * The feed of events. An engine's has no end; one from records ends with them.
- *
- * - `engines`: the names of the engines that it watches. There are none where it is recorded.
- * - `events`: the feed as if its engines were never met before.
- * - `resume`: the feed as it goes on from what is remembered of its engines. Who accepts its events remembers them.
- *
- * Each can be run again.
+ * The feed of events. The feed of an engine has no end. A recorded feed ends with its records. Each stream can be run again.
  *
  * @since 1.0.0
  * @category services
@@ -51,33 +45,36 @@ export class EventFeedError extends Schema.TaggedError<EventFeedError>()("EventF
 export class EventFeed extends Context.Tag("des/EventFeed")<
   EventFeed,
   {
+    /** The names of the watched engines. A recorded feed has none. */
     readonly engines: ReadonlyArray<string>
+    /** The events, as if des connected to its engines for the first time. */
     readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+    /** The events that follow what `memory` has of the engines. Whoever accepts the events updates the memory. */
     readonly resume: (memory: FeedMemory.FeedMemory) => Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
   }
 >() {}
 
 /**
- * How an engine's feed is watched.
+ * How des watches the feed of an engine.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Options {
-  /** After so long without an event the feed is proved to be alive (default: 30 seconds). */
+  /** If no event comes for this long, des checks that the feed is alive (default: 30 seconds). */
   readonly liveness?: Duration.DurationInput
-  /** Give `container/start` for what runs when an engine is met for the first time (default: no). */
+  /** At the first connection, emit a `container/start` for each container that runs (default: false). */
   readonly sync?: boolean
 }
 
 const logLevels = { Debug: LogLevel.Debug, Info: LogLevel.Info, Warning: LogLevel.Warning }
 
-const say = ({ level, message }: Outage.Line) => Effect.logWithLevel(logLevels[level], message)
+const log = ({ level, message }: Outage.LogLine) => Effect.logWithLevel(logLevels[level], message)
 
-/** The next delay is up to a quarter shorter or longer. */
+/** Each delay is up to a quarter shorter or longer than computed. */
 const spread = Random.nextRange(0.75, 1.25)
 
-/** What an engine says that nobody thought of is its own outage, and not that of des. */
+/** Treats an internal error about one engine as an outage of that engine. The other engines go on. */
 const asOutage =
   (name: string) =>
   (cause: Cause.Cause<EngineError>): Option.Option<Stream.Stream<never, EngineError>> =>
@@ -85,7 +82,7 @@ const asOutage =
       Stream.fail(new EngineError({ reason: "NotAnEngine", endpoint: name, detail: String(defect), cause: defect }))
     )
 
-/** Reads the feed of an engine, and opens it again whenever it is lost. */
+/** Reads the feed of an engine. It opens the feed again whenever the feed is lost. */
 const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.FeedMemory) =>
   Stream.unwrap(
     Effect.gen(function* () {
@@ -94,11 +91,11 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
       const continuity = Continuity.make(yield* memory.recall(name))
       let outage = Outage.begin
 
-      const opened = Effect.fnUntraced(function* ({ api, kind, version }: Identity) {
+      const opened = Effect.fnUntraced(function* ({ api, kind, version }: EngineIdentity) {
         const change = Outage.opened(outage, name, yield* Clock.currentTimeMillis)
         outage = change.outage
-        yield* say(change.line)
-        if (!change.isConnected) return Stream.empty
+        yield* log(change.line)
+        if (!change.isNewlyConnected) return Stream.empty
         const attributes = { kind, version, api, engine: name }
         return Stream.make(yield* OwnEvent.make({ action: "connected", id: name, engine: name, attributes }))
       })
@@ -106,9 +103,9 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
       const lost = Effect.fnUntraced(function* (error: EngineError) {
         const change = Outage.lost(outage, error, yield* Clock.currentTimeMillis, yield* spread)
         outage = change.outage
-        if (change.line !== undefined) yield* say(change.line)
+        if (change.line !== undefined) yield* log(change.line)
         const wait = Stream.execute(Effect.sleep(Duration.millis(change.delay)))
-        if (!change.isDisconnected) return wait
+        if (!change.isNewlyDisconnected) return wait
         const attributes = { reason: error.message, engine: name }
         const event = yield* OwnEvent.make({ action: "disconnected", id: name, engine: name, attributes })
         return Stream.concat(Stream.make(event), wait)
@@ -129,10 +126,13 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
   )
 
 /**
- * The feed of an engine. It goes on where it was left, as far as the engine can replay what came meanwhile: each record is
- * given once. What cannot be replayed is a gap, which is said and followed by what the engine's containers show. An engine
- * that is away is waited for, and tried again after 0.5 s at first and 30 s at most; each change is logged once, and told
- * as `des/connected` and `des/disconnected`.
+ * The feed of an engine.
+ *
+ * After each connection the engine replays the events that it still has, and des emits each event once. If events may be missing,
+ * the feed emits `des/gap`, then synthetic events for the containers that changed.
+ *
+ * If the engine is away, des retries after 0.5 s at first and 30 s at most. Each change is one log line, and one event
+ * `des/connected` or `des/disconnected`.
  *
  * @since 1.0.0
  * @category layers
@@ -147,8 +147,8 @@ export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engi
   )
 
 /**
- * A feed from recorded bytes, one JSON record a line, as `docker events --format '{{json .}}'` prints them. `source`
- * names it in reports and errors.
+ * A recorded feed: bytes with one JSON record in each line, as `docker events --format '{{json .}}'` prints them. Warnings and
+ * errors call it `source`.
  *
  * @since 1.0.0
  * @category layers
@@ -165,7 +165,7 @@ export const layerRecords = (options: {
 }
 
 /**
- * Several feeds as one: each engine connects, fails and is waited for by itself.
+ * Merges several feeds into one. Each engine connects, fails and is retried by itself.
  *
  * @since 1.0.0
  * @category layers
@@ -176,7 +176,7 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
     Effect.map(
       Effect.forEach(feeds, (feed) => Effect.map(Layer.build(feed), (context) => Context.get(context, EventFeed))),
       (feeds) => {
-        // One alone is not merged, which would cost each event a little.
+        // A single feed needs no merge. A merge would cost time for each event.
         const merged = ([first = Stream.empty, ...others]: ReadonlyArray<
           Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
         >) => others.reduce((one, other) => Stream.merge(one, other), first)

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Engine, EngineError, EngineIdentity as Identity } from "../engine/Engine.ts"
+import type { Engine, EngineError, EngineIdentity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as Belief from "./Belief.ts"
 import * as Continuity from "./Continuity.ts"
@@ -16,22 +16,24 @@ import * as Reconcile from "./Reconcile.ts"
 import * as Replay from "./Replay.ts"
 import * as Resume from "./Resume.ts"
 
-/** How long the feed may be silent while a record is awaited that joins it to what is known. */
+/** How long the feed may be silent while des waits for a record that it knows. */
 const pause = "5 seconds"
 
 const second = 1_000_000_000n
 
-/** The beginning of a feed: its events up to the one that joins it to what is known, if that came. */
+/** The first events of a feed, up to the one that des knows. `isJoined` is false if no such event came: events may be missing. */
 interface Head {
   readonly events: Chunk.Chunk<DockerEvent>
   readonly isJoined: boolean
 }
 
-const joinedAnyway: Head = { events: Chunk.empty(), isJoined: true }
+/** Nothing needs to be read ahead. */
+const noHead: Head = { events: Chunk.empty(), isJoined: true }
 
 /**
- * Reads the head of a feed up to a record that `isJoint` knows, or one that `isPast` knows to come after where it should
- * have been. It gives up when the feed is silent, or brought as much as a ring has or as may be read ahead.
+ * Reads the first events of a feed. It stops at an event that des knows (`isJoint`), or at one that comes after the place where the
+ * known event should be (`isPast`). It gives up when the feed is silent, after as many events as a ring has, or after as many bytes as
+ * may be read ahead.
  */
 const readHead = (
   take: LiveFeed.LiveFeed["take"],
@@ -54,11 +56,14 @@ const readHead = (
     return { events, isJoined: false }
   })
 
-/** Where podman's store is read from: its `since` leaves out that moment itself, and reads it as a double. */
+/**
+ * The time from which podman's store is read, a second before the last known event: podman leaves out events at exactly `since`, and
+ * rounds it to a double.
+ */
 const storeSince = ({ known, last }: Continuity.Continuity, now: bigint): bigint =>
   last < second ? now : last - (known.isEmpty() ? 0n : second)
 
-/** What is observed of an engine before anything is decided. */
+/** Gathers the facts about an engine. It decides nothing. */
 const observe = Effect.fnUntraced(function* (engine: Engine["Type"], continuity: Continuity.Continuity) {
   const { known, last } = continuity
   const identity = yield* engine.identify
@@ -71,37 +76,41 @@ const observe = Effect.fnUntraced(function* (engine: Engine["Type"], continuity:
   const since = isDocker ? 0n : isNew ? identity.time : storeSince(continuity, identity.time)
   const live = yield* LiveFeed.open(engine, identity.kind, since, known)
 
-  // The whole of a replay, or one that is known, joins the feed as what is known does.
+  // The feed begins with the replayed records. They prove that nothing is missing if the replay was whole or has a known record.
   const joints = new Set(replay.isWhole || isKnown || isNew ? replay.fingerprints : [])
   const isAwaited = joints.size > 0 || (!isNew && !known.isEmpty() && !(isDocker && replay.isWhole))
   const head = isAwaited
     ? yield* readHead(
         live.take,
-        (event) => joints.has(event.fingerprint) || Continuity.knows(continuity, event),
+        (event) => joints.has(event.fingerprint) || Continuity.recognise(continuity, event),
         (event) => !isDocker && event.timeNano > last
       )
-    : joinedAnyway
+    : noHead
   return { identity, meeting, replay, isKnown, live, head }
 })
 
-/** The changes in containers' lives whose events will be given next. */
+/** The changes in containers' lives that the feed itself reports next. They need no synthetic event. */
 const pendingOf = (
   continuity: Continuity.Continuity,
   replay: Replay.Replay,
   head: Head,
-  isOver: (turn: Belief.Turn) => boolean
-): ReadonlyArray<Belief.Turn> => {
+  isOver: (change: Belief.LifeEvent) => boolean
+): ReadonlyArray<Belief.LifeEvent> => {
   const ofHead = [...head.events].flatMap((event) =>
-    Continuity.knows(continuity, event) ? [] : (Belief.turnOf(event) ?? [])
+    Continuity.recognise(continuity, event) ? [] : (Belief.lifeEventOf(event) ?? [])
   )
-  return [...replay.turns, ...ofHead].filter((turn) => !continuity.known.has(turn.fingerprint) && !isOver(turn))
+  return [...replay.lifeEvents, ...ofHead].filter(
+    (change) => !continuity.known.has(change.fingerprint) && !isOver(change)
+  )
 }
 
 /**
- * Connects to an engine so that what follows joins what is known, or a gap is said. The effect ends when the feed is open
- * and it is clear what is to be told first; the stream emits that and goes on with the feed until it fails.
+ * Connects to an engine. Either the new feed continues after the known events, or des reports a gap.
  *
- * Nothing is carried over before the stream runs, so what fails can be tried again.
+ * The effect ends when the feed is open and des knows what to report first: a gap, synthetic events, or nothing. The stream
+ * emits that, then the events of the feed. It ends only by failing.
+ *
+ * The state changes only when the stream runs. So a connection that fails can be tried again.
  *
  * @since 1.0.0
  * @category constructors
@@ -111,10 +120,10 @@ export const connect = (options: {
   readonly memory: FeedMemory
   readonly continuity: Continuity.Continuity
   readonly liveness: Duration.Duration
-  /** Tell what runs when the engine is met first. */
+  /** At the first connection, emit a start for each container that runs. */
   readonly sync: boolean
 }): Effect.Effect<
-  { readonly identity: Identity; readonly events: Stream.Stream<DockerEvent, EngineError> },
+  { readonly identity: EngineIdentity; readonly events: Stream.Stream<DockerEvent, EngineError> },
   EngineError,
   Scope.Scope
 > =>
@@ -135,37 +144,37 @@ export const connect = (options: {
 
     const replayed = new Set(plan.isOver ? replay.fingerprints : [])
     const over = !plan.isOver ? continuity.over : replay.isWhole ? 0n : identity.time
-    const isOver = ({ at, fingerprint }: Belief.Turn) => replayed.has(fingerprint) || (at > 0n && at <= over)
+    const isOver = ({ at, fingerprint }: Belief.LifeEvent) => replayed.has(fingerprint) || (at > 0n && at <= over)
     const running = plan.compares ? yield* Reconcile.survey(engine) : Option.none()
     const missed =
-      Option.isNone(running) || !plan.tells
+      Option.isNone(running) || !plan.synthesises
         ? []
         : Reconcile.compare({
             believed: belief,
             pending: pendingOf(continuity, replay, head, isOver),
             running: running.value
           })
-    const told = yield* Reconcile.synthesise(engine, missed, { name, now: identity.time })
+    const synthetic = yield* Reconcile.synthesise(engine, missed, { name, now: identity.time })
     const gap = plan.gap ?? (missed.length > 0 ? plan.gapIfDifferent : undefined)
 
     const begin = Effect.gen(function* () {
       const from = continuity.last
       if (gap !== undefined) continuity.gaps++
       if (plan.isOver) Continuity.meetAnew(continuity, identity, replay)
-      // The ring is all that dockerd has; podman may give older records again.
+      // The ring is all that dockerd has. podman may send older records again.
       else if (kind === "docker" && replay.isWhole) known.forgetTexts()
       if (identity.id !== "" || continuity.identity === undefined) continuity.identity = identity.id
       if (meeting === "other-engine" && Option.isNone(running)) belief.clear()
       if (Option.isSome(running)) {
-        if (!plan.tells) for (const [id, container] of running.value) belief.set(id, container)
-        Continuity.believe(continuity, told)
-        Continuity.forgetTwins(continuity, told)
+        if (!plan.synthesises) for (const [id, container] of running.value) belief.set(id, container)
+        Continuity.believe(continuity, synthetic)
+        Continuity.forgetDuplicates(continuity, synthetic)
       }
-      if (gap === undefined) return told
+      if (gap === undefined) return synthetic
       const { gaps: count } = continuity
-      return [yield* Gap.say({ engine: name, reason: gap, from, to: identity.time, count }), ...told]
+      return [yield* Gap.report({ engine: name, reason: gap, from, to: identity.time, count }), ...synthetic]
     })
-    // Whenever it runs, what the stream gave before was accepted.
+    // When this runs, all events that the stream emitted before are accepted.
     const remember = (isMeeting: boolean) =>
       Effect.suspend(() => {
         const isTranslated = known.textsLeft() !== continuity.texts
@@ -178,7 +187,7 @@ export const connect = (options: {
       const { fingerprints, isWhole } = yield* kind === "docker"
         ? Replay.ofRing(engine, known, time, within)
         : Replay.ofStore(engine, known, storeSince(continuity, time))
-      // podman may have nothing to say.
+      // podman does not answer before it has an event.
       if (kind === "docker" && !isWhole && fingerprints.length === 0) return "no answer" as const
       return fingerprints.filter((fingerprint) => !known.has(fingerprint))
     })

@@ -4,54 +4,59 @@ import * as OwnEvent from "../event/OwnEvent.ts"
 import * as Belief from "./Belief.ts"
 
 /**
- * What is known of an engine from earlier.
- *
- * - `identity`: which engine it was; nothing where it was never met.
- * - `fingerprints`: those of its last records, oldest first.
- * - `last`: the time of the last record, or of the meeting where none came yet, in nanoseconds (0: none).
- * - `over`: what an engine replays from before this time does not run, since not all of it could be read when the engine was met;
- *   in nanoseconds (0: all was read, and each record is known by its fingerprint).
- * - `gaps`: how many gaps there were.
- * - `running`: the containers that are believed to run.
+ * What des remembers of an engine.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Recollection {
+  /** The engine's ID; undefined if des never connected to it. */
   readonly identity: string | undefined
+  /** The fingerprints of its last records, oldest first. */
   readonly fingerprints: ReadonlyArray<string>
+  /**
+   * The time of its last record, in nanoseconds since 1970. Before the first record it is the time of the first connection
+   * (0: never connected).
+   */
   readonly last: bigint
+  /**
+   * Replayed events up to this time do not run, in nanoseconds since 1970. It is set only if des could not read the whole replay
+   * at the first connection (0: des read all of it and knows each record by its fingerprint).
+   */
   readonly over: bigint
+  /** How many gaps this engine's feed had. */
   readonly gaps: number
+  /** The containers that des believes to be running. */
   readonly running: ReadonlyArray<Belief.Running>
 }
 
 /**
- * What is remembered once an engine was met.
+ * What des remembers of an engine that it has connected to.
  *
  * @since 1.0.0
  * @category models
  */
-export type Meeting = Recollection & { readonly identity: string }
+export type MetEngine = Recollection & { readonly identity: string }
 
 /**
- * What a feed remembers beyond one reading of it. What follows on a meeting is remembered by whoever accepts the events: see
- * {@link changes}.
- *
- * - `recall`: gives what is known of an engine. It is called once, when the reading of a feed begins.
- * - `meet`: replaces what is known. It is called when an engine was met for the first time, or compared after a gap, and
- *   after the events of that gap were accepted.
+ * The memory of a feed. It lasts longer than one reading of the feed. The feed itself writes to it only after a first connection
+ * or a gap. In between, whoever accepts the events updates it: see {@link changes}.
  *
  * @since 1.0.0
  * @category models
  */
 export interface FeedMemory {
+  /** Loads what des remembers of an engine. The feed calls it once, when somebody begins to read the feed. */
   readonly recall: (engine: string) => Effect.Effect<Recollection>
-  readonly meet: (engine: string, met: Meeting) => Effect.Effect<void>
+  /**
+   * Replaces what des remembers of an engine. The feed calls it after the first connection, and after a gap, once the events of
+   * that gap were accepted.
+   */
+  readonly meet: (engine: string, met: MetEngine) => Effect.Effect<void>
 }
 
 /**
- * How many records are remembered: four times what an engine of today replays (moby `daemon/events/events.go`, 256).
+ * How many records of an engine des remembers: four times what an engine of today replays (moby `daemon/events/events.go`, 256).
  *
  * @since 1.0.0
  * @category models
@@ -59,7 +64,7 @@ export interface FeedMemory {
 export const remembered = 1024
 
 /**
- * What is known of an engine that was never met.
+ * What des remembers of an engine that it never connected to.
  *
  * @since 1.0.0
  * @category constructors
@@ -67,7 +72,7 @@ export const remembered = 1024
 export const nothing: Recollection = { identity: undefined, fingerprints: [], last: 0n, over: 0n, gaps: 0, running: [] }
 
 /**
- * Remembers nothing: every reading of a feed is its first.
+ * A memory that keeps nothing. Every reading of the feed begins like the first one.
  *
  * @since 1.0.0
  * @category constructors
@@ -75,41 +80,43 @@ export const nothing: Recollection = { identity: undefined, fingerprints: [], la
 export const none: FeedMemory = { recall: () => Effect.succeed(nothing), meet: () => Effect.void }
 
 /**
- * What accepted events of one engine change of what is known of it: the records that were seen, with their times, the
- * containers that run now or changed their names, and the ids of those that run no more.
+ * How the accepted events of one engine change what des remembers of it.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Changes {
+  /** The records that were seen, with their times. */
   readonly seen: ReadonlyArray<Pick<DockerEvent, "fingerprint" | "timeNano">>
+  /** The containers that have started or have a new name. */
   readonly running: ReadonlyArray<Belief.Running>
+  /** The ids of the containers that do not run any more. */
   readonly gone: ReadonlyArray<string>
 }
 
-/** Events that des made up, as for a missed death, tell of containers; they are no records that an engine could replay. */
+/** True if an engine can replay the event. It cannot replay des's own events and synthetic ones. */
 const isRecord = ({ Type, synthetic }: DockerEvent): boolean => Type !== OwnEvent.type && !synthetic
 
 /**
- * The containers that these events tell of, by id: what is believed of them is needed for {@link changes}.
+ * The ids of the containers that these events are about. {@link changes} needs the belief about these.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const toldOf = (events: ReadonlyArray<DockerEvent>): ReadonlySet<string> =>
-  new Set(events.filter(Belief.tells).map(({ Actor }) => Actor.ID))
+export const containersOf = (events: ReadonlyArray<DockerEvent>): ReadonlySet<string> =>
+  new Set(events.filter(Belief.concerns).map(({ Actor }) => Actor.ID))
 
 /**
- * What accepted events of one engine change, where `believed` has what was believed of the containers that they tell of. This
- * is the only rule for it: the live feed follows each event in the same way (`Belief.follow`).
+ * Computes how the accepted events of one engine change what des remembers of it. `believed` has the belief about the containers
+ * that the events are about. The live feed follows the same rule (`Belief.follow`).
  *
  * @since 1.0.0
  * @category combinators
  */
 export const changes = (events: ReadonlyArray<DockerEvent>, believed: ReadonlyMap<string, Belief.Running>): Changes => {
-  const told = toldOf(events)
+  const ids = containersOf(events)
   const belief: Belief.Belief = new Map()
-  for (const id of told) {
+  for (const id of ids) {
     const container = believed.get(id)
     if (container !== undefined) belief.set(id, container)
   }
@@ -117,12 +124,12 @@ export const changes = (events: ReadonlyArray<DockerEvent>, believed: ReadonlyMa
   return {
     seen: events.filter(isRecord).slice(-remembered),
     running: [...belief.values()],
-    gone: [...told].filter((id) => !belief.has(id))
+    gone: [...ids].filter((id) => !belief.has(id))
   }
 }
 
 /**
- * The events of each engine, by its name. What no engine sent, as des's own events or those of a file, is left out.
+ * Groups events by the name of their engine. Events that belong to no engine are left out: des's own, and those from a file.
  *
  * @since 1.0.0
  * @category combinators
@@ -138,26 +145,27 @@ export const byEngine = (events: ReadonlyArray<DockerEvent>): ReadonlyMap<string
   return all
 }
 
-interface Known {
-  meeting: Recollection
+/** What the memory of this process has of one engine since it was last replaced. */
+interface Entry {
+  replacedBy: Recollection
   fingerprints: Array<string>
   last: bigint | undefined
   readonly running: Map<string, Belief.Running>
 }
 
 /**
- * A memory that lasts as long as the process, and what tells it of accepted events.
+ * Makes a memory that lasts as long as the process. `accept` updates it with accepted events.
  *
  * @since 1.0.0
  * @category constructors
  */
 export const make = (): FeedMemory & { readonly accept: (events: ReadonlyArray<DockerEvent>) => void } => {
-  const engines = new Map<string, Known>()
+  const engines = new Map<string, Entry>()
 
-  const remember = (engine: string, recollection: Recollection): Known => {
+  const remember = (engine: string, recollection: Recollection): Entry => {
     const { fingerprints, running } = recollection
-    const known: Known = {
-      meeting: recollection,
+    const known: Entry = {
+      replacedBy: recollection,
       fingerprints: [...fingerprints],
       last: undefined,
       running: new Map(running.map((container) => [container.id, container]))
@@ -172,8 +180,8 @@ export const make = (): FeedMemory & { readonly accept: (events: ReadonlyArray<D
         const known = engines.get(engine)
         if (known === undefined) return nothing
         return {
-          ...known.meeting,
-          last: known.last ?? known.meeting.last,
+          ...known.replacedBy,
+          last: known.last ?? known.replacedBy.last,
           fingerprints: known.fingerprints.slice(-remembered),
           running: [...known.running.values()]
         }
@@ -187,7 +195,7 @@ export const make = (): FeedMemory & { readonly accept: (events: ReadonlyArray<D
           known.fingerprints.push(fingerprint)
           known.last = timeNano
         }
-        // Now and then: to move them for each event would cost more than the event.
+        // Cutting the list at each event would cost more than the event.
         if (known.fingerprints.length > 2 * remembered) known.fingerprints = known.fingerprints.slice(-remembered)
         for (const container of running) known.running.set(container.id, container)
         for (const id of gone) known.running.delete(id)

@@ -3,8 +3,11 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 
 /**
- * Why a stretch of the feed cannot be replayed. `overrun`: more happened than the engine keeps; `restart`: the engine
- * forgot what it had, as a restart makes it; `other-engine`: another one answers at the endpoint.
+ * The reason why events cannot be replayed.
+ *
+ * - `overrun`: more events happened than the engine keeps.
+ * - `restart`: the engine was restarted and forgot its events.
+ * - `other-engine`: another engine answers at the endpoint.
  *
  * @since 1.0.0
  * @category models
@@ -12,7 +15,7 @@ import * as OwnEvent from "../event/OwnEvent.ts"
 export type Reason = "overrun" | "restart" | "other-engine"
 
 /**
- * How many records an engine keeps to replay them (moby `daemon/events/events.go`, since 17.06).
+ * How many records dockerd keeps and can replay (moby `daemon/events/events.go`, since 17.06).
  *
  * @since 1.0.0
  * @category models
@@ -25,31 +28,34 @@ const because: Readonly<Record<Reason, string>> = {
   "other-engine": "another engine answers there now"
 }
 
-/** An event's time may be any number. */
+/** A time as a log line shows it. An engine can send any number, also one that is no date. */
 const iso = (nanoseconds: bigint): string => {
   const date = new Date(Number(nanoseconds / 1_000_000n))
   return Number.isNaN(date.getTime()) ? `${nanoseconds} ns` : date.toISOString()
 }
 
 /**
- * Says a gap, the `count`th of this engine, in the log, and gives the event `des/gap`. `from` is the time of the last event
- * that is known (0: none), `to` the engine's clock now, both in nanoseconds since 1970.
+ * Logs a gap and makes its event `des/gap`.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const say = (gap: {
+export const report = (gap: {
+  /** The name of the engine. */
   readonly engine: string
   readonly reason: Reason
+  /** The time of the last known event, in nanoseconds since 1970 (0: there is none). */
   readonly from: bigint
+  /** The engine's clock now, in nanoseconds since 1970. */
   readonly to: bigint
+  /** The number of this gap, counted for each engine. */
   readonly count: number
 }): Effect.Effect<DockerEvent> => {
   const { count, engine, from, reason, to } = gap
   const since = from === 0n ? "" : ` since ${iso(from)}`
   return Effect.zipRight(
     Effect.logWarning(
-      `Gap ${count} in the feed of ${engine} (${reason}): events${since} until ${iso(to)} may be lost, as ${because[reason]}; its containers are compared`
+      `Gap ${count} in the feed of ${engine} (${reason}): events${since} until ${iso(to)} may be lost, since ${because[reason]}; des compares its containers`
     ),
     OwnEvent.make({
       action: "gap",

@@ -1,43 +1,48 @@
 import * as Fingerprint from "../event/Fingerprint.ts"
 
 /**
- * The fingerprints of records that need no more attention. It forgets the oldest beyond its capacity.
+ * The fingerprints of the records that des has seen. When it is full, it forgets the oldest.
  *
- * Journals that an earlier des wrote know records by their text. `learn` is told of each record that an engine sends, and
- * knows by its fingerprint from then on what it knew by its text; `textsLeft` counts what it still knows so, and
- * `forgetTexts` lets go of it, once the engine has shown all that it still has.
+ * Journals of an earlier des know a record by its text instead. `learn`, `textsLeft` and `forgetTexts` replace these texts with
+ * fingerprints.
  *
  * @since 1.0.0
  * @category models
  */
 export interface KnownRecords {
+  /** True if a record with this fingerprint was seen. */
   readonly has: (fingerprint: string) => boolean
-  /** Whether it was new. */
+  /** Adds a fingerprint. It gives true if the fingerprint was new. */
   readonly add: (fingerprint: string) => boolean
+  /** Replaces the text of a record with its fingerprint, if the record was known by its text. */
   readonly learn: (record: string, fingerprint: string) => void
+  /** Counts the records that are still known by their text. */
   readonly textsLeft: () => number
+  /** Forgets all texts. The feed calls it when the engine has sent every record that it still has. */
   readonly forgetTexts: () => void
+  /** Forgets everything. */
   readonly clear: () => void
+  /** True if no record is known. */
   readonly isEmpty: () => boolean
-  /** The last ones, oldest first. */
+  /** Gives the last `count` fingerprints, oldest first. */
   readonly last: (count: number) => ReadonlyArray<string>
 }
 
 /**
- * More than the ring of an engine (256), and more than podman gives again when it halves its file of events (of 1 MB,
- * podman `libpod/events/logfile.go`), in less than a megabyte.
+ * How many fingerprints are kept, in less than a megabyte. dockerd replays 256 records. podman sends more again when it halves its
+ * file of events (1 MB, podman `libpod/events/logfile.go`).
  */
 const capacity = 4096
 
 /**
- * Begins with these, oldest first.
+ * Begins with these fingerprints, oldest first.
  *
  * @since 1.0.0
  * @category constructors
  */
 export const make = (fingerprints: Iterable<string>): KnownRecords => {
   const known = new Set<string>()
-  // Which is the oldest, too: to ask the set takes longer the more it has let go.
+  // The ring finds the oldest one fast. A Set finds its first entry more slowly the more entries were deleted.
   let ring: Array<string> = []
   let oldest = 0
   const add = (fingerprint: string): boolean => {
@@ -71,7 +76,7 @@ export const make = (fingerprints: Iterable<string>): KnownRecords => {
       oldest = 0
     },
     isEmpty: () => known.size === 0 && texts.size === 0,
-    // What is known by its text is the oldest.
+    // Texts come from an earlier des, so they are the oldest.
     last: (count) => [...texts, ...known].slice(-count)
   }
 }

@@ -6,70 +6,69 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Engine, EngineError, EngineIdentity as Identity } from "../engine/Engine.ts"
+import type { Engine, EngineError, EngineIdentity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
 import * as SkippedLines from "../event/SkippedLines.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
 /**
- * A feed that is open and is read, whether or not somebody takes its events.
- *
- * - `take`: gives what has come, and waits while there is nothing.
- * - `fail`: ends the feed for who takes from it.
- * - `heardAt`: when the engine sent something last, in milliseconds.
- * - `isAwaited`: whether somebody waits for the next event now.
+ * An open feed. It is read all the time, also while nobody takes its events.
  *
  * @since 1.0.0
  * @category models
  */
 export interface LiveFeed {
+  /** Gives the events that have come. It waits while there are none. */
   readonly take: Effect.Effect<Chunk.Chunk<DockerEvent>, EngineError>
+  /** Makes `take` fail. */
   readonly fail: (cause: Cause.Cause<EngineError>) => Effect.Effect<unknown>
+  /** The time when the engine last sent something, in milliseconds. */
   readonly heardAt: () => number
+  /** True while somebody waits in `take`. */
   readonly isAwaited: () => boolean
 }
 
 /**
- * How long podman's answer is awaited before the feed counts as open. 5.2 answers with its first event (podman #23712);
- * what happens meanwhile is in its store.
+ * How long des waits for podman's answer before the feed counts as open. podman 5.2 answers only with its first event (podman
+ * #23712). Nothing is lost: podman stores all events.
  */
-const heldBack = "2 seconds"
+const podmanAnswer = "2 seconds"
 
-/** So many events are read ahead while the engine is asked for its containers; a feed that is not read slows the engine. */
+/** How many events are read ahead while des asks the engine for its containers. A feed that nobody reads slows the engine. */
 const aheadEvents = 2048
 
-/** So much of records is read ahead, and one read more: see {@link aheadEvents}. */
+/** How many bytes of records are read ahead, plus one read. See {@link aheadEvents}. */
 export const aheadBytes = 16_777_216
 
-/** Counts bytes that are held, and makes who adds to them wait while they are too many. */
-const makeHold = Effect.map(Effect.makeLatch(true), (room) => {
-  let held = 0
+/** Counts the bytes that are read ahead. `add` waits while there are too many. */
+const makeAhead = Effect.map(Effect.makeLatch(true), (room) => {
+  let bytes = 0
   return {
     add: (events: Chunk.Chunk<DockerEvent>) =>
       Effect.zipRight(
         room.await,
         Effect.sync(() => {
-          for (const { record } of events) held += record.length
-          if (held >= aheadBytes) room.unsafeClose()
+          for (const { record } of events) bytes += record.length
+          if (bytes >= aheadBytes) room.unsafeClose()
         })
       ),
     clear: Effect.suspend(() => {
-      held = 0
+      bytes = 0
       return room.open
     })
   }
 })
 
 /**
- * Opens the feed of an engine from a time on, in nanoseconds (0: all that dockerd's ring has).
+ * Opens the feed of an engine, with the events from `since` on, in nanoseconds since 1970 (0: all that dockerd's ring has).
  *
  * @since 1.0.0
  * @category constructors
  */
 export const open = (
   engine: Engine["Type"],
-  kind: Identity["kind"],
+  kind: EngineIdentity["kind"],
   since: bigint,
   known: KnownRecords.KnownRecords
 ): Effect.Effect<LiveFeed, EngineError, Scope.Scope> =>
@@ -79,9 +78,9 @@ export const open = (
     const bytes =
       kind === "docker"
         ? yield* answered
-        : Option.getOrElse(yield* Effect.timeoutOption(answered, heldBack), () => Stream.unwrap(answered))
+        : Option.getOrElse(yield* Effect.timeoutOption(answered, podmanAnswer), () => Stream.unwrap(answered))
     const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(aheadEvents)
-    const hold = yield* makeHold
+    const ahead = yield* makeAhead
     const logSkipped = yield* SkippedLines.makeLog(name)
     let heardAt = yield* Clock.currentTimeMillis
     let isAwaited = false
@@ -103,13 +102,13 @@ export const open = (
         engine: name,
         report: (skipped) =>
           Effect.suspend(() => {
-            // What was cut off with the feed comes again, whole.
+            // The end of the feed cut this line. The engine sends the whole line again on the next connection.
             if (isOver) return Effect.logDebug(skipped.message)
             return known.add(skipped.fingerprint) ? logSkipped(skipped) : Effect.void
           })
       }),
       Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),
-      Stream.runForEachChunk((events) => Effect.zipRight(hold.add(events), mailbox.offerAll(events))),
+      Stream.runForEachChunk((events) => Effect.zipRight(ahead.add(events), mailbox.offerAll(events))),
       Effect.forkScoped
     )
     const take = Effect.suspend(() => {
@@ -118,7 +117,7 @@ export const open = (
     }).pipe(
       Effect.tap(() => {
         isAwaited = false
-        return hold.clear
+        return ahead.clear
       }),
       Effect.map(([events]) => events)
     )

@@ -4,23 +4,28 @@ import * as Effect from "effect/Effect"
 import { EngineError } from "../engine/Engine.ts"
 
 /**
- * Watches a feed that may be dead while its connection stands: half-open, or swallowed by a proxy. It never ends but by
- * failing, when the feed is dead (`Silent`) or the engine does not answer (`Unreachable`).
+ * Watches a feed that may be dead although its connection looks open: the other end is gone, or a proxy drops the bytes. It ends
+ * only by failing: with `Silent` if the feed is dead, with `Unreachable` if the engine does not answer.
  *
- * Whenever nothing was heard for the interval while somebody waits, `missing` asks the engine over another connection for
- * the records that the feed did not bring. It gives those that it can read in the time that it is given, or says that there
- * was no answer. What the feed brings a little later was on its way. To ask may take as long as the interval, so a dead feed, or an engine that hangs, is noticed within two of them.
+ * When the feed was silent for one interval while somebody waits for an event, des asks the engine over another connection for the
+ * records that the feed did not bring. Records that the feed brings a moment later were only on their way. The question may take as
+ * long as the interval. So des notices a dead feed, or an engine that hangs, within two intervals.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const guard = (feed: {
+  /** The name of the engine. */
   readonly name: string
+  /** How long the feed may be silent before des asks the engine. */
   readonly interval: Duration.Duration
-  /** When the feed was heard last, in milliseconds. */
+  /** The time when the feed last brought something, in milliseconds. */
   readonly heardAt: () => number
+  /** True while somebody waits for an event. */
   readonly isAwaited: () => boolean
+  /** Gives the fingerprints that the feed did not bring, as many as it can read in the given time. */
   readonly missing: (within: Duration.Duration) => Effect.Effect<ReadonlyArray<string> | "no answer", EngineError>
+  /** True if the feed has brought a record with this fingerprint. */
   readonly isKnown: (fingerprint: string) => boolean
 }): Effect.Effect<never, EngineError> => {
   const interval = Duration.toMillis(feed.interval)
@@ -29,7 +34,7 @@ export const guard = (feed: {
     new EngineError({
       reason: "Silent",
       endpoint: feed.name,
-      detail: `it does not bring what the engine has, ${left} events by now`
+      detail: `it does not bring what the engine has (${left} events are missing)`
     })
   const away = () =>
     new EngineError({

@@ -1,22 +1,21 @@
 import type { EngineError } from "../engine/Engine.ts"
 
 /**
- * How the feed of an engine stands.
- *
- * - `openedAt`: when the feed was opened, in milliseconds; nothing while it is not open.
- * - `failures`: how often it was opened in vain, or for a moment only, in a row.
- * - `isThere`: the engine was told to be there, by `des/connected`, and not to be away since.
- * - `wasOpen`: the feed was open before.
- * - `warned`: what was warned of since it was open last, if anything.
+ * The state of an engine's feed: is it open, and if not, for how long and what was said about it.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Outage {
+  /** The time when the feed was opened, in milliseconds; undefined while it is not open. */
   readonly openedAt: number | undefined
+  /** How many attempts in a row failed, or gave a feed that was open only for a moment. */
   readonly failures: number
-  readonly isThere: boolean
+  /** True if the last event about the engine was `des/connected`, and not `des/disconnected`. */
+  readonly saidConnected: boolean
+  /** True if the feed was open before. */
   readonly wasOpen: boolean
+  /** The last warning since the feed was open; undefined if there was none. */
   readonly warned: string | undefined
 }
 
@@ -26,13 +25,13 @@ export interface Outage {
  * @since 1.0.0
  * @category models
  */
-export interface Line {
+export interface LogLine {
   readonly level: "Debug" | "Info" | "Warning"
   readonly message: string
 }
 
 /**
- * No connection was tried yet.
+ * The state before the first attempt to connect.
  *
  * @since 1.0.0
  * @category constructors
@@ -40,26 +39,27 @@ export interface Line {
 export const begin: Outage = {
   openedAt: undefined,
   failures: 0,
-  isThere: false,
+  saidConnected: false,
   wasOpen: false,
   warned: undefined
 }
 
-/** The first delay, in milliseconds. It doubles with each failure in a row. */
+/** The first delay, in milliseconds. Each failure in a row doubles it. */
 const firstDelay = 500
 
-/** No delay is longer, in milliseconds. */
+/** The longest delay, in milliseconds. */
 const longestDelay = 30_000
 
-/** A feed that was open for so many milliseconds counts as a success, after which the delays begin anew. */
+/** A feed that stayed open this long counts as a success, in milliseconds. The delays start again from the first one. */
 const lasting = 5000
 
-/** A feed that was open for so many milliseconds is never waited for longer than it lasted, however often it is cut. */
-const worth = 1000
+/** If a feed stayed open this long, in milliseconds, des never waits longer than the feed lasted before it opens it again. */
+const useful = 1000
 
 /**
- * The feed of `name` is open. `isConnected`: the engine is there and was not told to be. What was warned of and is well again is
- * said as loudly.
+ * Notes that the feed of `name` was opened at `now`, in milliseconds. `isNewlyConnected` is true if
+ * `des/connected` is due. The log line
+ * has the level of the warning that it ends, if there was one.
  *
  * @since 1.0.0
  * @category combinators
@@ -68,22 +68,21 @@ export const opened = (
   outage: Outage,
   name: string,
   now: number
-): { readonly outage: Outage; readonly line: Line; readonly isConnected: boolean } => {
+): { readonly outage: Outage; readonly line: LogLine; readonly isNewlyConnected: boolean } => {
   const isWarned = outage.warned !== undefined
-  const line: Line = outage.wasOpen
+  const line: LogLine = outage.wasOpen
     ? { level: isWarned ? "Warning" : "Debug", message: `the feed of ${name} is open again` }
     : { level: isWarned ? "Warning" : "Info", message: `watching ${name} for events` }
   return {
-    outage: { ...outage, openedAt: now, isThere: true, wasOpen: true, warned: undefined },
+    outage: { ...outage, openedAt: now, saidConnected: true, wasOpen: true, warned: undefined },
     line,
-    isConnected: !outage.isThere
+    isNewlyConnected: !outage.saidConnected
   }
 }
 
 /**
- * The feed is lost, or could not be opened. `delay` is the time until it is tried again, in milliseconds; `spread`, a number
- * about 1, makes it differ among many watchers, so that they do not come back at the same moment. `isDisconnected`: the
- * engine is away and was not told to be.
+ * Notes that the feed was lost, or could not be opened, at `now`, in milliseconds. `delay` is the time until the next attempt, in
+ * milliseconds. `isNewlyDisconnected` is true if `des/disconnected` is due. `spread` is a random factor near 1: it keeps many watchers from connecting at the same moment.
  *
  * @since 1.0.0
  * @category combinators
@@ -95,34 +94,34 @@ export const lost = (
   spread: number
 ): {
   readonly outage: Outage
-  readonly line: Line | undefined
+  readonly line: LogLine | undefined
   readonly delay: number
-  readonly isDisconnected: boolean
+  readonly isNewlyDisconnected: boolean
 } => {
-  const { failures, isThere, openedAt, warned } = outage
+  const { failures, saidConnected, openedAt, warned } = outage
   const lasted = openedAt === undefined ? 0 : now - openedAt
   const isSuccess = lasted >= lasting
   const doubled = Math.min(firstDelay * 2 ** Math.min(failures, 16), longestDelay)
-  const delay = isSuccess ? 0 : Math.round((lasted < worth ? doubled : Math.min(doubled, lasted)) * spread)
+  const delay = isSuccess ? 0 : Math.round((lasted < useful ? doubled : Math.min(doubled, lasted)) * spread)
   const closed = { ...outage, openedAt: undefined, failures: isSuccess ? 0 : failures + 1 }
 
-  // What is mended at once and lost nothing is nobody's concern, however often a proxy cuts the feed.
+  // A feed that is open again at once lost no event. Nobody needs to know, however often a proxy cuts it.
   if (openedAt !== undefined && delay < lasting && error.reason !== "Unreachable") {
     const isDead = error.reason === "Silent"
-    const message = `${error.message}; it is opened again`
+    const message = `${error.message}; des opens it again`
     return {
       outage: isDead ? { ...closed, warned: message } : closed,
       line: { level: isDead ? "Warning" : "Debug", message },
       delay,
-      isDisconnected: false
+      isNewlyDisconnected: false
     }
   }
-  // One line a change, not one a try.
-  const message = `${error.message}; des goes on trying`
+  // One line for each change, not for each attempt.
+  const message = `${error.message}; des retries`
   return {
-    outage: { ...closed, isThere: false, warned: message },
+    outage: { ...closed, saidConnected: false, warned: message },
     line: message === warned ? undefined : { level: "Warning", message },
     delay,
-    isDisconnected: isThere
+    isNewlyDisconnected: saidConnected
   }
 }

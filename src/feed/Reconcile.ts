@@ -2,43 +2,44 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Container, Engine, EngineError } from "../engine/Engine.ts"
 import * as DockerEvent from "../event/DockerEvent.ts"
-import { type Belief, type Running, type Turn, turn } from "./Belief.ts"
+import { type Belief, changeOf, type LifeChange, type LifeEvent, type Running } from "./Belief.ts"
 
 /**
- * What happened to a container and was not heard of.
+ * A change in a container's life that des got no event for. `restartedAt` is the time of the next start, if des knows it.
  *
  * @since 1.0.0
  * @category models
  */
-export type Missed =
+export type MissedChange =
   | { readonly _tag: "Died"; readonly container: Running; readonly restartedAt: bigint | undefined }
   | { readonly _tag: "Started"; readonly container: Running }
 
 /**
- * Between the start that an engine notes and its event lie a few milliseconds, the event being later; between two starts
- * of one container lies more than this.
+ * Two start times of one container that are closer than this are the same start, in nanoseconds. The event comes a few milliseconds
+ * after the time that the engine notes. Two real starts lie further apart.
  */
 const sameLife = 50_000_000n
 
 const isLater = (start: bigint, believed: bigint): boolean => start > believed + sameLife
 
 /**
- * Compares what is believed to run with what does. `pending` are changes whose events are known to come next, in their order: for
- * a container that they tell of, only what was missed before the first of them counts. Deaths come before starts: a
- * container that was replaced by one of the same name leaves before the other comes.
+ * Compares the containers that des believes to be running with those that run, and gives the changes that des missed.
+ *
+ * `pending` are the changes whose events come next, in their order. For a container with a pending change, only changes before the
+ * first pending one are missed. Deaths come before starts: a container leaves before its replacement of the same name comes.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const compare = (input: {
   readonly believed: ReadonlyMap<string, Running>
-  readonly pending: Iterable<Turn>
+  readonly pending: Iterable<LifeEvent>
   readonly running: ReadonlyMap<string, Running>
-}): ReadonlyArray<Missed> => {
-  const first = new Map<string, Turn>()
-  for (const turn of input.pending) if (!first.has(turn.id)) first.set(turn.id, turn)
-  const died: Array<Missed> = []
-  const started: Array<Missed> = []
+}): ReadonlyArray<MissedChange> => {
+  const first = new Map<string, LifeEvent>()
+  for (const pending of input.pending) if (!first.has(pending.id)) first.set(pending.id, pending)
+  const died: Array<MissedChange> = []
+  const started: Array<MissedChange> = []
   for (const container of input.believed.values()) {
     const now = input.running.get(container.id)
     const isSame = now !== undefined && !isLater(now.startedAt, container.startedAt)
@@ -57,48 +58,71 @@ export const compare = (input: {
 }
 
 /**
- * What was made up for a container last: its start at that time, or its death. An engine may still send the same.
+ * The last synthetic event of a container: its start at `startedAt`, or its death (undefined). The engine may still send the real
+ * event.
  *
  * @since 1.0.0
  * @category models
  */
-export type Twins = Map<string, { readonly startedAt: bigint | undefined }>
-
-/** An engine writes down what it started before it tells of it, on whatever disk it has. A later start is of another life. */
-const mostDelayed = 5_000_000_000n
+export interface Synthetic {
+  readonly startedAt: bigint | undefined
+}
 
 /**
- * Whether an event tells what a synthetic one has told already, or of a life of the container before that. It changes
- * `twins` to what is still to be expected.
+ * The synthetic events whose real ones may still come, by the id of the container.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export type ExpectedDuplicates = Map<string, Synthetic>
+
+/**
+ * How much later than the noted start its event may come, in nanoseconds: the engine writes the start to its disk first. An event
+ * that comes even later reports another start.
+ */
+const longestDelay = 5_000_000_000n
+
+/** `isDuplicate`: a synthetic event already reported this. `isSettled`: no more duplicates of the synthetic event can come. */
+interface Judgement {
+  readonly isDuplicate: boolean
+  readonly isSettled: boolean
+}
+
+/** Decides if a change that an engine reports is the real event of a synthetic one, or is older than that one. */
+const judge = ({ startedAt }: Synthetic, change: LifeChange, at: bigint): Judgement => {
+  const isEarlier = startedAt !== undefined && at < startedAt
+  if (change === "removed") return { isDuplicate: false, isSettled: !isEarlier }
+  if (isEarlier || (startedAt === undefined && change === "died")) return { isDuplicate: true, isSettled: false }
+  const isStart = startedAt !== undefined && change === "started" && at <= startedAt + longestDelay
+  return { isDuplicate: isStart, isSettled: true }
+}
+
+/**
+ * Says if an event is a duplicate of a synthetic one, and removes from `expected` the synthetic event that it settles. An event that
+ * is older than the synthetic one is a duplicate, too.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const isTwin = (twins: Twins, event: DockerEvent.DockerEvent): boolean => {
-  if (twins.size === 0) return false
-  const change = turn(event)
-  const told = change === undefined ? undefined : twins.get(event.Actor.ID)
-  if (told === undefined) return false
-  const isEarlier = told.startedAt !== undefined && event.timeNano < told.startedAt
-  if (change === "removed") {
-    if (!isEarlier) twins.delete(event.Actor.ID)
-    return false
-  }
-  if (isEarlier) return true
-  if (told.startedAt === undefined && change === "died") return true
-  twins.delete(event.Actor.ID)
-  return told.startedAt !== undefined && change === "started" && event.timeNano <= told.startedAt + mostDelayed
+export const settle = (expected: ExpectedDuplicates, event: DockerEvent.DockerEvent): "duplicate" | "new" => {
+  if (expected.size === 0) return "new"
+  const change = changeOf(event)
+  const synthetic = change === undefined ? undefined : expected.get(event.Actor.ID)
+  if (change === undefined || synthetic === undefined) return "new"
+  const { isDuplicate, isSettled } = judge(synthetic, change, event.timeNano)
+  if (isSettled) expected.delete(event.Actor.ID)
+  return isDuplicate ? "duplicate" : "new"
 }
 
-/** A question that was refused, or whose answer is too large, stays open; everything else goes on without it. */
+/** True if a question has no answer: the engine refused it, or the answer is too large. des goes on without it. */
 const isUnanswered = ({ reason }: EngineError): boolean => reason === "Refused" || reason === "TooLarge"
 
-/** Inspecting is asked for that many containers at once. */
+/** How many containers are inspected at the same time. */
 const concurrency = 8
 
 /**
- * The containers that run, with the time of their start, as far as the engine lets des ask: where it refuses the list there
- * is none. What cannot be inspected counts as running since unknown times.
+ * Asks the engine for the containers that run, with the times of their starts. The answer is none if the engine refuses the list. A
+ * container that cannot be inspected counts as running since an unknown time (0).
  *
  * @since 1.0.0
  * @category combinators
@@ -122,7 +146,7 @@ export const survey = (engine: Engine["Type"]): Effect.Effect<Option.Option<Beli
   }).pipe(
     Effect.catchIf(isUnanswered, (error) =>
       Effect.as(
-        Effect.logWarning(`${error.message}; without the list of containers, what was missed of them is not known`),
+        Effect.logWarning(`${error.message}; without the list of containers des cannot know what happened to them`),
         Option.none()
       )
     )
@@ -142,15 +166,15 @@ const make = (
 ): DockerEvent.DockerEvent =>
   DockerEvent.make({ type: "container", action, id, attributes, timeNano, engine, synthetic: true })
 
-/** podman says 0 on every event; what was believed knows no exit code. */
+/** podman puts the exit code 0 on a start, too. It is not the exit code of the death. */
 const withoutExitCode = ({ attributes }: Running): Readonly<Record<string, string>> => {
   const { containerExitCode: _, ...rest } = attributes
   return rest
 }
 
 /**
- * The deaths of all that was believed to run on the engine of this name, `at` nanoseconds since 1970: its machine was
- * restarted, and nobody was there to say it.
+ * Makes a synthetic death for each container that des believes to be running on the engine `name`: its host was restarted. `at` is the
+ * time of the deaths, in nanoseconds since 1970.
  *
  * @since 1.0.0
  * @category combinators
@@ -159,33 +183,33 @@ export const endAll = (believed: Belief, name: string, at: bigint): ReadonlyArra
   Array.from(believed.values(), (container) => make(name, "die", container.id, withoutExitCode(container), at))
 
 /**
- * The events that an engine would have sent for what was missed, with the times that it noted, or `now` of its clock where
- * it noted none. A death has its exit code where the engine still has it.
+ * Makes the events that the engine would have sent for missed changes. They have the times that the engine noted. If it noted none, they
+ * have the time `now` of its clock. A death has its exit code if the engine still has it.
  *
  * @since 1.0.0
  * @category combinators
  */
 export const synthesise = (
   engine: Engine["Type"],
-  missed: ReadonlyArray<Missed>,
+  missed: ReadonlyArray<MissedChange>,
   options: { readonly name: string; readonly now: bigint }
 ): Effect.Effect<ReadonlyArray<DockerEvent.DockerEvent>, EngineError> => {
-  const tell = (missed: Missed) => {
-    const { attributes, id, startedAt } = missed.container
-    if (missed._tag === "Started") {
+  const eventOf = (change: MissedChange) => {
+    const { attributes, id, startedAt } = change.container
+    if (change._tag === "Started") {
       return Effect.succeed(make(options.name, "start", id, attributes, startedAt === 0n ? options.now : startedAt))
     }
     return Effect.map(inspect(engine, id), (found) => {
       const container = found === "refused" ? undefined : found
       const finishedAt = container?.finishedAt
       const time =
-        finishedAt !== undefined && finishedAt >= startedAt ? finishedAt : (missed.restartedAt ?? options.now)
-      // A container that runs again has no exit code any more.
+        finishedAt !== undefined && finishedAt >= startedAt ? finishedAt : (change.restartedAt ?? options.now)
+      // The engine forgets the exit code when the container starts again.
       const exitCode =
-        container === undefined || container.running || missed.restartedAt !== undefined
+        container === undefined || container.running || change.restartedAt !== undefined
           ? {}
           : { exitCode: String(container.exitCode) }
-      const known = container?.attributes ?? withoutExitCode(missed.container)
+      const known = container?.attributes ?? withoutExitCode(change.container)
       return make(options.name, "die", id, { ...known, ...exitCode }, time)
     })
   }
@@ -193,7 +217,7 @@ export const synthesise = (
     events
       .filter(({ Action }) => Action === action)
       .sort((one, other) => (one.timeNano < other.timeNano ? -1 : one.timeNano > other.timeNano ? 1 : 0))
-  return Effect.map(Effect.forEach(missed, tell, { concurrency }), (events) => [
+  return Effect.map(Effect.forEach(missed, eventOf, { concurrency }), (events) => [
     ...inOrder(events, "die"),
     ...inOrder(events, "start")
   ])

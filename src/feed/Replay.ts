@@ -8,44 +8,45 @@ import * as Belief from "./Belief.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
 /**
- * What an engine can replay: the fingerprints of its records, and the changes in containers' lives that they tell of. The
- * records themselves are not kept: they come again with the feed.
- *
- * `isWhole` is true if the engine ended its answer. What was cut off, stalled, or was too much may lack records.
+ * What an engine can replay. The records themselves are not kept: they come again with the feed.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Replay {
+  /** The fingerprints of the records. */
   readonly fingerprints: ReadonlyArray<string>
-  readonly turns: ReadonlyArray<Belief.Turn>
+  /** The changes in containers' lives that the records report. */
+  readonly lifeEvents: ReadonlyArray<Belief.LifeEvent>
+  /** True if the engine ended its answer. An answer that was cut off, stalled or too large may lack records. */
   readonly isWhole: boolean
 }
 
 /**
- * No replay was asked for.
+ * The replay when des did not ask for one.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const none: Replay = { fingerprints: [], turns: [], isWhole: true }
+export const none: Replay = { fingerprints: [], lifeEvents: [], isWhole: true }
 
-/** An answer that should end by itself and is silent for so long is given up: some proxies keep it open (moby #48536). */
+/** How long an answer may be silent before des gives it up. Some proxies keep an answer open that has ended (moby #48536). */
 const pause = "5 seconds"
 
-/** How long an engine may take to replay its ring, which is in its memory. */
+/** How long dockerd may take to replay its ring. The ring is in its memory. */
 const patience = "20 seconds"
 
-/** How long podman's store is read to see what it has: its answer has no end. */
+/** How long des reads podman's store. The answer of podman has no end. */
 const glance = "500 millis"
 
-/** So many bytes of a replay are held at most, as fingerprints and ids: about 100,000 events. A ring has 256. */
-const mostHeldBytes = 16_777_216
+/** How many bytes of a replay are kept, as fingerprints and ids: enough for about 100,000 events. A ring has 256. */
+const mostKeptBytes = 16_777_216
 
-/** What a fingerprint takes, beside what it is held in. */
+/** The memory that one fingerprint takes, in bytes. */
 const fingerprintBytes = 100
 
-const weighTurn = (turn: Belief.Turn | undefined): number => (turn === undefined ? 0 : 200 + 2 * turn.id.length)
+/** The memory that a change takes, in bytes. */
+const sizeOf = (change: Belief.LifeEvent | undefined): number => (change === undefined ? 0 : 200 + 2 * change.id.length)
 
 const read = (
   engine: Engine["Type"],
@@ -56,18 +57,18 @@ const read = (
   Effect.gen(function* () {
     const { name } = engine
     const fingerprints: Array<string> = []
-    const turns: Array<Belief.Turn> = []
-    let heldBytes = 0
+    const lifeEvents: Array<Belief.LifeEvent> = []
+    let keptBytes = 0
     let isWhole = false
 
     const note = (fingerprint: string) => {
       fingerprints.push(fingerprint)
-      heldBytes += fingerprintBytes
+      keptBytes += fingerprintBytes
     }
     const noteEvent = (event: DockerEvent) => {
-      const turn = Belief.turnOf(event)
-      if (turn !== undefined) turns.push(turn)
-      heldBytes += weighTurn(turn)
+      const change = Belief.lifeEventOf(event)
+      if (change !== undefined) lifeEvents.push(change)
+      keptBytes += sizeOf(change)
       known.learn(event.record, event.fingerprint)
       note(event.fingerprint)
     }
@@ -78,22 +79,22 @@ const read = (
     yield* Stream.unwrap(engine.feed(range)).pipe(
       Stream.timeout(pause),
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.execute(ended) : Stream.fail(error))),
-      // What is no event is said when the feed brings it.
+      // The feed brings a line that is no event again, and logs it then.
       decodeRecords({
         source: name,
         engine: name,
         report: ({ fingerprint }) => Effect.sync(() => note(fingerprint))
       }),
       Stream.interruptAfter(within),
-      // Not runForEachWhile, which keeps each event that it was given.
-      Stream.takeWhile(() => heldBytes < mostHeldBytes),
+      // runForEachWhile would keep each event in memory.
+      Stream.takeWhile(() => keptBytes < mostKeptBytes),
       Stream.runForEach((event) => Effect.sync(() => noteEvent(event)))
     )
-    return { fingerprints, turns, isWhole: isWhole && heldBytes < mostHeldBytes }
+    return { fingerprints, lifeEvents, isWhole: isWhole && keptBytes < mostKeptBytes }
   })
 
 /**
- * What dockerd has in its ring, until a time, as far as it can be read `within` another.
+ * Reads what dockerd has in its ring up to the time `until`. It reads for at most `within`.
  *
  * @since 1.0.0
  * @category constructors
@@ -106,7 +107,7 @@ export const ofRing = (
 ): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, within)
 
 /**
- * A part of what podman has in its store, from a time on.
+ * Reads a part of what podman has in its store, from the time `since` on.
  *
  * @since 1.0.0
  * @category constructors

@@ -1,7 +1,8 @@
 import * as Gap from "./Gap.ts"
 
 /**
- * How an engine is met: for the first time, in place of another one, or again.
+ * How des connects to an engine: for the first time (`first`), to another engine at the same endpoint (`other-engine`), or to the same one
+ * again (`again`).
  *
  * @since 1.0.0
  * @category models
@@ -9,59 +10,60 @@ import * as Gap from "./Gap.ts"
 export type Meeting = "first" | "other-engine" | "again"
 
 /**
- * How an engine is met, by the identity of the one that was met before (nothing: none was) and of the one that answers. Where
- * one of them is hidden it is taken for the same.
+ * Compares the ID of the engine before (undefined: there was none) with the ID of the engine that answers. If a proxy hides one of the
+ * IDs (empty), des takes the engines for the same.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const meetingOf = (met: string | undefined, answers: string): Meeting => {
-  if (met === undefined) return "first"
-  return met !== "" && answers !== "" && met !== answers ? "other-engine" : "again"
+export const meetingOf = (before: string | undefined, now: string): Meeting => {
+  if (before === undefined) return "first"
+  return before !== "" && now !== "" && before !== now ? "other-engine" : "again"
 }
 
 /**
- * What was observed when a feed was opened.
- *
- * - `knowsNothing`: there is no record to know again, as where nothing has happened since the first meeting.
- * - `replay`: of dockerd's ring, how many records were read, whether one of them is known, and whether they are all. podman
- *   has none: its store goes on from a time, which counts as known where there is one.
- * - `head`: the beginning of the feed: how many records were read, and whether one of them joins it to what is known.
- * - `sync`: tell what runs at the first meeting.
+ * The facts that des gathers when it opens a feed.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Facts {
+  /** How des connects to the engine. */
   readonly meeting: Meeting
   readonly kind: "docker" | "podman"
+  /** True if des remembers no record, for example because nothing has happened since the first connection. */
   readonly knowsNothing: boolean
+  /**
+   * The replay of dockerd's ring: how many records were read, if one of them is known, and if they are all. podman has no ring. Its
+   * store is read from a time on, and counts as known if des has such a time.
+   */
   readonly replay: { readonly count: number; readonly isKnown: boolean; readonly isWhole: boolean }
+  /** The first events of the feed: how many were read, and if one of them is known, so that nothing is missing. */
   readonly head: { readonly count: number; readonly isJoined: boolean }
+  /** True if des emits a start for each running container at the first connection. */
   readonly sync: boolean
 }
 
 /**
- * What is to be done.
- *
- * - `gap`: a gap is said, for this reason.
- * - `gapIfDifferent`: it is said only if the containers differ from what is believed, since nothing else could tell.
- * - `compares`: the engine is asked for its containers.
- * - `tells`: how they differ is told as synthetic events. If not, it is believed only.
- * - `isOver`: what the engine replays is over and does not run.
+ * What des does with a feed that it opens.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Plan {
+  /** Report a gap for this reason. */
   readonly gap: Gap.Reason | undefined
+  /** With no remembered records, report a gap for this reason only if the containers differ from the belief. */
   readonly gapIfDifferent: Gap.Reason | undefined
+  /** Ask the engine for its containers. */
   readonly compares: boolean
-  readonly tells: boolean
+  /** Emit synthetic events for the differences. Otherwise only the belief changes. */
+  readonly synthesises: boolean
+  /** The replayed events are over and do not run. */
   readonly isOver: boolean
 }
 
-/** What a replay tells of a gap. A part of it that knows nothing tells nothing. */
+/** The gap that a replay proves. A replay that was not read whole proves none. */
 const gapOfReplay = ({ knowsNothing, meeting, replay }: Facts): Gap.Reason | undefined => {
   if (meeting === "first") return undefined
   if (meeting === "other-engine") return "other-engine"
@@ -70,14 +72,14 @@ const gapOfReplay = ({ knowsNothing, meeting, replay }: Facts): Gap.Reason | und
   return knowsNothing ? undefined : "restart"
 }
 
-/** What the beginning of a feed tells of a gap: podman forgets nothing at a restart. */
+/** The gap that the first events of a feed prove. podman forgets nothing at a restart. */
 const gapOfHead = ({ head, kind }: Facts): Gap.Reason | undefined => {
   if (head.isJoined) return undefined
   return kind === "podman" || head.count >= Gap.ringSize ? "overrun" : "restart"
 }
 
 /**
- * Decides how a feed is resumed.
+ * Decides how to resume a feed.
  *
  * @since 1.0.0
  * @category combinators
@@ -90,7 +92,7 @@ export const decide = (facts: Facts): Plan => {
     gap,
     gapIfDifferent: isUnproven ? "restart" : undefined,
     compares: gap !== undefined || meeting === "first" || isUnproven,
-    tells: meeting !== "first" || sync,
+    synthesises: meeting !== "first" || sync,
     isOver: meeting !== "again"
   }
 }

@@ -406,7 +406,7 @@ describeEngine("dockerd", () => {
         yield* des.said("watching ssh://des-engine")
         at.ssh.endSessions()
         yield* des.said("ssh ended: ")
-        yield* des.said("broke off: the connection was cut; it is opened again")
+        yield* des.said("broke off: the connection was cut; des opens it again")
         yield* des.said("the feed of ssh://des-engine is open again")
       }))
 

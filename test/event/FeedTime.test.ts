@@ -143,7 +143,7 @@ describe("the time of a feed", () => {
       assert.deepStrictEqual(des.told(), ["des/connected", `des/disconnected ${away}`, "des/connected"])
       assert.deepStrictEqual(des.logs, [
         "INFO watching unix:///run/docker.sock for events",
-        `WARN ${away}; des goes on trying`,
+        `WARN ${away}; des retries`,
         "WARN the feed of unix:///run/docker.sock is open again"
       ])
     })
@@ -228,7 +228,7 @@ describe("an engine that says what nobody thought of", () => {
       })
       const des = yield* followEngine(engine)
       yield* TestClock.adjust("2 seconds")
-      assert.match(des.logs[0] ?? "", /what answers at .* is no engine: URIError: URI malformed; des goes on trying$/)
+      assert.match(des.logs[0] ?? "", /what answers at .* is no engine: URIError: URI malformed; des retries$/)
       assert.deepStrictEqual(
         des.events.map(({ Action }) => Action),
         ["connected"]

@@ -251,7 +251,7 @@ describe("a feed on a real socket", () => {
     )
   }
 
-  it.scopedLive("skips what is no event and says where it was and why", () =>
+  it.scopedLive("skips lines that are no events and logs where and why", () =>
     Effect.gen(function* () {
       const lines = [records[0], "not json", "", " ", '{"Type":"container","Action":7}', records[1], "[]", records[3]]
       const { events, logs } = yield* eventsOf(() => [StandInEngine.feed([`${lines.join("\n")}\n`], "end")])
@@ -271,7 +271,7 @@ describe("a feed on a real socket", () => {
 describe("a feed that stops", () => {
   const watching = "INFO watching ENDPOINT for events"
 
-  it.scopedLive("with a clean end is opened again, and a last record without its line end counts", () =>
+  it.scopedLive("with a clean end is opened again, and its last record counts also without a line end", () =>
     Effect.gen(function* () {
       const { events, logs, own } = yield* eventsOf(() => [
         StandInEngine.feed([`${records[0]}\n${records[1]}`], "end"),
@@ -289,7 +289,7 @@ describe("a feed that stops", () => {
     ["break", true],
     ["reset", true]
   ] as const) {
-    it.scopedLive(`with a ${ending} ${tcp ? "over TCP" : "on a socket"} in a record is opened again`, () =>
+    it.scopedLive(`with a ${ending} ${tcp ? "over TCP" : "on a socket"} inside a record is opened again`, () =>
       Effect.gen(function* () {
         const cut = new TextEncoder().encode(`${records[0]}\n${records[1]}`.slice(0, -10))
         const { events, logs } = yield* eventsOf(
@@ -306,7 +306,7 @@ describe("a feed that stops", () => {
     )
   }
 
-  it.scopedLive("before its first record, with a 500, is opened again, and the engine's reason told", () =>
+  it.scopedLive("with a 500 before its first record is opened again, and the engine's reason is logged", () =>
     Effect.gen(function* () {
       const { events, logs } = yield* eventsOf(() => [
         StandInEngine.refuse(500, "the store is closed"),
@@ -314,7 +314,7 @@ describe("a feed that stops", () => {
       ])
       assert.deepStrictEqual(events, [expected[0]])
       assert.deepStrictEqual(logs, [
-        "WARN the engine at ENDPOINT refused: 500 the store is closed; des goes on trying",
+        "WARN the engine at ENDPOINT refused: 500 the store is closed; des retries",
         watching.replace("INFO", "WARN")
       ])
     })
@@ -417,7 +417,7 @@ describe("an engine that is away", () => {
       return tries.slice(1).map((now, at) => now - (tries[at] ?? Number.NaN))
     })
 
-  it.effect("is tried again after half a second, then after twice as long each time, and after 30 s at most", () =>
+  it.effect("is retried after half a second, then after twice as long each time, up to 30 s", () =>
     Effect.gen(function* () {
       const delays = yield* delaysOf(() => absent, "20 minutes")
       for (const [at, middle] of [500, 1_000, 2_000, 4_000, 8_000, 16_000].entries()) assertSpread(delays[at], middle)
@@ -437,7 +437,7 @@ describe("an engine that is away", () => {
       >
     )
 
-  it.effect("is tried at the first pace again once it has been there", () =>
+  it.effect("is retried after half a second again once its feed was open for a while", () =>
     Effect.gen(function* () {
       const there = 6
       const delays = yield* delaysOf((number) => (number === there ? lasting("5 seconds") : absent), "5 minutes")
@@ -448,7 +448,7 @@ describe("an engine that is away", () => {
     })
   )
 
-  it.effect("has not been there when it opens a feed and ends it at once, as a broken proxy does", () =>
+  it.effect("still counts as away when it opens a feed and ends it at once, as a broken proxy does", () =>
     Effect.gen(function* () {
       const delays = yield* delaysOf(() => lasting("0.9 seconds"), "5 minutes")
       for (const [at, middle] of [500, 1_000, 2_000, 4_000, 8_000].entries()) {
@@ -457,7 +457,7 @@ describe("an engine that is away", () => {
     })
   )
 
-  it.effect("is waited for no longer than its feed lasted, as where a proxy cuts every idle one", () =>
+  it.effect("is retried after no more time than its feed lasted, as behind a proxy that cuts idle feeds", () =>
     Effect.gen(function* () {
       const delays = yield* delaysOf(() => lasting("2 seconds"), "5 minutes")
       for (const [at, middle] of [500, 1_000, 2_000, 2_000, 2_000, 2_000].entries()) {
@@ -466,7 +466,7 @@ describe("an engine that is away", () => {
     })
   )
 
-  it.effect("gives its events when it is back", () =>
+  it.effect("brings its events when it is back", () =>
     Effect.gen(function* () {
       const reading = yield* feedsOf((number) =>
         number < 20 ? absent : ending(`${nth(records[0], number)}\n`, "Broken")
@@ -479,7 +479,7 @@ describe("an engine that is away", () => {
     })
   )
 
-  it.effect("is told of with one line a change, not one a try", () =>
+  it.effect("is logged with one line for each change, not for each attempt", () =>
     Effect.gen(function* () {
       const logs = collectLogs()
       const tries: Array<number> = []
@@ -497,12 +497,12 @@ describe("an engine that is away", () => {
       yield* TestClock.adjust("1 hour")
       assert.lengthOf(tries, 36)
       assert.deepStrictEqual(logs.lines, [
-        `WARN ${absent.message}; des goes on trying`,
-        `WARN ${refused.message}; des goes on trying`,
-        `WARN ${absent.message}; des goes on trying`,
+        `WARN ${absent.message}; des retries`,
+        `WARN ${refused.message}; des retries`,
+        `WARN ${absent.message}; des retries`,
         "WARN watching unix:///run/docker.sock for events",
-        "WARN the engine at unix:///run/docker.sock ended the feed; des goes on trying",
-        `WARN ${absent.message}; des goes on trying`,
+        "WARN the engine at unix:///run/docker.sock ended the feed; des retries",
+        `WARN ${absent.message}; des retries`,
         "WARN the feed of unix:///run/docker.sock is open again"
       ])
     })
@@ -561,14 +561,14 @@ describe("failures in a row", () => {
   }
 })
 
-describe("a feed from records", () => {
+describe("a recorded feed", () => {
   const of = (bytes: Stream.Stream<Uint8Array, PlatformError>) =>
     Stream.unwrap(Effect.map(EventFeed.EventFeed, ({ events }) => events)).pipe(
       Stream.provideLayer(EventFeed.layerRecords({ source: "feed.jsonl", bytes }))
     )
   const bytes = (text: string) => Stream.make(new TextEncoder().encode(text))
 
-  it.effect("ends with them", () =>
+  it.effect("ends with its records", () =>
     Effect.gen(function* () {
       const events = yield* Stream.runCollect(of(bytes(records.join("\n"))))
       assert.deepStrictEqual([...events], expected)
@@ -576,7 +576,7 @@ describe("a feed from records", () => {
     })
   )
 
-  it.effect("reports what is no event with the name of its source", () =>
+  it.effect("logs lines that are no events with the name of its source", () =>
     Effect.gen(function* () {
       const logs = collectLogs()
       const events = yield* of(bytes(`\n{}\n${records[0]}`)).pipe(Stream.runCollect, Effect.provide(logs.layer))
@@ -585,7 +585,7 @@ describe("a feed from records", () => {
     })
   )
 
-  it.effect("gives what it could read, then says why the rest cannot be read", () =>
+  it.effect("gives the events that it could read, then fails with the reason", () =>
     Effect.gen(function* () {
       const cause = new SystemError({
         reason: "BadResource",

@@ -39,7 +39,7 @@ const records = (count: number, attributes: Readonly<Record<string, string>>, re
     })
   )
 
-describe("what is read of an engine", () => {
+describe("reading from an engine", () => {
   it.live(
     "is held as identities in a replay, however large the records are",
     () =>
@@ -50,7 +50,7 @@ describe("what is read of an engine", () => {
         })
         const replay = yield* Replay.ofRing(engineOf(Stream.concat(bytes, ended)), KnownRecords.make([]), 1n)
         assert.lengthOf(replay.fingerprints, 50)
-        assert.deepStrictEqual(replay.turns[49], {
+        assert.deepStrictEqual(replay.lifeEvents[49], {
           fingerprint: replay.fingerprints[49],
           id: "49",
           change: "started",
@@ -64,7 +64,7 @@ describe("what is read of an engine", () => {
     60_000
   )
 
-  it.effect("is not the whole of a replay where it is too much, or the answer stalls", () =>
+  it.effect("gives a part of a replay if the replay is too large, or the answer stalls", () =>
     Effect.gen(function* () {
       const known = KnownRecords.make([])
       const id = "i".repeat(1_000_000)
@@ -73,7 +73,7 @@ describe("what is read of an engine", () => {
       )
       const tooMuch = yield* Replay.ofRing(engineOf(Stream.concat(many, ended)), known, 1n)
       assert.isFalse(tooMuch.isWhole)
-      assert.isBelow(tooMuch.turns.length, 20)
+      assert.isBelow(tooMuch.lifeEvents.length, 20)
       const stalled = engineOf(
         Stream.concat(
           records(3, {}, () => {}),
@@ -97,7 +97,7 @@ describe("what is read of an engine", () => {
     })
   )
 
-  it.effect("is read ahead up to so many bytes, and read on when it is taken", () =>
+  it.effect("stops after a bounded number of bytes, and continues when the events are taken", () =>
     Effect.gen(function* () {
       let read = 0
       const bytes = records(20, { label }, () => {

@@ -14,7 +14,7 @@ const inPieces = (events: ReadonlyArray<DockerEvent>, size: number) =>
 
 const recall = (memory: FeedMemory.FeedMemory) => Effect.runSync(memory.recall(engine))
 
-describe("what is remembered of a feed", () => {
+describe("the memory of a feed", () => {
   it.prop(
     "is the same however its events are divided, and believes what the live feed believes",
     [anyEvents, FastCheck.integer({ min: 1, max: 10 })],
@@ -34,7 +34,7 @@ describe("what is remembered of a feed", () => {
     }
   )
 
-  it("are the last 1024 records, and neither des's own events nor those that it made up", () => {
+  it("has the last 1024 records, but no synthetic events and none of des's own", () => {
     const memory = FeedMemory.make()
     const events = Array.from({ length: 5000 }, (_, at) => ({
       ...makeEvent({ id: String(at), timeNano: BigInt(1000 * at) }),
@@ -51,13 +51,13 @@ describe("what is remembered of a feed", () => {
     assert.lengthOf(running, 5001)
   })
 
-  it("is kept apart for each engine, and nothing of what no engine sent", () => {
+  it("is separate for each engine, and has no event that belongs to no engine", () => {
     const memory = FeedMemory.make()
     memory.accept([makeEvent({ id: "of a file" }), { ...makeEvent({ id: "1" }), engine: "other" }])
     assert.deepStrictEqual(recall(memory), FeedMemory.nothing)
   })
 
-  it("is replaced by a meeting", () => {
+  it("is replaced after a first connection or a gap", () => {
     const memory = FeedMemory.make()
     memory.accept([{ ...makeEvent({ id: "before" }), engine }])
     const met = { identity: "I", fingerprints: ["f"], last: 5n, over: 4n, gaps: 3, running: [] }

@@ -4,7 +4,7 @@ import * as KnownRecords from "../../src/feed/KnownRecords.ts"
 const names = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => `record ${from + at}`)
 
 describe("known records", () => {
-  it("are known once each, oldest first", () => {
+  it("are listed once each, oldest first", () => {
     const known = KnownRecords.make(["a", "b", "a"])
     assert.isFalse(known.add("b"))
     assert.isTrue(known.add("c"))
@@ -12,7 +12,7 @@ describe("known records", () => {
     assert.deepStrictEqual(known.last(2), ["b", "c"])
   })
 
-  it("are forgotten from the oldest on, however many came before", () => {
+  it("forget the oldest first, also after many others", () => {
     const known = KnownRecords.make(names(0, 4096))
     assert.isTrue(known.has("record 0"))
     for (const name of names(4096, 20_000)) {
@@ -24,7 +24,7 @@ describe("known records", () => {
     assert.isFalse(known.has(`record ${20_000 - 4097}`))
   })
 
-  it("are none after a clearing, and as many as ever after that", () => {
+  it("are empty after clear, and have their full capacity again", () => {
     const known = KnownRecords.make(names(0, 5000))
     known.clear()
     assert.isTrue(known.isEmpty())

@@ -15,12 +15,12 @@ const play = (...steps: ReadonlyArray<Step>) => {
     if ("opened" in step) {
       const change = Outage.opened(outage, "e", step.at * 1000)
       outage = change.outage
-      return `${change.line.level[0]} ${change.line.message}${change.isConnected ? " !" : ""}`
+      return `${change.line.level[0]} ${change.line.message}${change.isNewlyConnected ? " !" : ""}`
     }
     const change = Outage.lost(outage, error(step.lost), step.at * 1000, 1)
     outage = change.outage
     const said = change.line === undefined ? "-" : `${change.line.level[0]} ${change.line.message}`
-    return `${said}${change.isDisconnected ? " !" : ""} ${change.delay}`
+    return `${said}${change.isNewlyDisconnected ? " !" : ""} ${change.delay}`
   })
 }
 
@@ -29,31 +29,31 @@ const lost = (at: number, reason: EngineError["reason"]): Step => ({ at, lost: r
 
 describe("an outage", () => {
   const cases: ReadonlyArray<readonly [what: string, steps: ReadonlyArray<Step>, said: ReadonlyArray<string>]> = [
-    ["that never was is one line", [opened(0)], ["I watching e for events !"]],
+    ["that did not happen gives one line", [opened(0)], ["I watching e for events !"]],
     [
-      "at the start is said once, and its end as loudly",
+      "at the start is warned of once, and its end is a warning, too",
       [lost(0, "Unreachable"), lost(1, "Unreachable"), opened(2)],
-      ["W no engine can be reached at e: why; des goes on trying 500", "- 1000", "W watching e for events !"]
+      ["W no engine can be reached at e: why; des retries 500", "- 1000", "W watching e for events !"]
     ],
     [
-      "that is mended at once is no news",
+      "that ends at once is logged at debug level only",
       [opened(0), lost(60, "Ended"), opened(60), lost(62, "Broken"), opened(62.5)],
       [
         "I watching e for events !",
-        "D the engine at e ended the feed; it is opened again 0",
+        "D the engine at e ended the feed; des opens it again 0",
         "D the feed of e is open again",
-        "D the feed of e broke off: why; it is opened again 500",
+        "D the feed of e broke off: why; des opens it again 500",
         "D the feed of e is open again"
       ]
     ],
     [
-      "of a dead feed is warned of, and its end as well",
+      "of a dead feed is a warning, and its end is one, too",
       [opened(0), lost(60, "Silent"), opened(60), lost(120, "Ended"), opened(120)],
       [
         "I watching e for events !",
-        "W the feed of e is open and dead: why; it is opened again 0",
+        "W the feed of e is open and dead: why; des opens it again 0",
         "W the feed of e is open again",
-        "D the engine at e ended the feed; it is opened again 0",
+        "D the engine at e ended the feed; des opens it again 0",
         "D the feed of e is open again"
       ]
     ],
@@ -62,7 +62,7 @@ describe("an outage", () => {
       [opened(0), lost(60, "Unreachable"), lost(70, "Unreachable"), opened(71)],
       [
         "I watching e for events !",
-        "W no engine can be reached at e: why; des goes on trying ! 0",
+        "W no engine can be reached at e: why; des retries ! 0",
         "- 500",
         "W the feed of e is open again !"
       ]
@@ -72,9 +72,9 @@ describe("an outage", () => {
       [opened(0), lost(60, "Ended"), lost(60, "Unreachable"), lost(61, "Refused"), opened(62)],
       [
         "I watching e for events !",
-        "D the engine at e ended the feed; it is opened again 0",
-        "W no engine can be reached at e: why; des goes on trying ! 500",
-        "W the engine at e refused: why; des goes on trying 1000",
+        "D the engine at e ended the feed; des opens it again 0",
+        "W no engine can be reached at e: why; des retries ! 500",
+        "W the engine at e refused: why; des retries 1000",
         "W the feed of e is open again !"
       ]
     ],
@@ -83,17 +83,17 @@ describe("an outage", () => {
       [0, 1, 2, 3, 4, 5].flatMap((at) => [opened(60 * at), lost(60 * at + 0.5, "Broken")]),
       [
         "I watching e for events !",
-        "D the feed of e broke off: why; it is opened again 500",
+        "D the feed of e broke off: why; des opens it again 500",
         "D the feed of e is open again",
-        "D the feed of e broke off: why; it is opened again 1000",
+        "D the feed of e broke off: why; des opens it again 1000",
         "D the feed of e is open again",
-        "D the feed of e broke off: why; it is opened again 2000",
+        "D the feed of e broke off: why; des opens it again 2000",
         "D the feed of e is open again",
-        "D the feed of e broke off: why; it is opened again 4000",
+        "D the feed of e broke off: why; des opens it again 4000",
         "D the feed of e is open again",
-        "W the feed of e broke off: why; des goes on trying ! 8000",
+        "W the feed of e broke off: why; des retries ! 8000",
         "W the feed of e is open again !",
-        "W the feed of e broke off: why; des goes on trying ! 16000"
+        "W the feed of e broke off: why; des retries ! 16000"
       ]
     ]
   ]
@@ -101,7 +101,7 @@ describe("an outage", () => {
     it(what, () => assert.deepStrictEqual(play(...steps), said))
   }
 
-  it("is never waited for longer than half a minute, nor longer than a feed lasted", () => {
+  it("never delays the next attempt by more than half a minute, or by more than the feed lasted", () => {
     let outage = Outage.begin
     for (let failures = 0; failures < 2000; failures++) {
       const change = Outage.lost(outage, error("Unreachable"), 0, 1)

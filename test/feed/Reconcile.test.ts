@@ -26,24 +26,37 @@ const event = (action: string, id: string, seconds: number) =>
   })
 
 const turns = (...events: ReadonlyArray<DockerEvent.DockerEvent>) =>
-  events.flatMap((event) => Belief.turnOf(event) ?? [])
+  events.flatMap((event) => Belief.lifeEventOf(event) ?? [])
 
-const tell = (missed: ReadonlyArray<Reconcile.Missed>) => missed.map(({ _tag, container }) => `${_tag} ${container.id}`)
+const tell = (missed: ReadonlyArray<Reconcile.MissedChange>) =>
+  missed.map(({ _tag, container }) => `${_tag} ${container.id}`)
 
-describe("what was missed", () => {
+describe("comparing the believed containers with the running ones", () => {
   const cases: ReadonlyArray<
     readonly [what: string, input: Parameters<typeof Reconcile.compare>[0], missed: ReadonlyArray<string>]
   > = [
-    ["nothing", { believed: beliefOf(container("a", 1)), pending: [], running: beliefOf(container("a", 1)) }, []],
-    ["a death", { believed: beliefOf(container("a", 1)), pending: [], running: beliefOf() }, ["Died a"]],
-    ["a start", { believed: beliefOf(), pending: [], running: beliefOf(container("a", 1)) }, ["Started a"]],
     [
-      "a restart",
+      "finds nothing if both are the same",
+      { believed: beliefOf(container("a", 1)), pending: [], running: beliefOf(container("a", 1)) },
+      []
+    ],
+    [
+      "finds a death if a container does not run any more",
+      { believed: beliefOf(container("a", 1)), pending: [], running: beliefOf() },
+      ["Died a"]
+    ],
+    [
+      "finds a start if a new container runs",
+      { believed: beliefOf(), pending: [], running: beliefOf(container("a", 1)) },
+      ["Started a"]
+    ],
+    [
+      "finds a death and a start if the container was started again",
       { believed: beliefOf(container("a", 1)), pending: [], running: beliefOf(container("a", 9)) },
       ["Died a", "Started a"]
     ],
     [
-      "nothing, where the start was noted before its event",
+      "finds nothing if the engine noted the start a moment before its event",
       {
         believed: beliefOf({ ...container("a", 1), startedAt: second + 900_000n }),
         pending: [],
@@ -52,7 +65,7 @@ describe("what was missed", () => {
       []
     ],
     [
-      "a death, where the container was started anew since and that is to come",
+      "finds only the death if the event of the new start is still to come",
       {
         believed: beliefOf(container("a", 1)),
         pending: turns(event("start", "a", 9)),
@@ -61,7 +74,7 @@ describe("what was missed", () => {
       ["Died a"]
     ],
     [
-      "a death, where it was started and has died since, which is to come",
+      "finds only the first death if the events of a new start and death are still to come",
       {
         believed: beliefOf(container("a", 1)),
         pending: turns(event("start", "a", 9), event("die", "a", 10)),
@@ -70,27 +83,27 @@ describe("what was missed", () => {
       ["Died a"]
     ],
     [
-      "a death, where only its removal is to come",
+      "finds a death if only the event of the removal is still to come",
       { believed: beliefOf(container("a", 1)), pending: turns(event("destroy", "a", 9)), running: beliefOf() },
       ["Died a"]
     ],
     [
-      "nothing, where its death is to come",
+      "finds nothing if the event of the death is still to come",
       { believed: beliefOf(container("a", 1)), pending: turns(event("die", "a", 9)), running: beliefOf() },
       []
     ],
     [
-      "nothing, where its start is to come",
+      "finds nothing if the event of the start is still to come",
       { believed: beliefOf(), pending: turns(event("start", "a", 9)), running: beliefOf(container("a", 9)) },
       []
     ],
     [
-      "nothing, where the time of its start is not known",
+      "finds nothing if the time of the start is not known",
       { believed: beliefOf(container("a", 1)), pending: [], running: beliefOf({ ...container("a", 0) }) },
       []
     ],
     [
-      "deaths before starts",
+      "gives deaths before starts",
       { believed: beliefOf(container("old", 1)), pending: [], running: beliefOf(container("new", 2)) },
       ["Died old", "Started new"]
     ]
@@ -104,13 +117,13 @@ describe("what was missed", () => {
     { selector: ({ id }) => id }
   ).map((all) => beliefOf(...all.map(({ id, startedAt }) => container(id, startedAt * 10))))
 
-  it("makes of what is believed what runs", () =>
+  it("finds exactly the changes that turn the belief into the running containers", () =>
     FC.assert(
       FC.property(containers, containers, (believed, running) => {
         const belief = new Map(believed)
         for (const missed of Reconcile.compare({ believed, pending: [], running })) {
           const started = missed._tag === "Started"
-          // No start of what is believed to run, no death of what is not.
+          // A container that is believed to run gets no start. A container that is not gets no death.
           assert.strictEqual(belief.has(missed.container.id), !started)
           const told = event(
             started ? "start" : "die",
@@ -120,24 +133,24 @@ describe("what was missed", () => {
           Belief.follow(belief, told)
         }
         assert.sameMembers([...belief.keys()], [...running.keys()])
-        // Who was started later than believed was told so. A clock that was set back tells nothing.
+        // A container that was started later than believed got a new start. A clock that was set back changes nothing.
         for (const [id, { startedAt }] of running) assert.isTrue((belief.get(id)?.startedAt ?? 0n) >= startedAt)
       })
     ))
 })
 
-describe("the twin of what was made up", () => {
-  /** What is left of events after a start, or a death where there is none, was told. */
+describe("the real event of a synthetic one", () => {
+  /** The events that are no duplicates of a synthetic start at `startedAt` (undefined: of a synthetic death). */
   const left = (startedAt: number | undefined, ...events: ReadonlyArray<DockerEvent.DockerEvent>) => {
-    const twins: Reconcile.Twins = new Map([
+    const expected: Reconcile.ExpectedDuplicates = new Map([
       ["a", { startedAt: startedAt === undefined ? undefined : BigInt(startedAt) * second }]
     ])
     return events
-      .filter((event) => !Reconcile.isTwin(twins, event))
+      .filter((event) => Reconcile.settle(expected, event) === "new")
       .map(({ Action, timeNano }) => `${Action} ${timeNano / second}`)
   }
 
-  it("of a start is dropped, with all of the life before", () =>
+  it("is dropped if it is the start, and so are all events before it", () =>
     assert.deepStrictEqual(
       left(
         5,
@@ -151,16 +164,16 @@ describe("the twin of what was made up", () => {
       ["die 6", "start 7"]
     ))
 
-  it("of a start that never comes is not awaited for ever", () =>
+  it("is not expected any more after the next death", () =>
     assert.deepStrictEqual(left(5, event("die", "a", 6), event("start", "a", 7)), ["die 6", "start 7"]))
 
-  it("of a start is no later start: the death between was lost", () => {
+  it("is not a later start: that one runs, although the death in between was lost", () => {
     assert.deepStrictEqual(left(5, event("start", "a", 30), event("die", "a", 40)), ["start 30", "die 40"])
-    // An engine whose disk is slow tells late of what it noted.
+    // An engine with a slow disk sends the event late.
     assert.deepStrictEqual(left(5, event("start", "a", 8), event("start", "a", 30)), ["start 30"])
   })
 
-  it("of a death is dropped until it starts again", () =>
+  it("is dropped if it is a death, until the container starts again", () =>
     assert.deepStrictEqual(
       left(
         undefined,
@@ -173,10 +186,10 @@ describe("the twin of what was made up", () => {
       ["kill 4", "start 6", "die 7", "destroy 8"]
     ))
 
-  it("is nobody else's", () => assert.deepStrictEqual(left(5, event("start", "b", 5)), ["start 5"]))
+  it("does not belong to another container", () => assert.deepStrictEqual(left(5, event("start", "b", 5)), ["start 5"]))
 })
 
-describe("what is believed to run", () => {
+describe("a container that is believed to run", () => {
   const believed = (...events: ReadonlyArray<DockerEvent.DockerEvent>) => {
     const belief: Belief.Belief = new Map()
     for (const event of events) Belief.follow(belief, event)
@@ -192,7 +205,7 @@ describe("what is believed to run", () => {
     assert.deepStrictEqual(believed(event("start", "a", 1), event("kill", "a", 2), event("oom", "a", 2)), ["a 1"])
   })
 
-  it("goes by its new name", () => {
+  it("has its new name after a rename", () => {
     const renamed = DockerEvent.make({
       type: "container",
       action: "rename",

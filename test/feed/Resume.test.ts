@@ -47,11 +47,11 @@ const test = (name: string, body: Effect.Effect<unknown, never, Scope.Scope>) =>
 
 describe("the first connection", () => {
   test(
-    "runs nothing that is over, and misses nothing between what is over and the first byte of the feed",
+    "runs no event from before, and loses none between the replay and the first byte of the feed",
     Effect.gen(function* () {
       const late: { emit: Effect.Effect<void> } = { emit: Effect.void }
       const engine = yield* StandInEngine.make({
-        // It happens when the ring was read and nobody has subscribed yet.
+        // This event happens after des has read the ring and before it has opened the feed.
         ring: (response) =>
           Effect.zipRight(
             StandInEngine.feed([], "end")(response),
@@ -69,9 +69,9 @@ describe("the first connection", () => {
   )
 
   for (const isBroken of [false, true]) {
-    const what = isBroken ? "is broken off and then stalls" : "stalls, as with a proxy that never ends it"
+    const what = isBroken ? "breaks off and then stalls" : "stalls, as behind a proxy that never ends it"
     test(
-      `runs nothing that is over where the engine's answer ${what}, nor does a later start`,
+      `runs no event from before if the engine's answer ${what}, also after a restart of des`,
       Effect.gen(function* () {
         let asked = 0
         const engine = yield* StandInEngine.make({
@@ -104,7 +104,7 @@ describe("the first connection", () => {
   }
 
   test(
-    "believes what runs, and tells it where it is told to: once",
+    "believes the running containers, and emits one start for each if asked to",
     Effect.gen(function* () {
       for (const sync of [false, true]) {
         const engine = yield* StandInEngine.make({})
@@ -131,7 +131,7 @@ describe("the first connection", () => {
   )
 
   test(
-    "skips a record that claims to be des's own, and says so once however often it is replayed",
+    "skips a record that claims to be des's own, and logs that once, also when it is replayed",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const des = yield* follow(engine.endpoint)
@@ -152,7 +152,7 @@ describe("the first connection", () => {
 
 describe("a feed that is opened again", () => {
   test(
-    "brings what happened meanwhile, each record once, whatever the times and however often it comes",
+    "emits each event of the meantime once, in spite of equal times and duplicates",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const des = yield* follow(engine.endpoint)
@@ -178,7 +178,7 @@ describe("a feed that is opened again", () => {
   )
 
   test(
-    "tells that the engine was away where it was, and that it is back",
+    "emits des/disconnected and des/connected if the engine was away",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const des = yield* follow(engine.endpoint, { liveness: "500 millis" })
@@ -210,7 +210,7 @@ describe("a gap", () => {
     following.events.find(({ Action }) => Action === "gap")?.Actor.Attributes ?? {}
 
   test(
-    "is said where more happened than the engine keeps, and healed before what follows",
+    "is reported when more happened than the engine keeps, and is reconciled before the next events",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       engine.state.containers.set("stays", running("stays", 0))
@@ -271,7 +271,7 @@ describe("a gap", () => {
   )
 
   test(
-    "is said where the engine has restarted; what it tells of itself is not told twice",
+    "is reported when the engine was restarted, and its own events are not repeated as synthetic ones",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const des = yield* follow(engine.endpoint)
@@ -310,7 +310,7 @@ describe("a gap", () => {
   )
 
   test(
-    "is said where another engine answers: what that one did before is over",
+    "is reported when another engine answers, whose earlier events do not run",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const des = yield* follow(engine.endpoint)
@@ -338,7 +338,7 @@ describe("a gap", () => {
   )
 
   test(
-    "is said where the ring was overrun after it was read and before the feed was open",
+    "is reported when the ring is overrun after des has read it and before the feed is open",
     Effect.gen(function* () {
       const late: { emit: Effect.Effect<void> } = { emit: Effect.void }
       const engine = yield* StandInEngine.make({
@@ -367,7 +367,7 @@ describe("a gap", () => {
   )
 
   test(
-    "is none where the engine's answer stalls before what is known, and the feed has it",
+    "is not reported when the engine's answer stalls before a known record and the feed brings that record",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({
         ring: (response) =>
@@ -389,7 +389,7 @@ describe("a gap", () => {
   )
 
   test(
-    "is counted over restarts of des, where something remembers",
+    "is counted across restarts of des if there is a memory",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const memory = makeMemory()
@@ -410,7 +410,7 @@ describe("a gap", () => {
   )
 
   test(
-    "that nothing could tell of is told by a difference alone",
+    "is reported only if the containers differ, with no remembered records",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       engine.state.containers.set("web", running("web", 1))
@@ -438,7 +438,7 @@ describe("a gap", () => {
   )
 
   test(
-    "is said where a proxy hides the containers too",
+    "is reported also behind a proxy that hides the containers",
     Effect.gen(function* () {
       const forbidden = StandInEngine.reply(403, {}, "<h1>Forbidden</h1>")
       const engine = yield* StandInEngine.make({ info: forbidden, list: forbidden })
@@ -465,9 +465,9 @@ describe("a gap", () => {
   )
 })
 
-describe("with a memory, a later start", () => {
+describe("a restart of des with a memory", () => {
   test(
-    "runs what happened meanwhile, and nothing of what was over or has run",
+    "runs the events of the meantime, and none that was over or has run",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const memory = makeMemory()
@@ -497,7 +497,7 @@ describe("with a memory, a later start", () => {
     const now = podman ? 3_700 : 30
 
     test(
-      `knows again what ${podman ? "another podman" : "another version of the API"} writes otherwise`,
+      `recognises records that ${podman ? "another podman" : "another version of the API"} writes differently`,
       Effect.gen(function* () {
         const engine = yield* StandInEngine.make({ podman })
         const memory = makeMemory()
@@ -519,7 +519,7 @@ describe("with a memory, a later start", () => {
     )
 
     test(
-      `knows again what an earlier des knew by its text${podman ? ", of podman" : ""}, also in another form later`,
+      `recognises records that an earlier des knew by their text${podman ? ", of podman" : ""}, later also in another form`,
       Effect.gen(function* () {
         const engine = yield* StandInEngine.make({ podman })
         const texts = [record("start", "seen", now), record("die", "seen", now + 0.1)]
@@ -550,7 +550,7 @@ describe("with a memory, a later start", () => {
   }
 
   test(
-    "heals a gap once: its own events are remembered with the meeting",
+    "reconciles a gap once, since the memory has its synthetic events",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const memory = makeMemory()
@@ -590,7 +590,7 @@ describe("podman's feed", () => {
     )
 
   test(
-    "begins now, and goes on from a second before the last record",
+    "begins now, and continues from a second before the last record",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ podman: true })
       const before = BigInt(Date.now()) * 1_000_000n
@@ -615,7 +615,7 @@ describe("podman's feed", () => {
   )
 
   test(
-    "has a gap where its file was rotated and the last record is gone",
+    "has a gap when its file was rotated and the last record is gone",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ podman: true })
       const des = yield* follow(engine.endpoint)
@@ -641,7 +641,7 @@ describe("podman's feed", () => {
   )
 
   test(
-    "tells the death of all that ran when its machine was restarted",
+    "brings a death for each running container when the host was restarted",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ podman: true })
       const memory = makeMemory()
@@ -678,7 +678,7 @@ describe("podman's feed", () => {
   )
 
   test(
-    "is open before podman answers, which 5.2 does with its first event",
+    "counts as open before podman answers, since 5.2 answers only with its first event",
     Effect.gen(function* () {
       const first = yield* Deferred.make<void>()
       const happened = record("start", "web", 3_700)
@@ -698,7 +698,7 @@ describe("podman's feed", () => {
 
 describe("a feed that is silent", () => {
   test(
-    "and swallowed by a proxy is noticed within two intervals, and nothing is lost",
+    "since a proxy drops its bytes is noticed within two intervals, and no event is lost",
     Effect.gen(function* () {
       for (const podman of [false, true]) {
         const engine = yield* StandInEngine.make({ podman })
@@ -724,7 +724,7 @@ describe("a feed that is silent", () => {
   )
 
   test(
-    "because nothing happens stays as it is",
+    "since nothing happens stays open",
     Effect.gen(function* () {
       for (const podman of [false, true]) {
         const engine = yield* StandInEngine.make({ podman })
@@ -748,7 +748,7 @@ describe("a feed that is silent", () => {
 })
 
 test(
-  "a feed that nobody reads any more leaves no connection",
+  "a feed closes its connection when nobody reads it any more",
   Effect.gen(function* () {
     const engine = yield* StandInEngine.make({})
     const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(follow(engine.endpoint), Effect.never)))

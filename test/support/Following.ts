@@ -23,7 +23,7 @@ export interface Memory {
 }
 
 /** A memory of one engine that begins with what is given. */
-export const makeMemory = (recalled?: FeedMemory.Meeting): Memory => {
+export const makeMemory = (recalled?: FeedMemory.MetEngine): Memory => {
   const { accept, ...memory } = FeedMemory.make()
   let name = ""
   return {

@@ -26,7 +26,7 @@ interface RunningRow {
 export interface EngineMemory {
   readonly keep: (events: ReadonlyArray<DockerEvent>) => Effect.Effect<void, SqlError>
   readonly recall: (engine: string) => Effect.Effect<FeedMemory.Recollection, SqlError>
-  readonly meet: (engine: string, met: FeedMemory.Meeting) => Effect.Effect<void, SqlError>
+  readonly meet: (engine: string, met: FeedMemory.MetEngine) => Effect.Effect<void, SqlError>
   readonly forgetOld: Effect.Effect<void, SqlError>
 }
 
@@ -72,7 +72,7 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
 
   const keep = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     for (const [engine, ofEngine] of FeedMemory.byEngine(events)) {
-      const changes = FeedMemory.changes(ofEngine, yield* believed(engine, FeedMemory.toldOf(ofEngine)))
+      const changes = FeedMemory.changes(ofEngine, yield* believed(engine, FeedMemory.containersOf(ofEngine)))
       yield* insertRunning(engine, changes.running)
       for (const piece of pieces(changes.gone)) {
         yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
@@ -104,7 +104,7 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
 
   // des may be killed after each statement. So new rows are written before old ones are deleted, and the last statement
   // makes the meeting count.
-  const meet = Effect.fnUntraced(function* (engine: string, met: FeedMemory.Meeting) {
+  const meet = Effect.fnUntraced(function* (engine: string, met: FeedMemory.MetEngine) {
     const { gaps, identity, last, over } = met
     const [old] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM seen WHERE engine = ${engine}`
     const seen = met.fingerprints.map((fingerprint) => ({ engine, fingerprint, time_nano: unknownTime }))

@@ -452,7 +452,7 @@ describe("a meeting with an engine that is cut in between", () => {
   })
 
   /** Meets an engine, and gives what is recalled when a statement of that met its end. */
-  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.Meeting>) =>
+  const cut = (statement: string, ...before: ReadonlyArray<FeedMemory.MetEngine>) =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
