@@ -94,6 +94,20 @@ export const meetAnew = (
 }
 
 /**
+ * Forgets what dockerd cannot send again, after its whole ring was read. If the ring has no known record, that is all of them:
+ * otherwise an idle engine would get the same gap again at each new connection.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const forgetWhatIsGone = (continuity: Continuity, { time }: EngineIdentity, isAll: boolean): void => {
+  continuity.known.forgetTexts()
+  if (!isAll) return
+  continuity.known.clear()
+  continuity.last = time
+}
+
+/**
  * Believes synthetic events, and expects that the engine may still send the real ones.
  *
  * @since 1.0.0

@@ -162,7 +162,8 @@ export const connect = (options: {
       if (gap !== undefined) continuity.gaps++
       if (plan.isOver) Continuity.meetAnew(continuity, identity, replay)
       // The ring is all that dockerd has. podman may send older records again.
-      else if (kind === "docker" && replay.isWhole) known.forgetTexts()
+      else if (kind === "docker" && replay.isWhole)
+        Continuity.forgetWhatIsGone(continuity, identity, gap !== undefined && !isKnown)
       if (identity.id !== "" || continuity.identity === undefined) continuity.identity = identity.id
       if (meeting === "other-engine" && Option.isNone(running)) belief.clear()
       if (Option.isSome(running)) {

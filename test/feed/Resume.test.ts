@@ -389,6 +389,38 @@ describe("a gap", () => {
   )
 
   test(
+    "is reported once, though the connection to the idle engine is cut again and again",
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({})
+      const des = yield* follow(engine.endpoint)
+      yield* des.until("des/connected")
+      yield* engine.emit(record("create", "web", 1))
+      yield* des.until("container/create web")
+      engine.state.records = []
+      yield* engine.cut
+      yield* des.until("des/gap restart")
+      for (const _ of [1, 2, 3]) {
+        const before = (yield* engine.requests).length
+        yield* engine.cut
+        const isOpen = Effect.zipWith(
+          engine.requests,
+          engine.feeds,
+          (requests, feeds) => requests.length > before && feeds === 1
+        )
+        assert.isTrue(yield* poll(isOpen, 10_000))
+      }
+      yield* engine.emit(record("create", "after", 2))
+      yield* des.until("container/create after")
+      assert.deepStrictEqual(des.told(), [
+        "des/connected",
+        "container/create web",
+        "des/gap restart",
+        "container/create after"
+      ])
+    })
+  )
+
+  test(
     "is counted across restarts of des if there is a memory",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
