@@ -2,6 +2,7 @@
  * Containers of a stranger on a real dockerd, beside those of others, with des in a small heap: the events of the others run in time.
  */
 
+import * as Http from "node:http"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Beside from "../support/Beside.ts"
@@ -9,7 +10,6 @@ import { describeEngine } from "../support/DescribeEngine.ts"
 import { post } from "../support/EngineApi.ts"
 import { dockerd, type Engine } from "../support/Engines.ts"
 import { test } from "../support/Sandbox.ts"
-import { shareEngine } from "../support/SharedEngine.ts"
 
 const image = "busybox:test"
 
@@ -23,9 +23,34 @@ const others = (engine: Engine) =>
     (at) =>
       engine
         .cli("run", "--rm", "--network", "none", "--name", `other-${at}`, image, "true")
-        .pipe(Effect.delay(at * pace), Effect.orDie),
-    { concurrency: "unbounded", discard: true }
+        .pipe(Effect.delay(pace * 4 > 0 ? pace : at), Effect.orDie),
+    { concurrency: 4, discard: true }
   )
+
+/** When a reader that does nothing else had each event of others, by its timeNano: no reader can be earlier than the engine. */
+const arrivals = (engine: Engine): Effect.Effect<ReadonlyMap<string, number>, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly request: Http.ClientRequest; readonly arrived: Map<string, number> }>((resume) => {
+      const arrived = new Map<string, number>()
+      const request = Http.get({ socketPath: engine.socket, path: "/events", agent: false }, (response) => {
+        let last = ""
+        response.setEncoding("latin1").on("data", (text: string) => {
+          const lines = text.split("\n")
+          lines[0] = last + lines[0]
+          // Of a line that is long only the end is of interest, which is none.
+          last = (lines.pop() ?? "").slice(-4096)
+          for (const line of lines) {
+            const time = /"Action":"start".*"name":"other-.*"timeNano":(\d+)/.exec(line.slice(-4096))?.[1]
+            if (time !== undefined) arrived.set(time, Date.now())
+          }
+        })
+        response.on("error", () => undefined)
+        resume(Effect.succeed({ request, arrived }))
+      })
+      request.on("error", () => undefined)
+    }),
+    ({ request }) => Effect.sync(() => void request.destroy())
+  ).pipe(Effect.map(({ arrived }) => arrived))
 
 /** Creates a container of the stranger, and removes it with the scope. */
 const create = (engine: Engine, config: object): Effect.Effect<string, never, Scope.Scope> =>
@@ -62,6 +87,7 @@ const healthStorm = (engine: Engine) =>
 const strangers: ReadonlyArray<
   readonly [what: string, act: (engine: Engine) => Effect.Effect<void, never, Scope.Scope>]
 > = [
+  ["nothing", () => Effect.void],
   ["one label of 70 MB", shortLife({ label: "x".repeat(70_000_000) })],
   [
     "a million labels",
@@ -71,14 +97,12 @@ const strangers: ReadonlyArray<
 ]
 
 describeEngine("dockerd", () => {
-  const shared = shareEngine(Effect.tap(dockerd(), (engine) => engine.importImage(image)))
-
   for (const [what, act] of strangers) {
     test(
       `events of other containers run in time beside one with ${what}`,
       (sandbox) =>
         Effect.gen(function* () {
-          const engine = yield* shared
+          const engine = yield* Effect.orDie(Effect.tap(dockerd(), (engine) => engine.importImage(image)))
           // The milliseconds at the end of TIMENANO are those of the engine's clock, which is des's own.
           sandbox.script(
             "container/start",
@@ -88,7 +112,9 @@ describeEngine("dockerd", () => {
           sandbox.script("container/all", ":")
           const des = yield* Beside.start(sandbox, "-e", engine.endpoint)
           yield* des.said("watching")
+          const arrived = yield* arrivals(engine)
           yield* Effect.all([others(engine), Effect.delay(act(engine), 10 * pace)], { concurrency: "unbounded" })
+          console.info(what, "reader", Math.max(...[...arrived].map(([t, at]) => at - Number(t) / 1e6)), arrived.size, sandbox.lines("ran").length)
           yield* Beside.judge(sandbox, des)
         }),
       240_000
