@@ -105,7 +105,10 @@ describe("des info", () => {
       assert.include(same.stderr, "two engines have the name a; give one of them another: -e NAME=URL")
       const twice = yield* sandbox.des(["info", "-e", "a=unix:///1", "-e", "b=unix:///1"])
       assert.strictEqual(twice.code, 2)
-      assert.include(twice.stderr, "a and b are the same engine, unix:///1, and its events would run twice; give it once")
+      assert.include(
+        twice.stderr,
+        "a and b are the same engine, unix:///1, and its events would run twice; give it once"
+      )
     }))
 
   test("says what a proxy does not let it ask, and that the feed opens nevertheless", (sandbox) =>

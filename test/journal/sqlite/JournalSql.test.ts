@@ -1,6 +1,3 @@
-import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -26,11 +23,10 @@ import { makeEvent } from "../../../src/testing.ts"
 import { anyEvents } from "../../support/AnyEvents.ts"
 import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
+import * as TempFolder from "../../support/TempFolder.ts"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des journal #?%-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-)
+/** The name has characters that a URL would escape. */
+const folder = TempFolder.make("journal #?%")
 
 const noBounds = {
   keep: Keep.defaults,

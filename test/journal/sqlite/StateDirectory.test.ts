@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -14,11 +13,9 @@ import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import * as State from "../../../src/state.ts"
 import { makeEvent } from "../../../src/testing.ts"
 import { describeRoot } from "../../support/DescribeRoot.ts"
+import * as TempFolder from "../../support/TempFolder.ts"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-state-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-)
+const folder = TempFolder.make("state")
 
 const use = <A, E>(directory: string, body: Effect.Effect<A, E, Journal>) =>
   Effect.provide(body, Layer.provide(State.layer({ directory }), NodeFileSystem.layer))
@@ -226,7 +223,7 @@ describeRoot("a state directory as root", () => {
       Fs.chownSync(directory, 7, 7)
       const error = yield* refused(directory)
       assert.strictEqual(error.reason, "Unusable")
-      assert.include(error.message, `belongs to user 7, who could change what des runs: chown 0 ${directory}`)
+      assert.include(error.message, `belongs to user 7, who could change it; chown root ${directory} mends it`)
     })
   )
 
