@@ -1,13 +1,10 @@
-import * as Duration from "effect/Duration"
-
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** How a duration is written, for messages that refuse one. */
 export const expected = "a duration such as 30s, 10m or 500ms"
 
-/** How a duration is written, in the largest unit that needs no fraction; zero has no unit. */
-export const format = (duration: Duration.DurationInput): string => {
-  const milliseconds = Duration.toMillis(duration)
+/** How a duration in milliseconds is written, in the largest unit that needs no fraction; zero has no unit. */
+export const format = (milliseconds: number): string => {
   const fitting = Object.entries(units).findLast(([, size]) => milliseconds % size === 0)
   return milliseconds === 0 || fitting === undefined
     ? String(milliseconds)

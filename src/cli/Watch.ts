@@ -40,8 +40,14 @@ const parseVariable: CliOption.Parser<readonly [name: string, value: string | un
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
 
-const duration = (spec: { readonly name: string; readonly description: string; readonly fallback: string }) =>
-  CliOption.withDefault({ ...spec, placeholder: "DURATION", parse: CliOption.duration })
+const duration = (spec: {
+  readonly name: string
+  readonly description: string
+  readonly fallback: Duration.DurationInput
+}) => {
+  const fallback = DurationText.format(Duration.toMillis(spec.fallback))
+  return CliOption.withDefault({ ...spec, fallback, placeholder: "DURATION", parse: CliOption.duration })
+}
 
 const options = {
   create: CliOption.flag({
@@ -81,12 +87,12 @@ const options = {
   timeout: duration({
     name: "timeout",
     description: "end a script that takes longer; 0 is no limit",
-    fallback: DurationText.format(Dispatch.defaults.timeout)
+    fallback: Dispatch.defaults.timeout
   }),
   grace: duration({
     name: "grace",
     description: "the time between SIGTERM and SIGKILL when des ends a script",
-    fallback: DurationText.format(Dispatch.defaults.grace)
+    fallback: Dispatch.defaults.grace
   }),
   retries: CliOption.withDefault({
     name: "retries",
@@ -99,12 +105,12 @@ const options = {
     name: "cooldown",
     description:
       "run a script at most once in this time for one actor; events that come meanwhile become one run, of the newest event",
-    fallback: DurationText.format(Dispatch.defaults.cooldown)
+    fallback: Dispatch.defaults.cooldown
   }),
   drain: duration({
     name: "drain",
     description: "how long running scripts may go on when des stops",
-    fallback: DurationText.format(Dispatch.defaults.drain)
+    fallback: Dispatch.defaults.drain
   }),
   ...State.ofState,
   keep: State.keep,
@@ -130,7 +136,7 @@ const options = {
   liveness: duration({
     name: "liveness",
     description: "check a feed that has been silent for so long; 0 is never",
-    fallback: DurationText.format(EventFeed.defaultLiveness)
+    fallback: EventFeed.defaultLiveness
   }),
   insecureScripts: CliOption.flag({
     name: "insecure-scripts",

@@ -59,7 +59,7 @@ describe("a state directory", () => {
     })
   )
 
-  it.scoped("can be looked at while it is used", () =>
+  it.scoped("can be read while a des uses it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const look = Effect.flatMap(
@@ -81,7 +81,7 @@ describe("a state directory", () => {
     })
   )
 
-  it.scoped("that others can write is refused with what mends it", () =>
+  it.scoped("that others can write to is refused, with the command that mends it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chmodSync(directory, 0o770)
@@ -110,7 +110,7 @@ describe("a state directory", () => {
     }
   }
   for (const [what, damage] of Object.entries(damages)) {
-    it.scoped(`whose journal ${what} is refused with the way out, and nothing of it is changed`, () =>
+    it.scoped(`whose journal ${what} is refused unchanged, with what to do`, () =>
       Effect.gen(function* () {
         const directory = yield* folder
         yield* use(
@@ -153,7 +153,7 @@ describe("a state directory", () => {
 })
 
 describeRoot("a state directory as root", () => {
-  it.scoped("lets nobody else open what it has", () =>
+  it.scoped("lets no other user open its files", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chmodSync(directory, 0o755)
@@ -205,7 +205,7 @@ describeRoot("a state directory as root", () => {
     )
   }
 
-  it.scoped("below a directory of another user is refused: who can rename it can put another in its place", () =>
+  it.scoped("below a directory of another user is refused, because that user can replace it", () =>
     Effect.gen(function* () {
       const top = yield* folder
       Fs.mkdirSync(`${top}/state`)
@@ -217,7 +217,7 @@ describeRoot("a state directory as root", () => {
     })
   )
 
-  it.scoped("of another user is refused with what mends it", () =>
+  it.scoped("of another user is refused, with the command that mends it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chownSync(directory, 7, 7)
@@ -227,7 +227,7 @@ describeRoot("a state directory as root", () => {
     })
   )
 
-  it.scoped("without room accepts nothing more and says why, keeps what it has, and goes on where there is room", () =>
+  it.scoped("on a full disk accepts nothing more and says why, keeps its events, and goes on when there is room", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const mount = (...args: ReadonlyArray<string>) => execFileSync("mount", [...args, directory])
