@@ -167,7 +167,7 @@ const recorded = Effect.fnUntraced(function* (file: string) {
     return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
   }
   const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new CommandError({ message: `--from ${file}: the file cannot be read: ${why}` })
+  const unreadable = (why: string) => new CommandError({ message: `--from ${file} cannot be read: ${why}` })
   const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
     unreadable(SystemReason.describePlatform(error))
   )
