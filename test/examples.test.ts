@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { isReserved } from "../src/scripts/Environment.ts"
+import * as TempFolder from "./support/TempFolder.ts"
 
 const examples = Path.join(import.meta.dirname, "..", "examples")
 
@@ -113,10 +113,7 @@ const run = (script: string, cwd: string, env: Variables, record: string) =>
     return Effect.sync(() => child.kill("SIGKILL"))
   })
 
-const sandbox = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-examples-"))),
-  (top) => Effect.sync(() => Fs.rmSync(top, { recursive: true }))
-).pipe(
+const sandbox = TempFolder.make("examples").pipe(
   Effect.map((top): Sandbox => {
     const path = (name: string) => Path.join(top, name)
     const read = (name: string) => Fs.readFileSync(path(name), "utf8")

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as DurationText from "../DurationText.ts"
+import { verb } from "../event/DockerEvent.ts"
 import * as Log from "../Log.ts"
 import * as SystemReason from "../SystemReason.ts"
 import type * as State from "../state.ts"
@@ -40,12 +41,10 @@ const formatTime = (milliseconds: number): string => {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
 }
 
-const verbOf = (action: string): string => action.split(":")[0] ?? ""
-
 const formatRun = (run: State.History.Run): ReadonlyArray<string> => [
   String(run.id),
   formatTime(run.began),
-  `${run.type}/${verbOf(run.action)}`,
+  `${run.type}/${verb({ Action: run.action })}`,
   run.actor.slice(0, 12),
   run.script,
   String(run.attempt),

@@ -40,13 +40,17 @@ const parseKeep = (text: string): Keep.Keep | undefined => {
   return { age: milliseconds, count: events, size: bytes }
 }
 
+const { age, count, size } = Keep.defaults
+
+const defaultKeep = `${DurationText.format(age)},${count},${Size.format(size)}`
+
 /** The option that says how much the journal keeps of events that have run. */
 export const keep = CliOption.withDefault({
   name: "keep",
   placeholder: "AGE[,COUNT[,SIZE]]",
   description:
     "with --state: of events that have run, keep at most COUNT, at most SIZE on the disk, and none older than AGE",
-  fallback: "30d,100000,1G",
+  fallback: defaultKeep,
   parse: CliOption.expecting("an age, and if wanted a number of events and a size, such as 30d,100000,1G", parseKeep)
 })
 

@@ -6,7 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Des from "../Des.ts"
-import type { DispatchOptions } from "../dispatch/Dispatch.ts"
+import * as DurationText from "../DurationText.ts"
+import * as Dispatch from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
 import * as Journal from "../journal/Journal.ts"
 import * as SystemReason from "../SystemReason.ts"
@@ -17,6 +18,7 @@ import * as CliOption from "./CliOption.ts"
 import { CommandError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as Scaffold from "./Scaffold.ts"
+import * as Size from "./Size.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
@@ -38,8 +40,14 @@ const parseVariable: CliOption.Parser<readonly [name: string, value: string | un
   return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
 }
 
-const duration = (spec: { readonly name: string; readonly description: string; readonly fallback: string }) =>
-  CliOption.withDefault({ ...spec, placeholder: "DURATION", parse: CliOption.duration })
+const duration = (spec: {
+  readonly name: string
+  readonly description: string
+  readonly fallback: Duration.DurationInput
+}) => {
+  const fallback = DurationText.format(Duration.toMillis(spec.fallback))
+  return CliOption.withDefault({ ...spec, fallback, placeholder: "DURATION", parse: CliOption.duration })
+}
 
 const options = {
   create: CliOption.flag({
@@ -73,36 +81,36 @@ const options = {
     placeholder: "N",
     description:
       "handle the events of up to N actors at the same time; the events of one actor stay in order, with 1 all events do",
-    fallback: "1",
+    fallback: String(Dispatch.defaults.jobs),
     parse: CliOption.wholeNumber(1, mostJobs)
   }),
   timeout: duration({
     name: "timeout",
     description: "end a script that takes longer; 0 is no limit",
-    fallback: "10m"
+    fallback: Dispatch.defaults.timeout
   }),
   grace: duration({
     name: "grace",
     description: "the time between SIGTERM and SIGKILL when des ends a script",
-    fallback: "10s"
+    fallback: Dispatch.defaults.grace
   }),
   retries: CliOption.withDefault({
     name: "retries",
     placeholder: "N",
     description: "retry a failed run up to N times, after 1 s, 2 s, 4 s …",
-    fallback: "0",
+    fallback: String(Dispatch.defaults.retries),
     parse: CliOption.wholeNumber(0, mostRetries)
   }),
   cooldown: duration({
     name: "cooldown",
     description:
       "run a script at most once in this time for one actor; events that come meanwhile become one run, of the newest event",
-    fallback: "0"
+    fallback: Dispatch.defaults.cooldown
   }),
   drain: duration({
     name: "drain",
     description: "how long running scripts may go on when des stops",
-    fallback: "30s"
+    fallback: Dispatch.defaults.drain
   }),
   ...State.ofState,
   keep: State.keep,
@@ -117,7 +125,7 @@ const options = {
     placeholder: "SIZE",
     description:
       "without --state: how much memory accepted events may take; when it is full, des stops reading until there is room, and events that the engine has dropped by then are a gap",
-    fallback: "256M",
+    fallback: Size.format(Journal.defaultCapacity),
     parse: CliOption.bytes
   }),
   sync: CliOption.flag({
@@ -128,7 +136,7 @@ const options = {
   liveness: duration({
     name: "liveness",
     description: "check a feed that has been silent for so long; 0 is never",
-    fallback: "30s"
+    fallback: EventFeed.defaultLiveness
   }),
   insecureScripts: CliOption.flag({
     name: "insecure-scripts",
@@ -159,7 +167,7 @@ const recorded = Effect.fnUntraced(function* (file: string) {
     return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
   }
   const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new CommandError({ message: `--from ${file}: the file cannot be read: ${why}` })
+  const unreadable = (why: string) => new CommandError({ message: `--from ${file} cannot be read: ${why}` })
   const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
     unreadable(SystemReason.describePlatform(error))
   )
@@ -200,7 +208,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   }
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed>,
-    variables: Pick<DispatchOptions, "base" | "engines">,
+    variables: Pick<Dispatch.DispatchOptions, "base" | "engines">,
     journal: Layer.Layer<Journal.Journal, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(

@@ -12,7 +12,7 @@ export interface Work extends Attempts.KeptDue {
 }
 
 /** Work that waits for the end of a cooldown. Only the event's number is kept here; the journal keeps the event. */
-export interface Held {
+export interface Postponed {
   readonly id: number
   readonly actor: string
   readonly script: Script
@@ -34,10 +34,10 @@ export const make = (options: {
   readonly guarded: (due: Attempts.KeptDue) => Effect.Effect<Attempts.End, JournalError>
   readonly stop: Stop
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<void>
-  readonly later: (actor: string, release: () => Cooldown.Held<Held> | undefined) => Effect.Effect<void>
+  readonly later: (actor: string, release: () => Cooldown.Held<Postponed> | undefined) => Effect.Effect<void>
 }) => {
   const { attempts, stop } = options
-  const cooldowns = Cooldown.make<Held>()
+  const cooldowns = Cooldown.make<Postponed>()
 
   const hold = Effect.fnUntraced(function* (key: string, work: Work, wait: number) {
     const { entry, script, settle } = work

@@ -71,6 +71,20 @@ export interface DispatchOptions {
   readonly hurry?: Effect.Effect<void>
 }
 
+/**
+ * The options that hold if they are not given.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaults = {
+  ...defaultBounds,
+  jobs: 1,
+  retries: 0,
+  cooldown: 0,
+  drain: "30 seconds"
+} as const satisfies Partial<DispatchOptions>
+
 const sayDetected = (event: DockerEvent) =>
   Effect.logDebug(`Detected actionable event ${event.Type}/${verb(event)}: ${event.record}`)
 
@@ -143,7 +157,7 @@ const makeHandle = (
   }
 ) => {
   const { attempts, journal, orBreak, order, stop } = parts
-  const defaultCooldown = Duration.toMillis(options.cooldown ?? 0)
+  const defaultCooldown = Duration.toMillis(options.cooldown ?? defaults.cooldown)
   const cooled = Cooled.make({
     cooldownOf: ({ options }) => options.cooldown ?? defaultCooldown,
     attempts,
@@ -153,7 +167,7 @@ const makeHandle = (
     later: (actor, release) => order.submit(actor, orBreak(Effect.suspend(() => resume(release()))))
   })
 
-  const resume = Effect.fnUntraced(function* (held: Cooldown.Held<Cooled.Held> | undefined) {
+  const resume = Effect.fnUntraced(function* (held: Cooldown.Held<Cooled.Postponed> | undefined) {
     if (held === undefined || (yield* stop.isStopping)) return
     const { id, script, settle } = held.newest
     const entry = yield* journal.reload(id)
@@ -178,14 +192,14 @@ const makeHandle = (
 const make = (options: DispatchOptions) =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const jobs = options.jobs ?? 1
-    const stop = yield* Stop.make({ drain: options.drain ?? "30 seconds", hurry: options.hurry ?? Effect.never })
+    const jobs = options.jobs ?? defaults.jobs
+    const stop = yield* Stop.make({ drain: options.drain ?? defaults.drain, hurry: options.hurry ?? Effect.never })
     const broken = yield* makeBroken(stop)
     const attempts = yield* Attempts.make({
       base: options.base,
       engines: options.engines ?? {},
-      bounds: { timeout: options.timeout ?? defaultBounds.timeout, grace: options.grace ?? defaultBounds.grace },
-      retries: options.retries ?? 0,
+      bounds: { timeout: options.timeout ?? defaults.timeout, grace: options.grace ?? defaults.grace },
+      retries: options.retries ?? defaults.retries,
       begin: journal.begin
     })
 

@@ -69,6 +69,14 @@ export interface Options {
 
 const logLevels = { Debug: LogLevel.Debug, Info: LogLevel.Info, Warning: LogLevel.Warning }
 
+/**
+ * After how long without an event a feed is checked by default.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const defaultLiveness: Duration.DurationInput = "30 seconds"
+
 const log = ({ level, message }: Outage.LogLine) => Effect.logWithLevel(logLevels[level], message)
 
 /** Each delay is up to a quarter shorter or longer than computed. */
@@ -87,7 +95,7 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
   Stream.unwrap(
     Effect.gen(function* () {
       const { name } = engine
-      const liveness = Duration.decode(options.liveness ?? "30 seconds")
+      const liveness = Duration.decode(options.liveness ?? defaultLiveness)
       const continuity = Continuity.make(yield* memory.recall(name))
       let outage = Outage.begin
 

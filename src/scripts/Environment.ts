@@ -257,7 +257,7 @@ const squeeze = (variables: ReadonlyArray<Variable>, room: number, limits: Limit
 
   let nameRoom = totalSize(variables) <= room ? room : room / 2
   const shortestFirst = variables.toSorted(([a], [b]) => a.length - b.length || compareBytes(a, b))
-  const kept = shortestFirst.filter(([name]) => {
+  const named = shortestFirst.filter(([name]) => {
     const size = sizeOf(name, "")
     const fits = size <= nameRoom && longest(name) >= 0
     if (fits) nameRoom -= size
@@ -266,10 +266,10 @@ const squeeze = (variables: ReadonlyArray<Variable>, room: number, limits: Limit
   })
 
   const fair = fairLength(
-    kept.map(([name, value]) => Math.min(Buffer.byteLength(value), longest(name))),
-    room - totalSize(kept.map(([name]) => [name, ""]))
+    named.map(([name, value]) => Math.min(Buffer.byteLength(value), longest(name))),
+    room - totalSize(named.map(([name]) => [name, ""]))
   )
-  const fitted = kept.map(([name, value]): Variable => {
+  const fitted = named.map(([name, value]): Variable => {
     const text = cut(value, Math.min(fair, longest(name)))
     if (text !== value) truncated.push(name)
     return [name, text]

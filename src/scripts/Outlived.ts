@@ -8,9 +8,6 @@ import { terminate, untilGone } from "./Terminate.ts"
  * - `variable`: a variable in the environment of its processes, `name=value`.
  * - `process`: the script's own process, if des noted it. Its id is also the id of its process group.
  * - `began`: when the run began, in milliseconds since 1970.
- *
- * @since 1.0.0
- * @category models
  */
 export interface Outlived {
   readonly variable: string

@@ -63,7 +63,7 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
   const isIdle = () => watched.size === 0 && (isClosed || zombies.size === 0)
 
   /** Stops the timer. While a process runs, the timer keeps Node from exiting, as a child of Node's own would. */
-  const rest = () => {
+  const stopLooking = () => {
     clearInterval(timer)
     timer = undefined
     if (isClosed) process.off("SIGCHLD", onChild)
@@ -76,13 +76,13 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
   const look = () => {
     reap()
     if (options.adoptsOrphans) reapOrphans()
-    if (isIdle()) rest()
+    if (isIdle()) stopLooking()
   }
 
   const onChild = () => {
     reap()
     if (options.adoptsOrphans && !isClosed) lookLater()
-    else if (isIdle()) rest()
+    else if (isIdle()) stopLooking()
   }
   process.on("SIGCHLD", onChild)
 
@@ -93,7 +93,7 @@ export const make = (libC: LibC, options: { readonly adoptsOrphans: boolean }): 
     },
     close: () => {
       isClosed = true
-      if (isIdle()) rest()
+      if (isIdle()) stopLooking()
     }
   }
 }

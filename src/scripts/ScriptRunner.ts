@@ -148,7 +148,7 @@ const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyAr
  * Logs an output stream to its end. It pulls by hand, because running a stream would cost two more fibers and two more
  * scopes.
  */
-const drain = (
+const logStream = (
   script: string,
   stream: "stdout" | "stderr",
   pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<PlatformError>>,
@@ -201,7 +201,7 @@ const makeReader = (
   const read = (stream: "stdout" | "stderr") =>
     Effect.scoped(
       Effect.flatMap(Stream.toPull(script[stream]), (pull) =>
-        drain(run.script, stream, pull, budget, (lines) => onLines(stream, lines))
+        logStream(run.script, stream, pull, budget, (lines) => onLines(stream, lines))
       )
     )
   let reading: ReadonlyArray<Fiber.RuntimeFiber<void>> | undefined

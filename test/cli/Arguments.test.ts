@@ -80,7 +80,7 @@ describe("Arguments: spelling", () => {
     })
   }
 
-  it("the version stands above everything, then help", () => {
+  it("the version comes before everything else, then help", () => {
     assert.deepStrictEqual(read("-c", "-d", "DIR", "--version", "-h", "--nope", "foo"), ["--version"])
     assert.deepStrictEqual(read("-c", "--nope", "--help", "foo"), ["--help"])
     assert.deepStrictEqual(read("-cvh"), ["--help"])
@@ -106,7 +106,7 @@ describe("Arguments: a subcommand", () => {
     })
   }
 
-  it("takes its own options alone, and no second one", () => {
+  it("accepts only its own options, and no second subcommand", () => {
     assert.include(problem("info", "-d", "DIR"), "-d")
     assert.include(problem("--json"), "--json")
     assert.include(problem("info", "info"), "info")
@@ -115,7 +115,7 @@ describe("Arguments: a subcommand", () => {
     assert.include(problem("toString"), "toString")
   })
 
-  it("completions stand alone", () => {
+  it("completions ignore everything else", () => {
     assert.deepStrictEqual(read("-v", "--completions", "bash"), ["--completions", "bash"])
   })
 })

@@ -35,7 +35,7 @@ describe("command line: flags", () => {
       }))
   }
 
-  test("help stands above everything beside it", ({ des, dir, exists }) =>
+  test("help comes before everything beside it", ({ des, dir, exists }) =>
     Effect.gen(function* () {
       for (const args of [["-vh"], ["-h", "--nope"], ["-c", "-d", "new", "-h"], ["-d", dir, "--help"]]) {
         const { code, stdout } = yield* des(args)
@@ -53,11 +53,11 @@ describe("command line: flags", () => {
     }))
 
   for (const args of [["-v", "yes"], ["--verbose", "no"], ["--verbose=true"]]) {
-    test(`no positionals, and no value for a switch: ${args.join(" ")}`, ({ des, dir }) =>
+    test(`no positional arguments, and no value for an option that takes none: ${args.join(" ")}`, ({ des, dir }) =>
       Effect.map(des(["-d", dir, ...nothing, ...args]), (ended) => assertUsageError(ended)))
   }
 
-  test("no positionals, and no value for a switch: -c no", ({ des, exists }) =>
+  test("no positional arguments, and no value for an option that takes none: -c no", ({ des, exists }) =>
     Effect.gen(function* () {
       assertUsageError(yield* des(["-d", "new", ...nothing, "-c", "no"]))
       assert.isFalse(exists("new"))
@@ -141,7 +141,7 @@ describe("command line: defaults", () => {
       assert.strictEqual((yield* des.ended).code, 143)
     }))
 
-  test("an empty DOCKER_HOST is none", ({ dir, start }) =>
+  test("an empty DOCKER_HOST counts as unset", ({ dir, start }) =>
     Effect.gen(function* () {
       const des = yield* start(["-d", dir], { env: { DOCKER_HOST: "" } })
       yield* des.said("unix:///var/run/docker.sock")
@@ -350,7 +350,7 @@ describe("signals", () => {
       return des
     })
 
-  test("SIGTERM with a script that is about to end: it is not disturbed", (sandbox) =>
+  test("SIGTERM does not disturb a script that is about to end", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* stopped(sandbox, "touch runs; sleep 1; echo the end; touch done", [])
       const { code, stderr } = yield* des.ended

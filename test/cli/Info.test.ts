@@ -45,7 +45,7 @@ const engineOf = (
 const version = json({ Version: "29.3.0", ApiVersion: "1.54", MinAPIVersion: "1.40" })
 
 describe("des info", () => {
-  test("says all that is known, in lines and in JSON", (sandbox) =>
+  test("prints all that is known, as text and as JSON", (sandbox) =>
     Effect.gen(function* () {
       const swarm = { Swarm: { LocalNodeState: "active", ControlAvailable: true } }
       const url = yield* engineOf(sandbox, { "/_ping": ping, "/version": version, "/info": json(swarm) })
@@ -111,7 +111,7 @@ describe("des info", () => {
       )
     }))
 
-  test("says what a proxy does not let it ask, and that the feed opens nevertheless", (sandbox) =>
+  test("says what a proxy does not let it ask, and that the feed opens all the same", (sandbox) =>
     Effect.gen(function* () {
       const url = yield* engineOf(sandbox, { "/_ping": ping })
       const { code, stdout } = yield* sandbox.des(["info", "-e", url])

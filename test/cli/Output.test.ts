@@ -39,7 +39,7 @@ const codeOf = (sandbox: Sandbox) =>
   ).pipe(Effect.map(() => sandbox.lines("code")[0]))
 
 describe("what des writes", () => {
-  test("is read to its last line, where its reader begins late", (sandbox) =>
+  test("is read to its last line, even if its reader begins late", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", `${noise}; touch ran`)
       sandbox.write("feed", feed)
@@ -72,7 +72,7 @@ describe("what des writes", () => {
     }))
 })
 
-describe("a history", () => {
+describe("the output of des history", () => {
   const runs = 4000
 
   /** A journal that has many runs of one event, which nobody waited for. */
@@ -97,7 +97,7 @@ describe("a history", () => {
     ["as a table", [], runs + 1],
     ["as JSON", ["--json"], runs]
   ] as const) {
-    test(`is printed to its last line, where its reader begins late: ${how}`, (sandbox) =>
+    test(`is printed to its last line, even if its reader begins late: ${how}`, (sandbox) =>
       Effect.gen(function* () {
         yield* withRuns(sandbox)
         const reader = "{ until test -s pid; do sleep 0.05; done; sleep 0.5; wc -l >count; }"
@@ -106,7 +106,7 @@ describe("a history", () => {
         assert.strictEqual(Number(Fs.readFileSync(sandbox.path("count"), "utf8")), lines)
       }))
 
-    test(`ends without a word, where its reader leaves: ${how}`, (sandbox) =>
+    test(`ends silently if its reader leaves: ${how}`, (sandbox) =>
       Effect.gen(function* () {
         yield* withRuns(sandbox)
         const des = yield* piped(
@@ -120,7 +120,7 @@ describe("a history", () => {
         assert.lengthOf(sandbox.lines("first"), 1)
       }))
   }
-  test("that cannot be written is an error that says why", (sandbox) =>
+  test("that cannot be printed is an error that says why", (sandbox) =>
     Effect.gen(function* () {
       yield* withRuns(sandbox)
       const ended = yield* Program.run(

@@ -97,7 +97,7 @@ describe("a stop while a script runs", () => {
       }))
   }
 
-  test("what has run to its end is not counted as left", (sandbox) =>
+  test("an event that has run to its end is not counted as left", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* running(sandbox, "touch runs; until test -e go; do sleep 0.05; done", [])
       yield* des.kill("SIGTERM")

@@ -100,7 +100,7 @@ const whileLocked = <A>(sandbox: Sandbox, effect: Effect.Effect<A, never, Scope.
 /** Everything below the folder, by name. */
 const filesOf = ({ top }: Sandbox) => Fs.readdirSync(top, { recursive: true }).map(String).sort()
 
-describe("a journal that cannot be had", () => {
+describe("a journal that cannot be used", () => {
   test("is a directory that cannot be created", (sandbox) =>
     Effect.gen(function* () {
       sandbox.write("file", "")
@@ -317,7 +317,7 @@ describe("the state directory", () => {
       assertRuns(yield* sandbox.des(["history"], { env }))
     }))
 
-  test("that is named by an empty variable is none, and without one nothing is written anywhere", (sandbox) =>
+  test("that an empty variable names counts as unset, and without one des writes nothing", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", 'echo "${DES_RUN-none}"')
       const before = filesOf(sandbox)
@@ -355,7 +355,7 @@ describe("options of the journal", () => {
     "--queue": ["x", "0", "-1", "64m", "64MB", "1.5G"]
   }
   for (const [option, values] of Object.entries(malformed)) {
-    test(`${option} that cannot be meant is a usage error`, (sandbox) =>
+    test(`${option} that makes no sense is a usage error`, (sandbox) =>
       Effect.gen(function* () {
         for (const value of values) {
           const ended = yield* sandbox.des(["-d", sandbox.dir, "--from", "-", `${option}=${value}`])
@@ -366,7 +366,7 @@ describe("options of the journal", () => {
       }))
   }
 
-  test("are taken as they are meant", (sandbox) =>
+  test("are read as documented", (sandbox) =>
     Effect.gen(function* () {
       for (const keep of ["0", "1h", "90s,0", "30d,100000", "0.5h,10", "30d,10,1G", "0.0001s"]) {
         assertRuns(yield* life(sandbox, "", ["--keep", keep, "--max-age", keep.split(",")[0] ?? ""]))
@@ -374,7 +374,7 @@ describe("options of the journal", () => {
       for (const queue of ["1", "64K", "64M", "1G"]) assertRuns(yield* sandbox.feed([], ["--queue", queue]))
     }))
 
-  test("--keep lets go of what has run", (sandbox) =>
+  test("--keep deletes events that have run", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "exit 0")
       assertRuns(yield* life(sandbox, recordsOf("a", "b", "c")))
@@ -388,7 +388,7 @@ describe("options of the journal", () => {
       assert.deepStrictEqual(yield* historyOf(sandbox), [])
     }))
 
-  test("--max-age skips what is older, also what has waited, and says so once", (sandbox) =>
+  test("--max-age skips older events, even if they waited in the journal, and logs it once", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "echo $ACTOR_ID >>ran; sleep 60")
       const des = yield* start(sandbox, recordsOf("a", "b"))
@@ -407,7 +407,7 @@ describe("options of the journal", () => {
     }))
 })
 
-test("what des has said to have accepted and run is on the disk, also where another program wrote meanwhile", (sandbox) =>
+test("events and runs that des has logged are on the disk, even if another program wrote meanwhile", (sandbox) =>
   Effect.gen(function* () {
     sandbox.script("container/start", "echo $ACTOR_ID >>ran")
     const des = yield* start(sandbox, recordsOf("a"))
@@ -487,7 +487,7 @@ describe("des history", () => {
       }
     }))
 
-  test("shows a run that goes on, and one that was cut off", (sandbox) =>
+  test("shows a running run, and one that was cut off", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "echo >>ran; until test -e go; do sleep 0.05; done")
       const des = yield* start(sandbox, recordsOf("a"))
@@ -601,7 +601,7 @@ test(
   90_000
 )
 
-test("an event that des died of twice is set aside, is said once, and des retry brings it back", (sandbox) =>
+test("an event that crashes des twice is set aside, is logged once, and des retry brings it back", (sandbox) =>
   Effect.gen(function* () {
     sandbox.script("container/die", "echo $ACTOR_ID >>ran")
     sandbox.script("container/start", "echo $ACTOR_ID >>ran")
@@ -645,7 +645,7 @@ test("an event that des died of twice is set aside, is said once, and des retry 
   }))
 
 describe("des retry", () => {
-  test("runs again what a number names, now where des runs, else at the next start", (sandbox) =>
+  test("runs the named runs again, at once if des runs, otherwise at the next start", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", 'echo "$ACTOR_ID $DES_ATTEMPT" >>ran; test -e good')
       const des = yield* start(sandbox, recordsOf("a", "b"))
@@ -689,7 +689,7 @@ describe("des retry", () => {
       assert.deepStrictEqual(sandbox.lines("ran"), ["a", "b", "c"])
     }))
 
-  test("queues nothing where one of the numbers is none of a run", (sandbox) =>
+  test("queues nothing if one of the numbers is not a run", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "echo >>ran; exit 1")
       assertRuns(yield* life(sandbox, recordsOf("a")))
@@ -706,7 +706,7 @@ describe("des retry", () => {
     }))
 })
 
-describe("what des was in the middle of", () => {
+describe("work that des had begun", () => {
   test("retries that a stop cut go on at the next start, with the attempts counted on", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", 'echo "$DES_ATTEMPT" >>ran; test "$DES_ATTEMPT" -ge 3')
@@ -722,7 +722,7 @@ describe("what des was in the middle of", () => {
       assert.deepStrictEqual(sandbox.lines("ran"), ["1", "2", "3"])
     }))
 
-  test("an event that a cooldown held when des was killed runs at the next start", (sandbox) =>
+  test("an event that waited for a cooldown when des was killed runs at the next start", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", 'echo "$ACTOR_ATTRIBUTES_NAME" >>ran')
       const feed = feedOf(...["1", "2", "3"].map((name) => record({ id: "a", attributes: { name } })))
@@ -772,7 +772,7 @@ describe("what des was in the middle of", () => {
       yield* assertEndedFirst(sandbox, yield* start(sandbox, recordsOf("a"), bounds), 1)
     }))
 
-  test("so is one that des retry had begun", (sandbox) =>
+  test("a run of des retry that outlived des is ended in the same way", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", deaf(2))
       assertRuns(yield* life(sandbox, recordsOf("a"), bounds))

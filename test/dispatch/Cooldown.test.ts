@@ -4,7 +4,7 @@ import * as Cooldown from "../../src/dispatch/Cooldown.ts"
 import { heapInUse } from "../support/Heap.ts"
 
 describe("a cooldown", () => {
-  it("begins with a run, and says how long the next has to wait", () => {
+  it("begins with a run, and tells how long the next run has to wait", () => {
     const cooldown = Cooldown.make<string>()
     assert.strictEqual(cooldown.begin("k", 1000, 5000), 0)
     assert.strictEqual(cooldown.begin("k", 1000, 5000), 1000)
@@ -13,14 +13,14 @@ describe("a cooldown", () => {
     assert.strictEqual(cooldown.begin("k", 1000, 6001), 999)
   })
 
-  it("is not made longer by what has to wait", () => {
+  it("is not made longer by runs that wait", () => {
     const cooldown = Cooldown.make<string>()
     cooldown.begin("k", 1000, 0)
     for (let now = 0; now < 1000; now += 100) assert.strictEqual(cooldown.begin("k", 1000, now), 1000 - now)
     assert.strictEqual(cooldown.begin("k", 1000, 1000), 0)
   })
 
-  it("of one key is none of another's", () => {
+  it("of one key does not delay another key", () => {
     const cooldown = Cooldown.make<string>()
     cooldown.begin("a", 1000, 0)
     assert.strictEqual(cooldown.begin("b", 1000, 500), 0)
@@ -31,7 +31,7 @@ describe("a cooldown", () => {
     assert.deepStrictEqual(cooldown.release("a"), { newest: "2", coalesced: 1 })
   })
 
-  it("holds the newest and counts the others, until it is released", () => {
+  it("keeps the newest value and counts the older ones, until they are released", () => {
     const cooldown = Cooldown.make<number>()
     assert.isUndefined(cooldown.release("k"))
     assert.deepStrictEqual(
@@ -44,7 +44,7 @@ describe("a cooldown", () => {
     assert.deepStrictEqual(cooldown.release("k"), { newest: 4, coalesced: 0 })
   })
 
-  it("lets a key run at most once in its time, whatever comes when", () => {
+  it("lets a key run at most once in its time, in any order of events", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.array(FastCheck.record({ key: FastCheck.constantFrom("a", "b"), pause: FastCheck.nat(700) })),
@@ -65,7 +65,7 @@ describe("a cooldown", () => {
     )
   })
 
-  it("of many keys is still known while it lasts, also while others are forgotten", () => {
+  it("of a key is remembered while it lasts, even if those of other keys are forgotten", () => {
     const cooldown = Cooldown.make<string>()
     cooldown.begin("long", 1_000_000, 0)
     cooldown.begin("held", 10, 0)

@@ -159,7 +159,7 @@ const assertEndsAfter = (fiber: Fiber.RuntimeFiber<unknown>, wait: number) =>
   })
 
 describe("jobs", () => {
-  it.scoped("one: all events in their order, one at a time", () =>
+  it.scoped("with one job all events run in order, one at a time", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs } = yield* begin({ scripts: () => ({ takes: "1 second" }) })
       for (const actor of ["a", "b", "a", "c"]) yield* accept(actor, "/s")
@@ -170,7 +170,7 @@ describe("jobs", () => {
     })
   )
 
-  it.scoped("two: actors run beside each other and take turns, and the events of one run in their order", () =>
+  it.scoped("with two jobs actors run at the same time and take turns, and the events of one actor run in order", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs } = yield* begin({
         jobs: 2,
@@ -184,7 +184,7 @@ describe("jobs", () => {
     })
   )
 
-  it.scoped("two: an actor is a type and an ID, not an ID alone", () =>
+  it.scoped("with two jobs an actor is a type and an ID, not an ID alone", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs } = yield* begin({ jobs: 2, scripts: () => ({ takes: "1 second" }) })
       for (const actor of ["volume x", "network x", "volume x"]) yield* accept(actor, "/s")
@@ -199,7 +199,7 @@ describe("jobs", () => {
 describe("retries", () => {
   const failingTwice = ({ environment }: ScriptRun): Behaviour => ({ fails: Number(environment["DES_ATTEMPT"]) <= 2 })
 
-  it.scoped("a failed run is repeated until it succeeds, and each run is told its number", () =>
+  it.scoped("a failed run is retried until it succeeds, and each run gets its number", () =>
     Effect.gen(function* () {
       const { accept, close, ended, logs, runs, said } = yield* begin({ retries: 5, scripts: failingTwice })
       yield* accept("a", "/s")
@@ -224,7 +224,7 @@ describe("retries", () => {
     })
   )
 
-  it.scoped("it is given up after its retries, and what comes then runs", () =>
+  it.scoped("a run is given up after its retries, and the next events run", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs, said } = yield* begin({ retries: 2, scripts: () => ({ fails: true }) })
       yield* accept("a", "/s")
@@ -273,7 +273,7 @@ describe("retries", () => {
       return runs.slice(1).map(({ from }, at) => from - (runs[at]?.to ?? 0))
     }).pipe(Effect.scoped, Effect.withRandom(Random.make(seed)))
 
-  it.effect("the pauses double from one second to five minutes, each spread by half", () =>
+  it.effect("the delays double from one second to five minutes, each randomly up to half shorter or longer", () =>
     Effect.gen(function* () {
       for (const seed of ["one", "two", "three"]) {
         for (const [at, pause] of (yield* pauses(seed)).entries()) {
@@ -309,7 +309,7 @@ describe("retries", () => {
     )
   }
 
-  it.scoped("one of several scripts fails: it alone is repeated, and the others run after it", () =>
+  it.scoped("if one of several scripts fails, only that one is retried, and the others run after it", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs } = yield* begin({
         retries: 1,
@@ -326,7 +326,7 @@ describe("retries", () => {
     })
   )
 
-  it.scoped("trust is looked at before each attempt", () =>
+  it.scoped("trust is checked before each attempt", () =>
     Effect.gen(function* () {
       let looks = 0
       const trust = Layer.succeed(Trust.Trust, {
@@ -351,7 +351,7 @@ describe("retries", () => {
   )
 })
 
-describe("the options in a script's head stand above the defaults", () => {
+describe("the options in a script's head override the defaults", () => {
   it.scoped("timeout, and 0 is none", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs } = yield* begin({ timeout: "5 minutes" })
@@ -398,7 +398,7 @@ describe("the options in a script's head stand above the defaults", () => {
 })
 
 describe("a cooldown", () => {
-  it.scoped("runs the first event at once, and then the newest, which is told for how many others it stands", () =>
+  it.scoped("runs the first event at once, and later the newest one, with the number of events that it replaces", () =>
     Effect.gen(function* () {
       const { accept, runs } = yield* begin({ cooldown: "10 seconds" })
       for (let at = 0; at < 5; at++) {
@@ -427,7 +427,7 @@ describe("a cooldown", () => {
     })
   )
 
-  it.scoped("is that of a script and an actor: other actors and other scripts run at once", () =>
+  it.scoped("is for one script and one actor: other actors and other scripts run at once", () =>
     Effect.gen(function* () {
       const { accept, runs } = yield* begin()
       const cooled = withOptions("/cooled", "cooldown=10s")
@@ -444,7 +444,7 @@ describe("a cooldown", () => {
     })
   )
 
-  it.scoped("is counted from the begin of a run, and its held event waits for the actor's other runs", () =>
+  it.scoped("begins with a run, and the postponed event waits for the actor's other runs", () =>
     Effect.gen(function* () {
       const { accept, runs } = yield* begin({
         jobs: 4,
@@ -484,7 +484,7 @@ describe("a cooldown", () => {
     })
   )
 
-  it.scoped("counts every event exactly once, whatever comes between", () =>
+  it.scoped("counts every event exactly once, in any order of events", () =>
     Effect.gen(function* () {
       const random = Random.make("cooldown")
       const { accept, close, ended, runs } = yield* begin({
@@ -528,7 +528,7 @@ describe("a cooldown", () => {
   )
 })
 
-describe("a script that feeds itself", () => {
+describe("a self-triggering script", () => {
   it.scoped("is stopped with an error that names it and the reason", () =>
     Effect.gen(function* () {
       const feedback = yield* Deferred.make<Effect.Effect<void>>()
@@ -556,7 +556,7 @@ describe("a script that feeds itself", () => {
     })
   )
 
-  it.scoped("goes on where each run makes a new actor, since no actor has shown the pattern", () =>
+  it.scoped("goes on if each run makes a new actor, since no single actor shows the pattern", () =>
     Effect.gen(function* () {
       const feedback = yield* Deferred.make<(number: number) => Effect.Effect<void>>()
       const { accept, runs, said } = yield* begin({
@@ -603,7 +603,7 @@ describe("a script that feeds itself", () => {
       })
   )
 
-  it.scoped("is not a script that is retried while others send such events", () =>
+  it.scoped("is not the same as a script that is retried while others send such events", () =>
     Effect.gen(function* () {
       const { accept, said } = yield* begin({ retries: 6, scripts: () => ({ fails: true }) })
       // An engine restarts a container that dies at once every minute; the retries of a run take about as long.
@@ -640,7 +640,7 @@ describe("stopping", () => {
     `WARN des stops; ${count} accepted ${count === 1 ? "event" : "events"} did not run to the end`
   ]
 
-  it.scoped("ends at once where nothing runs, and says nothing", () =>
+  it.scoped("ends at once if nothing runs, and logs nothing", () =>
     Effect.gen(function* () {
       const { accept, logs, settle, stop } = yield* begin()
       yield* accept("a", "/s")
@@ -650,7 +650,7 @@ describe("stopping", () => {
     })
   )
 
-  it.scoped("ends at once while a retry waits, and tries no more", () =>
+  it.scoped("ends at once while a retry waits, and does not retry", () =>
     Effect.gen(function* () {
       const { accept, logs, runs, settle, stop } = yield* begin({ retries: 9, scripts: () => ({ fails: true }) })
       yield* accept("a", "/1", "/2")
@@ -672,7 +672,7 @@ describe("stopping", () => {
     })
   )
 
-  it.scoped("does not say that a run is tried again which is not", () =>
+  it.scoped("does not log a retry that will not happen", () =>
     Effect.gen(function* () {
       const { accept, logs, settle, stop } = yield* begin({
         retries: 9,
@@ -688,7 +688,7 @@ describe("stopping", () => {
     })
   )
 
-  it.scoped("ends at once while a cooldown holds an event, runs it no more, and counts it", () =>
+  it.scoped("ends at once while an event waits for a cooldown, does not run it, and counts it", () =>
     Effect.gen(function* () {
       const { accept, logs, runs, settle, stop } = yield* begin({ cooldown: "10 seconds" })
       yield* accept("a", "/s")
@@ -701,7 +701,7 @@ describe("stopping", () => {
     })
   )
 
-  it.scoped("begins no script while another ends, also none that a cooldown held", () =>
+  it.scoped("begins no script while another one ends, even if its cooldown is over", () =>
     Effect.gen(function* () {
       const { accept, logs, runs, settle, stop } = yield* begin({
         jobs: 2,
@@ -722,7 +722,7 @@ describe("stopping", () => {
     })
   )
 
-  it.scoped("begins no script whose cooldown was over before, and which waited for its turn", () =>
+  it.scoped("begins no script that waited for its turn after its cooldown", () =>
     Effect.gen(function* () {
       const { accept, logs, runs, settle, stop } = yield* begin({
         scripts: ({ script }) => ({ takes: script === "/slow" ? "20 seconds" : 0 })
@@ -743,14 +743,16 @@ describe("stopping", () => {
   )
 
   for (const jobs of [1, 2]) {
-    it.scoped(`counts what was cut off by the end of the drain time, and what waited behind it (${jobs} jobs)`, () =>
-      Effect.gen(function* () {
-        const { accept, logs, settle, stop } = yield* begin({ jobs, scripts: () => ({ takes: "1 hour" }) })
-        for (const actor of ["a", "a", "b", "a", "c", "b"]) yield* accept(actor, "/s")
-        yield* settle
-        yield* assertEndsAfter(yield* stop, 30)
-        assert.deepStrictEqual(leftOver(logs.lines), say(6))
-      })
+    it.scoped(
+      `counts the events that the end of the drain time cut off, and those that waited behind them (${jobs} jobs)`,
+      () =>
+        Effect.gen(function* () {
+          const { accept, logs, settle, stop } = yield* begin({ jobs, scripts: () => ({ takes: "1 hour" }) })
+          for (const actor of ["a", "a", "b", "a", "c", "b"]) yield* accept(actor, "/s")
+          yield* settle
+          yield* assertEndsAfter(yield* stop, 30)
+          assert.deepStrictEqual(leftOver(logs.lines), say(6))
+        })
     )
   }
 
@@ -779,7 +781,7 @@ describe("stopping", () => {
 })
 
 describe("the variables of a run", () => {
-  it.effect("are those of its event's engine, and no other's", () =>
+  it.effect("are those of its event's engine only", () =>
     Effect.gen(function* () {
       const of = (engine: string) => ({ ...Testing.makeEvent({ id: engine }), engine })
       const events = ["one", "two", "three"].map(of)

@@ -55,12 +55,12 @@ const periodic = (period: () => number, events = 2000): ReadonlyArray<number> =>
 /** How many runs a loop gets: those that make it suspicious, and three that are looked at. */
 const longest = LoopGuard.suspicious + 3
 
-describe("a script that feeds itself is stopped", () => {
+describe("a self-triggering script is stopped", () => {
   it("after the suspicious runs and three trials, where each run causes the next", () => {
     assert.deepStrictEqual(play({ sent: [0], takes: () => 100, causes: [50] }), { runs: longest, stopped: 1 })
   })
 
-  it("where its event is sent in the millisecond in which it begins or ends", () => {
+  it("even if its event is sent in the millisecond in which it begins or ends", () => {
     for (const after of [0, 100]) {
       const { stopped } = play({ sent: [0], takes: () => 100, causes: [after] })
       assert.strictEqual(stopped, 1, String(after))
@@ -79,21 +79,21 @@ describe("a script that feeds itself is stopped", () => {
     })
   }
 
-  it("and runs again for an event that comes later", () => {
+  it("but runs again for an event that comes later", () => {
     const { runs, stopped } = play({ sent: [0, 1_000_000, 2_000_000], takes: () => 100, causes: [50] })
     assert.strictEqual(stopped, 3)
     assert.strictEqual(runs, 3 * longest)
   })
 })
 
-describe("a script that does not feed itself is never stopped", () => {
-  it("where 10,000 events wait behind a slow run", () => {
+describe("a script that does not trigger itself is never stopped", () => {
+  it("if 10,000 events wait behind a slow run", () => {
     const sent = Array.from({ length: 10_000 }, (_, at) => at / 10)
     assert.strictEqual(play({ sent, takes: () => 5000 }).stopped, 0)
   })
 
   for (const ratio of [0.1, 0.25, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99, 1, 1.01, 1.05, 1.1, 1.25, 1.5, 2]) {
-    it(`where events come with a period of ${ratio} of the run, steadily or not`, () => {
+    it(`if events come with a period of ${ratio} of the run, steadily or not`, () => {
       assert.strictEqual(play({ sent: periodic(() => 1000 * ratio), takes: () => 1000 }).stopped, 0, "steadily")
       for (const spread of [0.05, 0.1, 0.3]) {
         const random = makeRandom(20_261_123)
@@ -104,7 +104,7 @@ describe("a script that does not feed itself is never stopped", () => {
     })
   }
 
-  it("nor paused where all events of a burst were sent before its first run began", () => {
+  it("nor paused if all events of a burst were sent before its first run began", () => {
     const guard = LoopGuard.make()
     const pauses = Array.from({ length: 1000 }, (_, at) => {
       const judged = guard.judge("script actor", 9, 10 + 5 * at)
@@ -114,7 +114,7 @@ describe("a script that does not feed itself is never stopped", () => {
     assert.deepStrictEqual([...new Set(pauses)], [0])
   })
 
-  it("where 30 events come nearly as fast as it runs, and no more", () => {
+  it("if 30 events come nearly as fast as it runs, and then none", () => {
     assert.strictEqual(play({ sent: periodic(() => 95, 30), takes: () => 100 }).stopped, 0)
   })
 })
@@ -148,13 +148,13 @@ describe("a loop that was recognised", () => {
     assert.strictEqual(guard.judge("script actor", now, now), judged)
   })
 
-  it("is refused again where it goes on", () => {
+  it("is refused again if it goes on", () => {
     const guard = LoopGuard.make()
     const refusedAt = loop(guard, "script actor", 1_000_000_000)
     loop(guard, "script actor", refusedAt + LoopGuard.refusedFor)
   })
 
-  it("says nothing of the script's other actors, nor of the actor's other scripts", () => {
+  it("affects neither the script's other actors nor the actor's other scripts", () => {
     const guard = LoopGuard.make()
     for (const key of ["script stranger", "other actor"]) guard.ran(key, { pause: 0, from: 0, to: 2_000_000_000 })
     const refusedAt = loop(guard, "script actor", 1_000_000_000)
@@ -163,7 +163,7 @@ describe("a loop that was recognised", () => {
 })
 
 describe("the guard", () => {
-  it("keeps nothing of 200,000 keys that came and went", () => {
+  it("does not grow with 200,000 keys that came and went", () => {
     const guard = LoopGuard.make()
     const through = (from: number, to: number) => {
       for (let at = from; at < to; at++) {

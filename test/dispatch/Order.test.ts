@@ -181,7 +181,7 @@ describe("order", () => {
     })
   )
 
-  it.scoped("a key that is busy holds up no other, however much waits behind it", () =>
+  it.scoped("a busy key delays no other key, however much work waits behind it", () =>
     Effect.gen(function* () {
       const order = yield* Order.make(2)
       const gate = yield* Deferred.make<void>()
@@ -255,7 +255,7 @@ describe("order", () => {
     })
   )
 
-  it("closing its scope interrupts what runs, waits until it is gone, and begins nothing more", () =>
+  it("closing its scope interrupts running work, waits for its end, and begins nothing more", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       yield* Effect.scoped(
@@ -280,7 +280,7 @@ describe("order", () => {
       assert.deepStrictEqual(seen.toSorted(), ["a", "b"])
     }).pipe(Effect.runPromise))
 
-  it.scoped("keeps nothing of 100,000 keys that came and went", () =>
+  it.scoped("it does not grow with 100,000 keys that came and went", () =>
     Effect.gen(function* () {
       const heap = Effect.zipRight(settle, Effect.sync(heapInUse))
       const order = yield* Order.make(4)

@@ -9,7 +9,7 @@ import * as Stop from "../../src/dispatch/Stop.ts"
 const make = (hurry: Effect.Effect<void> = Effect.never) => Stop.make({ drain: "10 seconds", hurry })
 
 describe("a stop", () => {
-  it.effect("ends a sleep, which says so, and lets a sleep before it end by itself", () =>
+  it.effect("cuts a sleep short, which returns false, and does not touch a sleep that ended before", () =>
     Effect.gen(function* () {
       const stop = yield* make()
       const short = yield* Effect.fork(stop.sleep(1000))
@@ -22,7 +22,7 @@ describe("a stop", () => {
     })
   )
 
-  it.effect("gives what runs the whole drain time, and what comes last what is left of it", () =>
+  it.effect("gives running work the whole drain time, and the last work what is left of it", () =>
     Effect.gen(function* () {
       const stop = yield* make()
       yield* TestClock.adjust("1 hour")
@@ -43,7 +43,7 @@ describe("a stop", () => {
     })
   )
 
-  it.effect("waits for nothing where somebody is in a hurry, and interrupts what it waited for", () =>
+  it.effect("interrupts the work and waits no more when hurry ends", () =>
     Effect.gen(function* () {
       const hurry = yield* Deferred.make<void>()
       const stop = yield* make(Deferred.await(hurry))

@@ -29,7 +29,7 @@ const takeId = Effect.gen(function* () {
 const roomFor = (events: number) => events * (1024 + 4 * entry("1").event.record.length)
 
 describe("the journal in memory", () => {
-  it.effect("gives what it accepted in order, waits for more, and ends when it is closed and empty", () =>
+  it.effect("gives accepted events in order, waits for more, and ends when it is closed and empty", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       const waiting = yield* Effect.fork(takeId)
@@ -42,7 +42,7 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory()))
   )
 
-  it.effect("refuses what it has no room for, and never makes the reader wait", () =>
+  it.effect("refuses events for which it has no room, and never makes the reader wait", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       assert.isFalse(yield* journal.accept(batch("1", "2", "3", "4", "5")))
@@ -54,7 +54,7 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
   )
 
-  it.effect("remembers of an engine what it kept, and nothing of what it refused", () =>
+  it.effect("remembers of an engine the events that it stored, and not those that it refused", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       const of = (id: string, action = "start") => ({ ...makeEvent({ id, action }), engine: "e" })
@@ -77,7 +77,7 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(1) })))
   )
 
-  it.effect("skips what is older than the age, and says so", () => {
+  it.effect("skips events that are older than the age, and logs it", () => {
     const logs = collectLogs()
     return Effect.gen(function* () {
       const journal = yield* Journal.Journal
@@ -106,7 +106,7 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(3), whenFull: "wait" })))
   )
 
-  it.effect("counts what was taken until it is done with: a busy actor's events are in memory too", () =>
+  it.effect("counts an event until it is finished, because a taken event is in memory, too", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
       yield* journal.accept(batch("1", "2"))

@@ -16,7 +16,7 @@ describe("the line of actors", () => {
     assert.strictEqual(served.join(""), "abcabca")
   })
 
-  it("passes over an actor whose event is out, until all of them are back", () => {
+  it("skips an actor as long as one of its events is out", () => {
     const line = Line.make()
     line.arrive("a")
     assert.strictEqual(line.next(), "a")
@@ -30,7 +30,7 @@ describe("the line of actors", () => {
     assert.strictEqual(line.next(), "a")
   })
 
-  it("keeps nothing of an actor that has nothing more", () => {
+  it("forgets an actor that has no more events", () => {
     const line = Line.make()
     line.arrive("a")
     line.out(line.next() ?? "")
@@ -38,7 +38,7 @@ describe("the line of actors", () => {
     assert.isUndefined(line.next())
   })
 
-  it("never serves an actor twice while another that waits is not served", () => {
+  it("never serves an actor twice before another one that waits", () => {
     const arrivals = FastCheck.array(FastCheck.tuple(FastCheck.nat(4), FastCheck.integer({ min: 1, max: 5 })))
     FastCheck.assert(
       FastCheck.property(arrivals, (all) => {

@@ -155,7 +155,7 @@ describe("values", () => {
 })
 
 describe("sizes", () => {
-  it("cuts a value of 5 MB to what the kernel takes, between characters, and says so", () => {
+  it("cuts a value of 5 MB between two characters to what the kernel accepts, and says so", () => {
     const environment = Environment.make(withLabels({ huge: "é".repeat(2_500_000), small: "whole" }), base)
     const cut = environment["ACTOR_ATTRIBUTES_HUGE"] ?? ""
     assert.isAtMost(Buffer.byteLength(`ACTOR_ATTRIBUTES_HUGE=${cut}\0`), 131_072)
@@ -261,7 +261,7 @@ describe("sizes", () => {
     assert.deepInclude(start(environment), { status: 0, stdout: "container" })
   })
 
-  it("gives half of a quarter of the stack's limit, within what Linux takes at least and at most", () => {
+  it("uses half of a quarter of the stack limit, within the least and the most that Linux allows", () => {
     assert.strictEqual(Environment.limitsFor(8 * 1024 * 1024).total, 1_048_576)
     assert.strictEqual(Environment.limitsFor(16 * 1024).total, 65_536)
     assert.strictEqual(Environment.limitsFor(Number.POSITIVE_INFINITY).total, 3_145_728)

@@ -47,11 +47,11 @@ describe("a script directory in which everything runs", () => {
     )
   })
 
-  it("has none for any event that engines send today", () => {
+  it("has no findings for any event that engines send today", () => {
     assert.deepStrictEqual(look(Object.fromEntries(entries.map(({ action, type }) => [`${type}/${action}`, {}]))), [])
   })
 
-  it("has none for leftovers of editors and package managers, and for data", () => {
+  it("has no findings for leftovers of editors and package managers, and for data", () => {
     const leftovers = [
       "10-a~",
       ".10-a.swp",
@@ -80,7 +80,7 @@ describe("a script directory in which everything runs", () => {
   })
 })
 
-describe("what will never run is found, with what mends it", () => {
+describe("a file that will never run is found, with what mends it", () => {
   const names = "is not run, since names may hold letters, digits, - and _ only"
   it.each<readonly [string, File | null, string]>([
     ["container/start/10-a.sh", {}, `/d/container/start/10-a.sh ${names}; rename it to 10-a`],

@@ -51,7 +51,7 @@ for (const [install, [bin, spawner]] of Object.entries(installs)) {
         assert.strictEqual(read("size").trim(), String(event.record.length + 1))
       }))
 
-    test("hands on no descriptor that it inherited, and says how it starts scripts", (sandbox) =>
+    test("passes on no descriptor that it inherited, and says how it starts scripts", (sandbox) =>
       Effect.gen(function* () {
         const { dir, lines, script, top, write } = sandbox
         write("secret", "a secret")

@@ -34,7 +34,7 @@ test("a listing has names, modes, heads and whether the interpreter is there, as
   ])
 })
 
-test("a directory has changed when its time is another, or so young that a second change would not show", {
+test("a directory counts as changed if its time differs, or is so recent that a second change would not show", {
   "container/start": ""
 }, (directory) => {
   const changed = Fs.statSync(directory).mtimeMs

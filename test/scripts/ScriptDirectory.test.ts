@@ -72,7 +72,7 @@ describe("the scripts of an event", () => {
       ])
     }))
 
-  test("are each run once, whatever the action is called", () =>
+  test("run once each, whatever the name of the action is", () =>
     Effect.gen(function* () {
       const { find } = yield* open({ "container/all": script })
       assert.deepStrictEqual(yield* find("container", "all"), ["container/all"])
@@ -121,7 +121,7 @@ describe("what is no script", () => {
       )
     }))
 
-  test("a file that is not executable is said, with what mends it", () =>
+  test("a file that is not executable is logged, with what mends it", () =>
     Effect.gen(function* () {
       const { directory, find, logged } = yield* open({ "container/start": script })
       chmodSync(`${directory}/container/start`, 0o644)
@@ -146,7 +146,7 @@ describe("what is no script", () => {
     }))
 })
 
-describe("what will never run is said once", () => {
+describe("a file that will never run is logged once", () => {
   /** Reads the directory at the start with these files in it, and gives what is said then and later. */
   const begin = (files: Readonly<Record<string, string | null>>) =>
     Effect.gen(function* () {
@@ -223,21 +223,21 @@ describe("what will never run is said once", () => {
       }
     }))
 
-  test("and not without end", () =>
+  test("but not without end", () =>
     Effect.gen(function* () {
       const { warned } = yield* begin(Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`${at}.sh`, script])))
       assert.strictEqual(warned().length, 51)
       assert.include(warned().at(-1), ": 10 more files like these will not run")
     }))
 
-  test("and a type or an action that no engine knows runs all the same, if an event comes", () =>
+  test("but a script for an unknown type or action runs all the same, if such an event comes", () =>
     Effect.gen(function* () {
       const { find } = yield* begin({ "containers/start": script, "container/started": script })
       assert.strictEqual((yield* find("containers", "start")).length, 1)
       assert.strictEqual((yield* find("container", "started")).length, 1)
     }))
 
-  test("and a script with nothing but comments is as if there were none", () =>
+  test("but a script of comments only counts as missing", () =>
     Effect.gen(function* () {
       const { find, path, warned } = yield* begin({
         "container/start": "#!/bin/sh\n# later\n",
@@ -253,7 +253,7 @@ describe("what will never run is said once", () => {
     }))
 })
 
-describe("what goes wrong is said in plain words", () => {
+describe("errors are logged in plain words", () => {
   test("a type that is a file has no scripts, and is a warning", () =>
     Effect.gen(function* () {
       const { find, logged } = yield* open({ container: "text" })

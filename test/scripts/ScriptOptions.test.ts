@@ -9,7 +9,7 @@ import { record } from "../support/Record.ts"
 const parse = (...lines: ReadonlyArray<string>) => ScriptOptions.parse(`${lines.join("\n")}\n`)
 
 describe("the head of a script", () => {
-  it("has no options where it says none", () => {
+  it("has no options if there is no option line", () => {
     for (const head of [
       "",
       "\n",
@@ -91,13 +91,13 @@ describe("the head of a script", () => {
     assert.deepStrictEqual(ScriptOptions.parse(several.join("\r\n")), expected)
   })
 
-  it("takes the last of what it says twice", () => {
+  it("takes the last value of an option that stands twice", () => {
     const expected = { timeout: 2000, conditions: [] }
     assert.deepStrictEqual(parse("# des: timeout=1s timeout=2s"), expected)
     assert.deepStrictEqual(parse("# des: timeout=1s", "# des: timeout=2s"), expected)
   })
 
-  it("ends at the first line of code, and what comes after says nothing", () => {
+  it("ends at the first line of code, and later option lines are not read", () => {
     for (const code of ["echo", ": # des: timeout=1", "\u007fELF\u0002\u0001", "exit"]) {
       assert.deepStrictEqual(
         parse("#!/bin/sh", "# des: retries=1", code, "# des: timeout=5", "# des: nonsense"),
@@ -107,13 +107,13 @@ describe("the head of a script", () => {
     }
   })
 
-  it("says nothing to des in other comments", () => {
+  it("has no options in other comments", () => {
     for (const line of ["# the word des: here", "# description: timeout=1", "#!des: timeout=1", "## des: timeout=1"]) {
       assert.deepStrictEqual(parse("#!/bin/sh", line), ScriptOptions.none, line)
     }
   })
 
-  it("of an executable that is no text says nothing", () => {
+  it("has no options if the executable is not a text", () => {
     const bytes = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0x0a, ...Buffer.from("# des: nonsense\n"), 0xff, 0xfe]
     assert.deepStrictEqual(ScriptOptions.parse(Buffer.from(bytes).toString()), ScriptOptions.none)
   })
@@ -177,7 +177,7 @@ describe("a head that cannot be understood", () => {
     })
   }
 
-  it("names the options that there are", () => {
+  it("lists the known options", () => {
     const problem = parse("# des: nonsense")
     for (const name of ["timeout", "cooldown", "retries", "label", "attribute", "image", "name"]) {
       assert.include("message" in problem ? problem.message : "", `${name}=`)
@@ -190,7 +190,7 @@ describe("a head that cannot be understood", () => {
     }
   })
 
-  it("is one where the line is indented as other comments may be", () => {
+  it("is found in an indented line, too", () => {
     assert.deepInclude(parse("#!/bin/sh", "  # des: nonsense"), { line: 2 })
     assert.deepStrictEqual(parse("#!/bin/sh", "\t# des: timeout=1s"), { timeout: 1000, conditions: [] })
   })
@@ -305,7 +305,7 @@ const runsFor = (text: string, attributes: Readonly<Record<string, string>>): bo
 }
 
 describe("a script runs for an event", () => {
-  it("can name the engine, by a pattern", () => {
+  it("only for the engine that a pattern names", () => {
     const options = ScriptOptions.parse("# des: engine=web* label=a")
     if ("message" in options) return assert.fail(options.message)
     assert.isTrue(ScriptOptions.matches(options, { a: "" }, "web1"))
@@ -315,7 +315,7 @@ describe("a script runs for an event", () => {
     assert.isFalse(ScriptOptions.matches(options, { a: "", engine: "web1" }, ""))
   })
 
-  it("whatever it has, where the head has no condition", () => {
+  it("with any attributes, if the head has no condition", () => {
     assert.isTrue(ScriptOptions.matches(ScriptOptions.none, {}, ""))
     assert.isTrue(runsFor("timeout=1s", { any: "thing" }))
   })
@@ -329,7 +329,7 @@ describe("a script runs for an event", () => {
     }
   })
 
-  it("that has this value, and no other", () => {
+  it("only if the label or attribute has this value", () => {
     assert.isTrue(runsFor("label=backup=true", { backup: "true" }))
     for (const backup of ["false", "True", "true ", " true", "", "truetrue"]) {
       assert.isFalse(runsFor("label=backup=true", { backup }), backup)
@@ -346,7 +346,7 @@ describe("a script runs for an event", () => {
     assert.isFalse(runsFor("name=*", { image: "web" }))
   })
 
-  it("for which all conditions hold", () => {
+  it("only if all conditions hold", () => {
     const head = "label=a label=b=1 image=nginx:* name=web"
     const all = { a: "", b: "1", image: "nginx:1", name: "web", more: "" }
     assert.isTrue(runsFor(head, all))

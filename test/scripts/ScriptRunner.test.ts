@@ -45,7 +45,7 @@ const isZombie = (pid: string): boolean => {
 const test = (name: string, body: () => Effect.Effect<void, unknown, NodeContext.NodeContext | Scope.Scope>) =>
   it.scopedLive(name, () => Effect.provide(body(), NodeContext.layer))
 
-describe("what becomes of a script", () => {
+describe("the outcome of a script", () => {
   test("it exits with a code, and its last line on stderr is the message", () =>
     Effect.gen(function* () {
       const { outcome } = yield* run("#!/bin/sh\necho first >&2\necho last >&2\nexit 7\n")
@@ -152,7 +152,7 @@ describe("output", () => {
 })
 
 describe("a bound", () => {
-  test("ends a script that takes too long, and all its children", () =>
+  test("ends a script after its timeout, and all its children", () =>
     Effect.gen(function* () {
       const { directory, outcome } = yield* run(
         "#!/bin/sh\necho working >&2\nsleep 600 & echo $! > $0.pid\nsh -c 'sleep 600 & wait' & \nwait\n",
@@ -165,7 +165,7 @@ describe("a bound", () => {
       assert.isFalse(isAlive(readFileSync(`${directory}/script.pid`, "utf8")))
     }))
 
-  test("kills what ignores the request to end, after the grace", () =>
+  test("kills a script that ignores SIGTERM, after the grace", () =>
     Effect.gen(function* () {
       const { directory, outcome } = yield* run(
         "#!/bin/sh\ntrap 'echo asked >&2' TERM\necho $$ > $0.pid\nwhile :; do sleep 0.05; done\n",

@@ -30,7 +30,7 @@ describe("a script with nothing but comments", () => {
     assert.isFalse(ScriptText.isEmpty(text))
   })
 
-  it("is none where any line is a command", () => {
+  it("is not empty if any line is a command", () => {
     const comment = FastCheck.constantFrom("# a", "", "  ", "\t# b", "#!")
     FastCheck.assert(
       FastCheck.property(FastCheck.array(comment), FastCheck.array(comment), (before, after) => {

@@ -147,7 +147,7 @@ const tests = (
         )
       }))
 
-    test("gives its own output alone, where many run beside each other", () =>
+    test("gives only its own output, even if many run at the same time", () =>
       Effect.gen(function* () {
         const { run } = yield* prepare({ script: '#!/bin/sh\necho "$MINE"\nsleep 0.05\necho "$MINE" >&2\n' })
         const runs = yield* Effect.forEach(
@@ -200,7 +200,7 @@ const tests = (
         assert.isAtMost(descriptors(), before)
       }))
 
-    test("leaves nothing open in des where it cannot be started", () =>
+    test("leaves no descriptor open in des if it cannot be started", () =>
       Effect.gen(function* () {
         const directory = yield* makeScripts({ denied: "", missing: "#!/no/such\n" })
         Fs.chmodSync(`${directory}/denied`, 0o644)
@@ -217,7 +217,7 @@ const tests = (
         assert.strictEqual(descriptors(), before)
       }).pipe(Effect.provide(spawner)))
 
-    test("leaves nothing open in des where a descriptor was missing half-way", () =>
+    test("leaves no descriptor open in des if the descriptors run out during its start", () =>
       Effect.gen(function* () {
         const { run } = yield* prepare({ script: "#!/bin/sh\necho fine\n" })
         yield* run("script")
@@ -242,7 +242,7 @@ const tests = (
         assert.deepStrictEqual(lines, ["fine"])
       }))
 
-    test("is tried again while somebody has it open for writing", () =>
+    test("is retried while a program has it open for writing", () =>
       Effect.gen(function* () {
         const { directory, run } = yield* prepare({ script: "" })
         Fs.copyFileSync("/bin/true", `${directory}/script`)
@@ -254,7 +254,7 @@ const tests = (
         assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 0, message: "" }))
       }))
 
-    describe("is explained where it cannot be started, with what to do", () => {
+    describe("gets an explanation and what to do if it cannot be started", () => {
       const binary = `\x7fELF\x02\x01\x01${"\0".repeat(57)}`
       const reasons: Readonly<
         Record<string, readonly [files: Record<string, string | null>, says: ReadonlyArray<string>]>
@@ -312,7 +312,7 @@ tests("posix_spawn", PosixSpawner.layer, { manyFailures: 1500, inherited: [] })
 tests("Node's child_process", NodeSpawner.layer, { manyFailures: 200, inherited: hidden })
 
 describe("Node's child_process", () => {
-  it.scopedLive("starts scripts also where the system has no mkfifo", () =>
+  it.scopedLive("starts scripts even if the system has no mkfifo", () =>
     Effect.gen(function* () {
       const path = process.env["PATH"]
       process.env["PATH"] = "/nonexistent"

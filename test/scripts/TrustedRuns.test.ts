@@ -321,7 +321,7 @@ const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [sc
 
 const runs = Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
 
-describe("a script that others can change since it was looked up", () => {
+describe("a script that others can change since its look-up", () => {
   const script = { path: "/d/container/start", options: ScriptOptions.none }
   const due = { script, entry: entryOf(script), coalesced: 0 }
 
@@ -338,7 +338,7 @@ describe("a script that others can change since it was looked up", () => {
     }).pipe(Effect.provide([Testing.layerRecorder(), trustTimes(0), NodeFileSystem.layer, logs.layer]))
   })
 
-  it.effect("is not run again, where its first run failed", () => {
+  it.effect("is not retried after its first run failed", () => {
     const failing = Testing.layerRecorder(() => Outcome.Exited({ code: 1, message: "" }))
     return Effect.gen(function* () {
       const { run } = yield* attempts(3)

@@ -49,10 +49,10 @@ export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect
 
     /** The newest event that exceeds the count or the size; 0 if there is none. */
     const beyond = Effect.gen(function* () {
-      const [kept] = yield* sql<{ n: number; size: number }>`SELECT count(*) AS n, coalesce(sum(size), 0) AS size
+      const [stored] = yield* sql<{ n: number; size: number }>`SELECT count(*) AS n, coalesce(sum(size), 0) AS size
         FROM event WHERE state <> 'waiting'`
-      let events = (kept?.n ?? 0) - keep.count
-      let excess = (kept?.size ?? 0) - keep.size
+      let events = (stored?.n ?? 0) - keep.count
+      let excess = (stored?.size ?? 0) - keep.size
       let last = 0
       while (events > 0 || excess > 0) {
         const oldest = yield* sql<{ id: number; size: number }>`SELECT id, size FROM event

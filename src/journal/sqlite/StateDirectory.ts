@@ -9,7 +9,6 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Trust from "../../scripts/Trust.ts"
 import { JournalError } from "../Journal.ts"
@@ -65,13 +64,7 @@ const prepare = Effect.fnUntraced(function* (directory: string) {
     )
   yield* Effect.mapError(fileSystem.makeDirectory(directory, { recursive: true, mode: 0o700 }), refuse)
   const stat = yield* Effect.mapError(fileSystem.stat(directory), refuse)
-  const own = process.getuid?.()
-  const owner = Option.getOrElse(stat.uid, () => 0)
-  if (own !== undefined && owner !== own && owner !== 0) {
-    return yield* unusable(
-      `the state directory ${directory} belongs to user ${owner}, who could change what des runs: chown ${own} ${directory}`
-    )
-  }
+  // Stricter than Trust below: no group at all may write here, since the members of a group can change.
   if ((stat.mode & 0o022) !== 0) {
     return yield* unusable(
       `the state directory ${directory} can be written by others, who could change what des runs: chmod go-w ${directory}`

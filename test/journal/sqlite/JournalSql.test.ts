@@ -1,6 +1,3 @@
-import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -26,11 +23,10 @@ import { makeEvent } from "../../../src/testing.ts"
 import { anyEvents } from "../../support/AnyEvents.ts"
 import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
+import * as TempFolder from "../../support/TempFolder.ts"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des journal #?%-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-)
+/** The name has characters that a URL would escape. */
+const folder = TempFolder.make("journal #?%")
 
 const noBounds = {
   keep: Keep.defaults,
@@ -95,7 +91,7 @@ const run = (entry: Journal.Entry, outcome: Outcome, last = true) =>
   })
 
 describe("the journal on disk", () => {
-  it.scoped("gives what it accepted, whole and in order", () =>
+  it.scoped("gives accepted events complete and in order", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
@@ -111,7 +107,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("wakes who waits, and ends when it is closed and empty", () =>
+  it.scoped("wakes a reader that waits, and ends when it is closed and empty", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
@@ -127,33 +123,35 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("takes no more than memory shall have, but what rests takes none, and comes back whole", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      const large = (id: string) => {
-        const event = makeEvent({ id, attributes: { label: "x".repeat(5_000_000) } })
-        return { event: { ...event, engine: "unix:///e" }, scripts: [script] }
-      }
-      yield* Effect.gen(function* () {
-        const journal = yield* Journal.Journal
-        yield* accept(...["1", "2", "3", "4", "5"].map(large), accepted("innocent"))
-        const first = yield* take
-        for (let at = 2; at <= 4; at++) yield* take
-        const more = yield* Effect.fork(take)
-        yield* TestClock.adjust("1 minute")
-        assert.isNull(more.unsafePoll())
-        yield* journal.park(first.id)
-        assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
-        const back = yield* journal.reload(first.id)
-        assert.isTrue(back.event.record === first.event.record)
-        yield* journal.finish(first.id, "done")
-        yield* journal.finish(first.id + 1, "done")
-        assert.strictEqual(idOf(yield* take), "innocent")
-      }).pipe(life(directory))
-    })
+  it.scoped(
+    "takes no more events than memory may hold; a parked event takes no memory, and is complete when reloaded",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* folder
+        const large = (id: string) => {
+          const event = makeEvent({ id, attributes: { label: "x".repeat(5_000_000) } })
+          return { event: { ...event, engine: "unix:///e" }, scripts: [script] }
+        }
+        yield* Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          yield* accept(...["1", "2", "3", "4", "5"].map(large), accepted("innocent"))
+          const first = yield* take
+          for (let at = 2; at <= 4; at++) yield* take
+          const more = yield* Effect.fork(take)
+          yield* TestClock.adjust("1 minute")
+          assert.isNull(more.unsafePoll())
+          yield* journal.park(first.id)
+          assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
+          const back = yield* journal.reload(first.id)
+          assert.isTrue(back.event.record === first.event.record)
+          yield* journal.finish(first.id, "done")
+          yield* journal.finish(first.id + 1, "done")
+          assert.strictEqual(idOf(yield* take), "innocent")
+        }).pipe(life(directory))
+      })
   )
 
-  it.scoped("gives again what was not finished, and nothing that was", () =>
+  it.scoped("gives unfinished events again after a restart, and no finished ones", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
@@ -181,7 +179,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("knows of each script of an event whether it came to its end", () =>
+  it.scoped("knows of each script of an event whether it ended", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const other = { ...script, path: "/d/all" }
@@ -211,7 +209,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("skips what is too old, also what has waited, and says so", () =>
+  it.scoped("skips events that are too old, even if they waited in the journal, and logs it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const logs = collectLogs()
@@ -232,7 +230,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("keeps what waits for an engine until that is watched again, and says so", () =>
+  it.scoped("keeps the events of an engine until it is watched again, and logs it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const logs = collectLogs()
@@ -249,7 +247,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("lets go of what has run, by age and by count, and never of what waits", () =>
+  it.scoped("deletes events that have run, by age and by count, and never waiting ones", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const count = Effect.gen(function* () {
@@ -269,7 +267,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("is bounded while it runs, however much it sees", () =>
+  it.scoped("stays within its bounds while it runs, however many events come", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
@@ -285,7 +283,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("remembers the same of a feed as a journal in memory", () =>
+  it.scoped("remembers the same about a feed as a journal in memory", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const batches = FastCheck.sample(anyEvents, { numRuns: 60, seed: 7 })
@@ -306,7 +304,7 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("remembers of each engine what it saw, what runs, and which one it was", () =>
+  it.scoped("remembers of each engine its records, its containers and its identity", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const start = (id: string) => accepted(id, { timeNano: 5n }).event
@@ -386,7 +384,7 @@ describe("a journal of version 1, which knew a record by its text", () => {
     yield* sql`DELETE FROM migration WHERE migration_id >= 2`
   })
 
-  it.scoped("knows again what it accepted, in whatever form the engine sends it now", () =>
+  it.scoped("recognises the events that it accepted, in every form that the engine sends", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const large = {
@@ -414,7 +412,7 @@ describe("a journal of version 1, which knew a record by its text", () => {
     })
   )
 
-  it.scoped("keeps both rows of an event that it had in two forms", () =>
+  it.scoped("keeps both rows of an event that it stored in two forms", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(
@@ -441,7 +439,7 @@ describe("a journal of version 1, which knew a record by its text", () => {
   )
 })
 
-describe("a meeting with an engine that is cut in between", () => {
+describe("a meeting with an engine that is cut off", () => {
   const met = (fingerprint: string) => ({
     identity: "I",
     fingerprints: [fingerprint],
@@ -466,7 +464,7 @@ describe("a meeting with an engine that is cut in between", () => {
     })
 
   for (const statement of ["INSERT ON seen", "INSERT ON running", "INSERT ON engine"]) {
-    it.scoped(`(${statement}) was none, where it was the first`, () =>
+    it.scoped(`(${statement}) does not count, if it was the first`, () =>
       Effect.map(cut(statement), ({ identity }) => assert.isUndefined(identity))
     )
   }
@@ -501,7 +499,7 @@ describe("the order of the journal on disk", () => {
       return taken.join(" ")
     })
 
-  it.scoped("is that of acceptance where it is total", () =>
+  it.scoped("is the order of acceptance if it is total", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(...storm("a", 2), ...storm("b", 2)))
@@ -509,7 +507,7 @@ describe("the order of the journal on disk", () => {
     })
   )
 
-  it.scoped("gives each actor its turn where it is fair, in one life of des and in the next", () =>
+  it.scoped("gives each actor its turn if it is fair, in one life of des and in the next", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const first = Effect.gen(function* () {
@@ -593,7 +591,7 @@ describe("the order of the journal on disk", () => {
   )
 })
 
-describe("what the journal keeps of what has run", () => {
+describe("the history that the journal keeps", () => {
   const large = (id: string, length: number): Journal.Accepted => ({
     event: { ...makeEvent({ id, attributes: { label: "x".repeat(length) } }), engine: "unix:///e" },
     scripts: [script]
@@ -609,7 +607,7 @@ describe("what the journal keeps of what has run", () => {
       FROM event ORDER BY id`
   })
 
-  it.scoped("is no large record of an event that did its work, whose runs des retry then refuses", () =>
+  it.scoped("has no large record of an event that succeeded, and des retry refuses its runs", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {
@@ -652,7 +650,7 @@ describe("what the journal keeps of what has run", () => {
   )
 })
 
-describe("an event that des dies of", () => {
+describe("an event that makes des crash", () => {
   /** Begins the run of the next event, and dies before its script has started. */
   const die = Effect.gen(function* () {
     const journal = yield* Journal.Journal
@@ -667,7 +665,7 @@ describe("an event that des dies of", () => {
       return [value, logs.lines.filter((line) => line.startsWith("ERROR"))] as const
     })
 
-  it.scoped("is tried again once, and set aside the second time, which is said once", () =>
+  it.scoped("is retried once, and set aside after the second crash, which is logged once", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("poison"), accepted("innocent")))
@@ -706,7 +704,7 @@ describe("an event that des dies of", () => {
     })
   )
 
-  it.scoped("is not one whose script ran when des was killed, however often that was", () =>
+  it.scoped("is not an event whose script ran when des was killed, however often", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("slow")))
@@ -729,7 +727,7 @@ describe("an event that des dies of", () => {
     })
   )
 
-  it.scoped("is not one that des was told to stop in, nor one that waited", () =>
+  it.scoped("is not an event whose run was stopped with des, nor one that waited", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("a"), accepted("b")))
@@ -743,7 +741,7 @@ describe("an event that des dies of", () => {
     })
   )
 
-  it.scoped("begins alone the second time, so that no neighbour is set aside with it", () =>
+  it.scoped("begins alone the second time, so that no other event is set aside with it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("a"), accepted("poison"), accepted("b")))
@@ -774,7 +772,7 @@ describe("an event that des dies of", () => {
     })
   )
 
-  it.scoped("is set aside too where des dies when it reads it from the journal", () =>
+  it.scoped("is also set aside if des crashes while it reads it from the journal", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("poison"), accepted("innocent")))
@@ -807,7 +805,7 @@ describe("the history", () => {
     })
   )
 
-  it.scoped("is read to its end, however long it is", () =>
+  it.scoped("can be read to its end, however long it is", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const names = Array.from({ length: 2500 }, (_, at) => String(at))
@@ -883,7 +881,7 @@ describe("the history", () => {
     })
   )
 
-  it.scoped("knows in the next life what became of a run that was queued again", () =>
+  it.scoped("knows after a restart how a run ended that was queued again", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const failed = Outcome.Exited({ code: 1, message: "" })

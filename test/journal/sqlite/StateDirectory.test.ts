@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -14,11 +13,9 @@ import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import * as State from "../../../src/state.ts"
 import { makeEvent } from "../../../src/testing.ts"
 import { describeRoot } from "../../support/DescribeRoot.ts"
+import * as TempFolder from "../../support/TempFolder.ts"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-state-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-)
+const folder = TempFolder.make("state")
 
 const use = <A, E>(directory: string, body: Effect.Effect<A, E, Journal>) =>
   Effect.provide(body, Layer.provide(State.layer({ directory }), NodeFileSystem.layer))
@@ -62,7 +59,7 @@ describe("a state directory", () => {
     })
   )
 
-  it.scoped("can be looked at while it is used", () =>
+  it.scoped("can be read while a des uses it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const look = Effect.flatMap(
@@ -84,7 +81,7 @@ describe("a state directory", () => {
     })
   )
 
-  it.scoped("that others can write is refused with what mends it", () =>
+  it.scoped("that others can write to is refused, with the command that mends it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chmodSync(directory, 0o770)
@@ -113,7 +110,7 @@ describe("a state directory", () => {
     }
   }
   for (const [what, damage] of Object.entries(damages)) {
-    it.scoped(`whose journal ${what} is refused with the way out, and nothing of it is changed`, () =>
+    it.scoped(`whose journal ${what} is refused unchanged, with what to do`, () =>
       Effect.gen(function* () {
         const directory = yield* folder
         yield* use(
@@ -156,7 +153,7 @@ describe("a state directory", () => {
 })
 
 describeRoot("a state directory as root", () => {
-  it.scoped("lets nobody else open what it has", () =>
+  it.scoped("lets no other user open its files", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chmodSync(directory, 0o755)
@@ -208,7 +205,7 @@ describeRoot("a state directory as root", () => {
     )
   }
 
-  it.scoped("below a directory of another user is refused: who can rename it can put another in its place", () =>
+  it.scoped("below a directory of another user is refused, because that user can replace it", () =>
     Effect.gen(function* () {
       const top = yield* folder
       Fs.mkdirSync(`${top}/state`)
@@ -220,17 +217,17 @@ describeRoot("a state directory as root", () => {
     })
   )
 
-  it.scoped("of another user is refused with what mends it", () =>
+  it.scoped("of another user is refused, with the command that mends it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chownSync(directory, 7, 7)
       const error = yield* refused(directory)
       assert.strictEqual(error.reason, "Unusable")
-      assert.include(error.message, `belongs to user 7, who could change what des runs: chown 0 ${directory}`)
+      assert.include(error.message, `belongs to user 7, who could change it; chown root ${directory} mends it`)
     })
   )
 
-  it.scoped("without room accepts nothing more and says why, keeps what it has, and goes on where there is room", () =>
+  it.scoped("on a full disk accepts nothing more and says why, keeps its events, and goes on when there is room", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const mount = (...args: ReadonlyArray<string>) => execFileSync("mount", [...args, directory])
