@@ -23,7 +23,7 @@ export interface Source {
  * @since 1.0.0
  * @category models
  */
-export interface Found {
+export interface FoundEndpoint {
   readonly endpoint: Endpoint.Endpoint
   readonly source: Source
   readonly headers: Readonly<Record<string, string>>
@@ -82,7 +82,7 @@ const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
   const text =
     by === "default" ? (encrypted ? "tcp://localhost:2376" : "") : (hints.endpoint ?? variables["DOCKER_HOST"])
   const endpoint = text ? yield* Endpoint.parse(text, { source: by }) : Endpoint.defaultEndpoint
-  const found: Omit<Found, "headers"> = { endpoint, source: { by }, otherSockets: [] }
+  const found: Omit<FoundEndpoint, "headers"> = { endpoint, source: { by }, otherSockets: [] }
   if (endpoint._tag === "Tcp" && !/^\s*http:/.test(text ?? "") && (encrypted || endpoint.tls !== undefined)) {
     return { ...found, endpoint: { ...endpoint, tls: yield* tlsFrom(variables, encrypted) } }
   }
@@ -113,7 +113,7 @@ export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
         }))
   const context = variables["DOCKER_CONTEXT"]
   const deciding: Effect.Effect<
-    Omit<Found, "headers">,
+    Omit<FoundEndpoint, "headers">,
     Endpoint.EndpointError | ContextStore.ContextError,
     FileSystem.FileSystem
   > = hints.context !== undefined
@@ -125,7 +125,7 @@ export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
         : currentContext === undefined
           ? withoutContext(hints)
           : inContext("currentContext", currentContext, `${configDir}/config.json`)
-  const found: Found = { ...(yield* deciding), headers }
+  const found: FoundEndpoint = { ...(yield* deciding), headers }
   return found
 })
 
