@@ -17,7 +17,7 @@ import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import type { ScriptRunner } from "./scripts/ScriptRunner.ts"
 import * as Trust from "./scripts/Trust.ts"
 
-/** The scripts of events, where each type and action is looked up once: they came in the same moment. */
+/** Finds the scripts of events that came together. Each type and action is looked up once. */
 const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) {
   const directory = yield* ScriptDirectory.ScriptDirectory
   const found = new Map<string, ReadonlyArray<ScriptDirectory.Script>>()
@@ -33,28 +33,28 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
   return accepted
 })
 
-/** The journal has no room for what the feed brought. */
+/** The journal has no room for more events. */
 class QueueFull extends Data.TaggedError("QueueFull") {}
 
-/** Hands events to the journal. */
+/** Passes events to the journal. */
 const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
   const journal = yield* Journal.Journal
   if (!(yield* journal.accept({ events, accepted: yield* findScripts(events) }))) return yield* new QueueFull()
 })
 
-/** The feed is closed by now. */
+/** Waits until the journal has room again. The feed must be closed. */
 const waitForRoom = Effect.gen(function* () {
   const journal = yield* Journal.Journal
   yield* Effect.logWarning(
-    "The queue of accepted events is full: des reads no more events until scripts catch up. What the engine does not keep meanwhile is lost, and said as a gap. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
+    "The queue of accepted events is full: des reads no more events until scripts catch up. Events that the engine forgets meanwhile are lost, and des reports a gap. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
   )
   yield* journal.room
   yield* Effect.logWarning("The queue of accepted events has room again: des reads on")
 })
 
 /**
- * Hands to the journal what the feed brings. When the journal is full the feed is closed, as if the engine were away, and
- * goes on where the journal ends: what the engine still has is not lost.
+ * Passes the events of the feed to the journal. If the journal is full, des closes the feed, as if the engine were away. When there is
+ * room again, the feed continues after the last accepted event, so events that the engine still has are not lost.
  */
 const read = Effect.gen(function* () {
   const feed = yield* EventFeed.EventFeed
@@ -70,11 +70,11 @@ const stopReason = (exit: Exit.Exit<unknown, unknown>): string =>
   Exit.isSuccess(exit) ? "end" : Exit.isInterrupted(exit) ? "signal" : "error"
 
 /**
- * Watches the feed and runs its scripts: the whole of des. It ends when the feed has ended and the last script with it,
- * which an engine's feed never does. Interrupting it closes the feed and ends the script that runs.
+ * Watches the feed and runs the scripts of its events: the whole of des. It ends when the feed and the last script have ended. The feed of
+ * an engine never ends. An interruption closes the feed and stops the running scripts.
  *
- * A feed that fails is an error only after what was accepted before has run; a journal that fails is one at once. Where
- * engines are watched, `des/start` and `des/stop` are events too.
+ * If the feed fails, the accepted events run before the error. If the journal fails, the error comes at once. If des watches engines,
+ * `des/start` and `des/stop` are events, too.
  *
  * @since 1.0.0
  * @category constructors
@@ -90,9 +90,9 @@ export const run: Effect.Effect<
 
   const reading = read.pipe(
     Effect.as(Effect.void),
-    // What was accepted before has still to run; with a journal that fails nothing has.
+    // If the feed fails, accepted events still run. If the journal fails, nothing runs any more.
     Effect.catchTag("EventFeedError", (error) => Effect.succeed(Effect.fail(error))),
-    // One failure of the journal is one error, whoever met it first.
+    // A failure of the journal is one error, also if reading and dispatching both meet it.
     Effect.catchTag("JournalError", (error) => Effect.zipRight(dispatch.fail(error), Effect.never)),
     Effect.ensuring(journal.close)
   )
@@ -103,10 +103,10 @@ export const run: Effect.Effect<
   if (feed.engines.length === 0) return yield* work
 
   const engines = feed.engines.join(" ")
-  // Of one engine its scripts can ask, as those of every other event.
+  // With a single engine, scripts of des/start and des/stop can ask that engine, as other scripts can.
   const about = { id: "des", ...(feed.engines.length === 1 ? { engine: engines } : {}) }
   const start = yield* OwnEvent.make({ ...about, action: "start", attributes: { engines } })
-  // The queue is empty yet.
+  // The queue is still empty, so it cannot be full.
   yield* Effect.catchTag(accept([start]), "QueueFull", () => Effect.void)
   yield* Effect.onExit(
     work,
@@ -118,8 +118,8 @@ export const run: Effect.Effect<
 }).pipe(Effect.scoped)
 
 /**
- * What des is made of between the feed and the runner, around a journal. `directory` is the script directory; with
- * `insecureScripts` scripts run whoever can change them. The rest is how they are dispatched.
+ * The parts of des between the feed and the runner. They need a journal. `directory` is the script directory. With `insecureScripts`,
+ * scripts run also if other users can change them. The other options are those of the dispatcher.
  *
  * @since 1.0.0
  * @category layers

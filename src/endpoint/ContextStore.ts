@@ -32,7 +32,7 @@ export class ContextError extends Schema.TaggedError<ContextError>()("ContextErr
   }
 }
 
-/** A value of a JSON object by its key. As in Go's decoder the case does not matter, and the last of several keys counts. */
+/** Gets a value of a JSON object by its key. As in Go's decoder, upper and lower case are equal, and the last of several keys counts. */
 const field = (value: unknown, key: string): unknown =>
   typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.entries(value).findLast(([name]) => name.toLowerCase() === key.toLowerCase())?.[1]
@@ -41,8 +41,8 @@ const field = (value: unknown, key: string): unknown =>
 const parseJson = Schema.decodeUnknownEither(Schema.parseJson())
 
 /**
- * What the docker command's configuration says of every connection: the current context, if there is one, and the headers of
- * each request (`HttpHeaders`), which a proxy before an engine may want.
+ * The part of the docker command's configuration that des reads: the current context, if there is one, and the headers for each request
+ * (`HttpHeaders`), which a proxy before an engine may need.
  *
  * @since 1.0.0
  * @category models
@@ -56,8 +56,8 @@ const isHeader = (entry: readonly [string, unknown]): entry is [string, string] 
   typeof entry[1] === "string" && /^[\w!#$%&'*+.^`|~-]+$/.test(entry[0]) && /^[\t\x20-\x7e\x80-\xff]*$/.test(entry[1])
 
 /**
- * Reads the docker command's configuration (docker/cli `cli/config/configfile`). A file that is not JSON is warned of and then
- * ignored, as the docker command does it.
+ * Reads the docker command's configuration (docker/cli `cli/config/configfile`). If the file is not JSON, des logs a warning and
+ * ignores the file, as the docker command does.
  *
  * @since 1.0.0
  * @category constructors
@@ -95,7 +95,7 @@ export const load = Effect.fn("ContextStore.load")(function* (options: {
 }) {
   const fileSystem = yield* FileSystem.FileSystem
   const { configDir, context, source } = options
-  // The name itself never becomes a path.
+  // The name of the context never becomes a part of a path.
   const id = createHash("sha256").update(context).digest("hex")
   const file = `${configDir}/contexts/meta/${id}/meta.json`
   const fail = (reason: ContextError["reason"], detail?: string) =>

@@ -3,9 +3,9 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 
 /**
- * How the connection to an engine is encrypted. `ca`, `cert` and `key` are paths of PEM files, which are read with every
- * new connection. Without `ca` the engine's certificate must come from an authority that this system knows. With `verify` false
- * any certificate is accepted, so anybody can pretend to be the engine.
+ * The encryption of a connection to an engine. `ca`, `cert` and `key` are paths of PEM files. des reads them for every new connection.
+ * Without `ca`, the engine's certificate must come from an authority that this system knows. If `verify` is false, des accepts any
+ * certificate, so anybody can pretend to be the engine.
  *
  * @since 1.0.0
  * @category models
@@ -18,9 +18,12 @@ export interface Tls {
 }
 
 /**
- * An engine's address. `Unix`: the path of a socket. `Tcp`: a host and a port that speak HTTP, encrypted where there is `tls`;
- * the API is served below `basePath`. `Ssh`: a host that the user's ssh reaches, where the docker command speaks to the engine
- * at the socket `path`, or at that host's default socket.
+ * The address of an engine.
+ *
+ * - `Unix`: the path of a socket.
+ * - `Tcp`: a host and a port that speak HTTP, encrypted if there is `tls`. The API is below `basePath`.
+ * - `Ssh`: a host that the user's ssh reaches. The docker command on that host connects to the engine at the socket `path`, or at the
+ *   default socket.
  *
  * @since 1.0.0
  * @category models
@@ -46,8 +49,8 @@ const accepted =
   "unix:///path/to/docker.sock, tcp://host[:port][/path], http:// and https:// in its place, and ssh://[user@]host[:port][/path/to/docker.sock]"
 
 /**
- * An endpoint that cannot be understood. The message names what was given, without a password; the `source` that named it, where
- * that was not an option; and the forms that are accepted.
+ * An endpoint is malformed. The message shows the endpoint without its password, the accepted forms, and the `source` of the endpoint if
+ * that was not an option.
  *
  * @since 1.0.0
  * @category errors
@@ -64,7 +67,7 @@ export class EndpointError extends Schema.TaggedError<EndpointError>()("Endpoint
   }
 }
 
-/** Text that may be meant as an endpoint, as it may be shown: without a password, and without a user but that of ssh. */
+/** Hides the password in a malformed endpoint, and the user if it is not ssh's. */
 const masked = (input: string): string => {
   const at = input.lastIndexOf("@")
   // A path may hold an @.
@@ -91,7 +94,7 @@ const parseTcp = (address: string, defaultPort: number): Either.Either<Endpoint,
   if (url === undefined) return Either.left("has no valid host and port")
   if (url.username !== "" || url.password !== "") return Either.left("must not hold a user or a password")
   if (url.search !== "" || url.hash !== "") return Either.left("must not hold a query or a fragment")
-  // URL drops its scheme's default port, which is none of an engine's; the other scheme keeps it.
+  // URL drops the default port of http. The same address with https keeps it.
   const port = url.port || new URL(`https://${address}`).port
   return Either.right({
     _tag: "Tcp",
@@ -188,7 +191,7 @@ export const parse = (
   )
 
 /**
- * The text of an endpoint, for DOCKER_HOST and for {@link parse}. It does not say what its TLS is.
+ * The text of an endpoint, for DOCKER_HOST and for {@link parse}. It does not include the TLS settings.
  *
  * @since 1.0.0
  * @category combinators
@@ -210,7 +213,7 @@ export const format = (endpoint: Endpoint): string => {
 }
 
 /**
- * Whether anybody on the network could read and change what the engine says: true for TCP without TLS to another host.
+ * True if anybody on the network could read and change the traffic: TCP without TLS to another host.
  *
  * @since 1.0.0
  * @category combinators

@@ -5,33 +5,34 @@ import * as ContextStore from "./ContextStore.ts"
 import * as Endpoint from "./Endpoint.ts"
 
 /**
- * What decided which endpoint is used: an option, a variable, the docker command's configuration, or the default.
+ * The setting that decided on the endpoint: an option, a variable, the docker command's configuration, or the default.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Source {
   readonly by: "--endpoint" | "--context" | "DOCKER_HOST" | "DOCKER_CONTEXT" | "currentContext" | "default"
-  /** The context's name, where a context decided. */
+  /** The name of the context, if a context decided. */
   readonly context?: string
 }
 
 /**
- * An endpoint that was found, and the headers that the docker command's configuration gives every request. `otherSockets` are
- * sockets of other engines that exist, where nothing named an engine and the default socket does not exist.
+ * The endpoint that was found.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Found {
+export interface FoundEndpoint {
   readonly endpoint: Endpoint.Endpoint
   readonly source: Source
+  /** The headers for every request, from the docker command's configuration. */
   readonly headers: Readonly<Record<string, string>>
+  /** Sockets of other engines that exist. They are searched only if nothing names an engine and the default socket does not exist. */
   readonly otherSockets: ReadonlyArray<string>
 }
 
 /**
- * What can name an engine: the values of the options, if they are given, and the environment.
+ * The settings that can name an engine: the options, if they are given, and the environment.
  *
  * @since 1.0.0
  * @category models
@@ -53,7 +54,7 @@ const isThere = (path: string) =>
 
 /**
  * The TLS of an endpoint that no context names (docker/cli `cli/flags/options.go`): any value of DOCKER_TLS_VERIFY, even `0`,
- * turns it on. Then the CA must exist; the client's certificate and key are used where they exist.
+ * turns it on. Then the CA must exist. The client's certificate and key are optional.
  */
 const tlsFrom = Effect.fnUntraced(function* (variables: Variables, caIsNeeded: boolean) {
   const directory = variables["DOCKER_CERT_PATH"] || configDirOf(variables)
@@ -67,14 +68,14 @@ const tlsFrom = Effect.fnUntraced(function* (variables: Variables, caIsNeeded: b
   return tls
 })
 
-/** The sockets of a user's own engine and of podman that exist. */
+/** Finds the sockets of the user's own engine and of podman that exist. */
 const otherSockets = (variables: Variables) => {
   const runtime = variables["XDG_RUNTIME_DIR"]
   const ofUser = runtime ? [`${runtime}/docker.sock`, `${runtime}/podman/podman.sock`] : []
   return Effect.filter([...ofUser, "/run/podman/podman.sock"], isThere)
 }
 
-/** The endpoint where no context is named: the option, DOCKER_HOST, or the default. */
+/** The endpoint if no context is named: the option, DOCKER_HOST, or the default. */
 const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
   const { variables } = hints
   const encrypted = Boolean(variables["DOCKER_TLS_VERIFY"] || variables["DOCKER_TLS"])
@@ -82,7 +83,7 @@ const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
   const text =
     by === "default" ? (encrypted ? "tcp://localhost:2376" : "") : (hints.endpoint ?? variables["DOCKER_HOST"])
   const endpoint = text ? yield* Endpoint.parse(text, { source: by }) : Endpoint.defaultEndpoint
-  const found: Omit<Found, "headers"> = { endpoint, source: { by }, otherSockets: [] }
+  const found: Omit<FoundEndpoint, "headers"> = { endpoint, source: { by }, otherSockets: [] }
   if (endpoint._tag === "Tcp" && !/^\s*http:/.test(text ?? "") && (encrypted || endpoint.tls !== undefined)) {
     return { ...found, endpoint: { ...endpoint, tls: yield* tlsFrom(variables, encrypted) } }
   }
@@ -94,7 +95,7 @@ const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
 /**
  * Finds the engine's endpoint in the order of the docker command (docker/cli `cli/command/cli.go`, `resolveContextName`):
  * the options, DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration, the default socket. The context
- * `default` stands for what is found without a context.
+ * `default` means the endpoint without any context.
  *
  * @since 1.0.0
  * @category constructors
@@ -113,7 +114,7 @@ export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
         }))
   const context = variables["DOCKER_CONTEXT"]
   const deciding: Effect.Effect<
-    Omit<Found, "headers">,
+    Omit<FoundEndpoint, "headers">,
     Endpoint.EndpointError | ContextStore.ContextError,
     FileSystem.FileSystem
   > = hints.context !== undefined
@@ -125,7 +126,7 @@ export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
         : currentContext === undefined
           ? withoutContext(hints)
           : inContext("currentContext", currentContext, `${configDir}/config.json`)
-  const found: Found = { ...(yield* deciding), headers }
+  const found: FoundEndpoint = { ...(yield* deciding), headers }
   return found
 })
 

@@ -34,7 +34,7 @@ const ofSystem = [
   "/etc/ssl/cert.pem"
 ]
 
-/** The authorities that the system trusts, where it has a file of them. Node's own list does not have those that an administrator added. */
+/** The authorities that the system trusts, if it has a file of them. Node's own list lacks those that an administrator added. */
 const systemAuthorities = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
   const named = yield* Config.option(Config.string("SSL_CERT_FILE"))
@@ -43,7 +43,7 @@ const systemAuthorities = Effect.gen(function* () {
 }).pipe(Effect.orElseSucceed(() => undefined))
 
 /**
- * Reads the files of a TLS connection, with every connection again: certificates are renewed while des runs.
+ * Reads the files of a TLS connection. Each connection reads them again, since certificates are renewed while des runs.
  *
  * @since 1.0.0
  * @category constructors

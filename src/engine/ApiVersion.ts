@@ -3,15 +3,15 @@ const newest = "1.55"
 
 const minorOf = (version: string): number => Number(/^1\.(\d+)$/.exec(version)?.[1] ?? Number.NaN)
 
-/** Whether this is a version of the API, such as `1.44`. */
+/** True if the text is a version of the API, such as `1.44`. */
 export const isVersion = (text: string): boolean => !Number.isNaN(minorOf(text))
 
-/** The newest version that both sides know, as the engine's own client does it (moby `client/client.go`, negotiation). */
+/** Chooses the newest version that both sides know, as the engine's own client does (moby `client/client.go`, negotiation). */
 export const negotiate = (offered: string): string => (minorOf(offered) <= minorOf(newest) ? offered : newest)
 
 /**
- * What to do where an engine refuses the version of the API (moby `daemon/server/middleware/version.go`); nothing for any other
- * refusal. `pinned` is the version that DOCKER_API_VERSION names.
+ * Explains why an engine refused the version of the API, and what to do (moby `daemon/server/middleware/version.go`). It gives undefined
+ * for any other refusal. `pinned` is the version that DOCKER_API_VERSION names.
  */
 export const explainRefusal = (said: string, pinned: string | undefined): string | undefined => {
   const [, asked, bound, known] =

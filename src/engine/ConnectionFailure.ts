@@ -1,11 +1,11 @@
 import type { Endpoint } from "../endpoint/Endpoint.ts"
 
-/** The certificate names no host but in its common name, which the docker command refuses as well. */
+/** The certificate names the host only as its common name. The docker command refuses such a certificate, too. */
 export class CommonNameOnly extends Error {
   readonly code = "CERT_COMMON_NAME_ONLY"
 }
 
-/** What to do about a connection that failed, by the codes of Node and of OpenSSL. */
+/** What to do when a connection failed, by the error codes of Node and OpenSSL. */
 const advice: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket; is the engine running? -e and DOCKER_HOST name another one",
   ECONNREFUSED: "nothing listens there; is the engine running? -e and DOCKER_HOST name another one",
@@ -32,7 +32,7 @@ const unverified = new Set([
   "CERT_SIGNATURE_FAILURE"
 ])
 
-/** What to do about a failure of TLS; nothing for any other failure. */
+/** What to do when TLS failed; undefined for any other failure. */
 const explainTls = (code: string, error: Error, endpoint: Endpoint): string | undefined => {
   if (endpoint._tag !== "Tcp" || endpoint.tls === undefined) return undefined
   const { ca, cert } = endpoint.tls
@@ -45,7 +45,7 @@ const explainTls = (code: string, error: Error, endpoint: Endpoint): string | un
     const reason = "reason" in error && typeof error.reason === "string" ? error.reason : error.message
     return `its certificate is for other names (${reason.slice(0, 300)}); name the engine as its certificate does`
   }
-  // OpenSSL's own words stand in the code or only in the message, depending on when it failed.
+  // OpenSSL's own words are in the code, or only in the message: that depends on the moment of the failure.
   const said = `${code} ${error.message}`.replaceAll("_", " ").toLowerCase()
   if (said.includes("wrong version number")) {
     return "it speaks no TLS there; leave DOCKER_TLS_VERIFY and DOCKER_TLS empty, or name its port for TLS"
@@ -62,8 +62,7 @@ const explainTls = (code: string, error: Error, endpoint: Endpoint): string | un
 }
 
 /**
- * Why a connection could not be made, and what to do about it. `otherSockets` are sockets that are there while the default one
- * is not.
+ * Explains why a connection failed, and what to do. `otherSockets` are sockets that exist although the default one does not.
  *
  * @since 1.0.0
  * @category combinators
@@ -71,9 +70,9 @@ const explainTls = (code: string, error: Error, endpoint: Endpoint): string | un
 export const explain = (cause: Error, endpoint: Endpoint, otherSockets: ReadonlyArray<string>): string => {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
   if (code === "ENOENT" && otherSockets.length > 0) {
-    return `there is no such socket, but these there are: ${otherSockets.map((path) => `-e unix://${path}`).join(", ")}`
+    return `there is no such socket, but these exist: ${otherSockets.map((path) => `-e unix://${path}`).join(", ")}`
   }
-  // Node's word for an answer whose connection is gone.
+  // Node says "aborted" if the connection ends in the middle of an answer.
   if (cause.message === "aborted") return "the connection was cut"
   return explainTls(code, cause, endpoint) ?? advice[code] ?? cause.message
 }

@@ -16,39 +16,44 @@ import * as Requests from "./Requests.ts"
 export { EngineError } from "./EngineError.ts"
 
 /**
- * Who answers at an endpoint. `id` tells engines apart and stays the same over their restarts; it is empty where a proxy does
- * not let des ask. `time` is the engine's clock in nanoseconds since 1970. `version` is the engine's own, empty where it is not
- * told, and `api` the version of the API that des speaks with it.
+ * The engine that answers at an endpoint.
  *
  * @since 1.0.0
  * @category models
  */
 export interface EngineIdentity {
+  /** The engine's ID. It is different for each engine and survives restarts. It is empty if a proxy hides it. */
   readonly id: string
   readonly kind: "docker" | "podman"
+  /** The version of the engine; empty if a proxy hides it. */
   readonly version: string
+  /** The version of the API that des uses with the engine. */
   readonly api: string
+  /** The engine's clock, in nanoseconds since 1970. */
   readonly time: bigint
 }
 
 /**
- * A container as an engine describes it. `attributes` are those that the engine puts on its events. Times are nanoseconds
- * since 1970, and absent where it did not start or finish yet. A container that waits for its restart does not run.
+ * A container as an engine describes it.
  *
  * @since 1.0.0
  * @category models
  */
 export interface Container {
   readonly id: string
+  /** The attributes that the engine puts on the container's events. */
   readonly attributes: Readonly<Record<string, string>>
+  /** True if the container runs. A container that waits for its restart does not run. */
   readonly running: boolean
   readonly exitCode: number
+  /** The time of the last start, in nanoseconds since 1970; undefined if there was none. */
   readonly startedAt: bigint | undefined
+  /** The time of the last end, in nanoseconds since 1970; undefined if there was none. */
   readonly finishedAt: bigint | undefined
 }
 
 /**
- * A container that runs, as the list of containers shows it.
+ * A running container in the list of containers.
  *
  * @since 1.0.0
  * @category models
@@ -59,9 +64,7 @@ export interface Listed {
 }
 
 /**
- * What `des info` shows of an engine. What a proxy does not let des ask is absent. `api` is the version of the API that des
- * speaks with the engine; `oldestApi` and `newestApi` are those that the engine knows. `swarm` is `inactive`, `worker` or
- * `manager`, or what the engine says of a swarm that it is joining or leaving.
+ * The facts about an engine that `des info` shows. A fact is absent if a proxy hides it.
  *
  * @since 1.0.0
  * @category models
@@ -69,15 +72,19 @@ export interface Listed {
 export interface Report {
   readonly engine?: EngineIdentity["kind"]
   readonly version?: string
+  /** The version of the API that des uses with the engine. */
   readonly api: string
+  /** The oldest version of the API that the engine knows. */
   readonly oldestApi?: string
+  /** The newest version of the API that the engine knows. */
   readonly newestApi?: string
+  /** The role in a swarm: `inactive`, `worker` or `manager`, or the engine's own word while it joins or leaves one. */
   readonly swarm?: string
 }
 
 /**
- * One engine, reached at its endpoint. Every question but the feed has a bound in time and in bytes; what goes beyond it is an
- * error of this engine alone.
+ * One engine at its endpoint. Every request except the feed has a bound in time and in bytes. An answer beyond a bound is an error of
+ * this engine alone.
  *
  * @since 1.0.0
  * @category services
@@ -85,51 +92,49 @@ export interface Report {
 export class Engine extends Context.Tag("des/Engine")<
   Engine,
   {
-    /** The name of the engine, which its events have as their `engine`. */
+    /** The name of the engine. Its events have it as `engine`. */
     readonly name: string
-    /** How the engine is reached. */
+    /** The address of the engine. */
     readonly endpoint: Endpoint.Endpoint
-    /** Asks who answers, and agrees with it on the version of the API, which every other question then uses. */
+    /** Asks which engine answers, and agrees with it on the version of the API. All other requests use that version. */
     readonly identify: Effect.Effect<EngineIdentity, EngineError>
     /**
-     * Opens `GET /events`, from `since` to `until` in nanoseconds since 1970. The effect ends when the engine has answered;
-     * podman may answer only with its first event, so its feed without `until` is awaited without limit. The stream emits the
-     * bytes of the answer and ends only by failing.
+     * Opens `GET /events`, from `since` to `until` in nanoseconds since 1970. The effect ends when the engine has answered. podman may
+     * answer only with its first event, so a feed of podman without `until` has no time limit. The stream emits the bytes of the
+     * answer. It ends only by failing.
      */
     readonly feed: (range: {
       readonly since?: bigint
       readonly until?: bigint
     }) => Effect.Effect<Stream.Stream<Uint8Array, EngineError>, EngineError>
-    /** Lists the containers that run, paused ones too. */
+    /** Lists the running containers, also the paused ones. */
     readonly running: Effect.Effect<ReadonlyArray<Listed>, EngineError>
-    /** Asks for one container; nothing where it is not there any more. */
+    /** Describes one container. The answer is none if the container does not exist any more. */
     readonly inspect: (id: string) => Effect.Effect<Option.Option<Container>, EngineError>
   }
 >() {}
 
 /**
- * Which engine, and how it is spoken to. `name` is what the user calls it (default: its endpoint). `apiVersion` (such as
- * `1.41`) is spoken instead of the newest version that both sides know. `headers` go with every request. `otherSockets` are named in the
- * error where the endpoint's own socket is not there.
+ * The engine to use, and how to use it.
  *
  * @since 1.0.0
  * @category models
  */
 export interface EngineOptions extends Requests.Options {}
 
-/** What engines since 29.0 want to be asked for (moby `client/system_events.go`); older ones do not look at it. */
+/** The content types of the feed that engines since 29.0 expect (moby `client/system_events.go`). Older engines ignore them. */
 const feedTypes = "application/jsonl, application/x-ndjson;q=0.9, application/json-seq;q=0.5"
 
-/** podman leaves the paused containers out of its list unless it is asked for them. */
+/** podman lists paused containers only if it is asked for them. */
 const runningFilters = encodeURIComponent(JSON.stringify({ status: ["running", "paused"] }))
 
-/** Whether a proxy refused that lets through only some of the API. */
+/** True if a proxy refused the request, since it lets only a part of the API through. */
 const isForbidden = ({ status }: EngineError): boolean =>
   status === 401 || status === 403 || status === 404 || status === 405
 
 // Agreeing on the version of the API
 
-/** What des and an engine agreed on. */
+/** The version of the API and the kind of engine that a ping gave. */
 interface Agreement {
   readonly api: string
   readonly kind: EngineIdentity["kind"]
@@ -137,13 +142,13 @@ interface Agreement {
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
-/** Agrees with an engine, and remembers it until the engine is pinged again. */
+/** Remembers the last {@link Agreement} with an engine. */
 interface Session {
   /** Pings the engine and agrees on a version. */
   readonly agree: Effect.Effect<Agreement, EngineError>
-  /** The version of the API to speak: the pinned one, or the one that was agreed on; pings where there is none. */
+  /** The version of the API to use: the pinned one, or else the agreed one. It pings the engine if there is none yet. */
   readonly api: Effect.Effect<string, EngineError>
-  /** What answered the last ping; Docker before the first one. */
+  /** The kind of engine that answered the last ping; `docker` before the first one. */
   readonly kind: () => EngineIdentity["kind"]
 }
 
@@ -154,7 +159,7 @@ const agreeWith = (requests: Requests.Requests, pinned: string | undefined): Eff
     const headers = yield* requests.ping
     const offered = headers["api-version"]
     if (pinned !== undefined) return { api: pinned, kind: Answers.kindOf({ headers }), headers }
-    // A proxy may leave an engine's headers out.
+    // A proxy may drop the engine's headers.
     const version =
       offered === undefined ? Option.getOrUndefined(yield* Effect.option(askVersion(requests))) : undefined
     const told = offered ?? version?.ApiVersion
@@ -186,7 +191,7 @@ const makeSession = (requests: Requests.Requests, pinned: string | undefined): S
 
 const askInfo = (requests: Requests.Requests, api: string) => requests.ask(`/v${api}/info`, Answers.Info)
 
-/** The engine's clock: what it says, else the date of its answer, else des's own clock. */
+/** The engine's clock: the time that it sends, else the date of its answer, else des's own clock. */
 const clockOf = (info: typeof Answers.Info.Type, date: string | undefined) =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     const answered = Date.parse(date ?? "")
@@ -202,7 +207,7 @@ const identify = (requests: Requests.Requests, session: Session): Effect.Effect<
       isForbidden,
       (): Effect.Effect<typeof Answers.Info.Type> => Effect.succeed({})
     )
-    // podman makes up another ID for each answer.
+    // podman sends a new random ID with each answer.
     const id = kind === "podman" ? info.Name && `podman ${info.Name}` : info.ID
     return { id: id ?? "", kind, version: info.ServerVersion ?? "", api, time: yield* clockOf(info, headers["date"]) }
   }).pipe(Effect.withSpan("Engine.identify"))
@@ -271,7 +276,7 @@ const reportOf = (requests: Requests.Requests, session: Session): Effect.Effect<
     }
   })
 
-/** Asks an engine over this client, in a session of its own. */
+/** Makes the requests and the session for one engine. */
 const connect = (client: HttpClient.HttpClient, options: EngineOptions) => {
   const requests = Requests.make(client, options)
   return { requests, session: makeSession(requests, options.apiVersion) }
@@ -300,7 +305,7 @@ export const layer = (options: EngineOptions): Layer.Layer<Engine, never, HttpCl
   )
 
 /**
- * Asks the engine at an endpoint what it is. It is an error only where no version of the API can be agreed on.
+ * Asks the engine at an endpoint for its {@link Report}. It fails only if des and the engine cannot agree on a version of the API.
  *
  * @since 1.0.0
  * @category constructors

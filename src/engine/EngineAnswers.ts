@@ -2,8 +2,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /**
- * Nanoseconds since 1970 of a time as Go writes it (RFC 3339 with up to nine digits), exact to the last one. Nothing for
- * what is no time, and for Go's zero time, which means that there was none.
+ * Parses a time as Go writes it (RFC 3339 with up to nine digits), into exact nanoseconds since 1970. It gives undefined for text that is
+ * no time, and for Go's zero time, which means "no time".
  *
  * @internal
  */
@@ -17,7 +17,7 @@ export const parseTime = (text: string): bigint | undefined => {
 }
 
 /**
- * A time as `since` and `until` take it: seconds, a dot, nine digits.
+ * Writes a time for `since` and `until`: seconds, a dot, nine digits.
  *
  * @internal
  */
@@ -28,7 +28,7 @@ const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(sche
 const Labels = optional(Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.String })))
 
 /**
- * What des reads of `GET /info`. `Swarm` may be anything: nothing but `des info` needs it.
+ * The part of `GET /info` that des reads. `Swarm` may be anything, since only `des info` needs it.
  *
  * @internal
  */
@@ -41,7 +41,7 @@ export const Info = Schema.Struct({
 })
 
 /**
- * What des reads of `GET /version`. `Components` may be anything: only podman is known by it.
+ * The part of `GET /version` that des reads. `Components` may be anything, since it only helps to recognise podman.
  *
  * @internal
  */
@@ -53,7 +53,7 @@ export const Version = Schema.Struct({
 })
 
 /**
- * What des reads of `GET /containers/json`.
+ * The part of `GET /containers/json` that des reads.
  *
  * @internal
  */
@@ -67,7 +67,7 @@ export const Containers = Schema.Array(
 )
 
 /**
- * What des reads of `GET /containers/ID/json`.
+ * The part of `GET /containers/ID/json` that des reads.
  *
  * @internal
  */
@@ -87,8 +87,8 @@ export const Inspection = Schema.Struct({
 const decodeComponents = Schema.decodeUnknownOption(Schema.Array(Schema.Struct({ Name: Schema.String })))
 
 /**
- * Whether podman answers: it says so in the headers of a ping. Where a proxy leaves them out, or no ping was sent, it is
- * known by the components that it names in `/version`.
+ * Recognises podman by the headers of its ping. If a proxy drops these headers, or des sent no ping, the components in `/version`
+ * show it.
  *
  * @internal
  */
@@ -106,8 +106,8 @@ const decodeSwarm = Schema.decodeUnknownOption(
 )
 
 /**
- * The part that an engine has in a swarm: `inactive`, `worker` or `manager`, or what it says of a swarm that it is joining or
- * leaving. Nothing where it does not say.
+ * The role of an engine in a swarm: `inactive`, `worker` or `manager`, or the engine's own word while it joins or leaves one. It is
+ * undefined if the engine does not say.
  *
  * @internal
  */
@@ -118,7 +118,7 @@ export const swarmOf = ({ Swarm }: typeof Info.Type): string | undefined => {
 }
 
 /**
- * What an engine puts on a container's events: the labels, and over them the image and the name (moby `daemon/events.go`).
+ * The attributes of a container's events: the labels, replaced by the image and the name of the same key (moby `daemon/events.go`).
  *
  * @internal
  */

@@ -1,12 +1,15 @@
 import * as Schema from "effect/Schema"
 
 /**
- * An engine could not be asked, or its answer cannot be used.
+ * A request to an engine failed, or its answer cannot be used.
  *
- * `Unreachable`: there is no connection, or no answer in time. `Refused`: the answer is an error, whose HTTP `status` is given.
- * `TooLarge`: the answer is longer than des reads. `NotAnEngine`: something else answers there. `Broken`: the connection was lost
- * in the middle of an answer. `Ended`: the engine ended the feed, as it does when it stops. `Silent`: the feed is open and does
- * not bring what happens.
+ * - `Unreachable`: there is no connection, or no answer in time.
+ * - `Refused`: the answer is an error. `status` is its HTTP status.
+ * - `TooLarge`: the answer is longer than des reads.
+ * - `NotAnEngine`: something else answers at the endpoint.
+ * - `Broken`: the connection was lost in the middle of an answer.
+ * - `Ended`: the engine ended the feed, as it does when it stops.
+ * - `Silent`: the feed is open but does not bring the events that happen.
  *
  * @since 1.0.0
  * @category errors

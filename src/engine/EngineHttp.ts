@@ -18,7 +18,7 @@ import * as Ssh from "./Ssh.ts"
 
 type Connected = (error: Error | null, connection?: Duplex) => void
 
-/** The method of Node's agents that makes each connection; their types do not show it. */
+/** The method of Node's agents that makes each connection. Their types do not have it. */
 interface Connector {
   createConnection: (options: TcpNetConnectOpts, connected: Connected) => void
 }
@@ -29,37 +29,37 @@ const closed = (connection: Duplex): Effect.Effect<void> =>
     if (connection.destroyed) resume(Effect.void)
   })
 
-/** Makes one connection and hands it over, or fails. The effect goes on as long as the connection needs something from it. */
+/** Makes one connection and passes it to `connected`, or fails. The effect runs as long as the connection needs it. */
 type Connect = (
   options: TcpNetConnectOpts,
   connected: Connected
 ) => Effect.Effect<void, Ssh.SshError | TlsFiles.TlsFilesError, CommandExecutor.CommandExecutor | FileSystem.FileSystem>
 
 /**
- * After so many milliseconds without a byte the kernel asks whether the other end is still there, as often as for the docker
- * command (docker/cli, `client/hijack.go`). Otherwise proxies and address translations forget an idle connection.
+ * After this many milliseconds without a byte, the kernel checks that the other end still exists (TCP keep-alive), as for the docker
+ * command (docker/cli, `client/hijack.go`). Otherwise proxies and address translation forget an idle connection.
  */
 const idle = 30_000
 
-/** The agent's own `keepAlive` is something else: it shares connections. A socket takes the setting only once it is connected. */
+/** Turns TCP keep-alive on. The agent's own `keepAlive` option shares connections instead. A socket must be connected first. */
 const keptAlive = <S extends Socket>(socket: S): S => socket.once("connect", () => socket.setKeepAlive(true, idle))
 
 /**
- * Whether a certificate is for this host, as the docker command decides it (Go's `crypto/x509/verify.go`): the common name
- * counts for nothing. Node takes it where there is no other name.
+ * Checks that a certificate is for this host, as the docker command does (Go's `crypto/x509/verify.go`): the common name does not
+ * count. Node would accept the common name if there is no other name.
  */
 const verifyHost = (host: string, certificate: PeerCertificate): Error | undefined =>
   certificate.subjectaltname === undefined
     ? new ConnectionFailure.CommonNameOnly()
     : checkServerIdentity(host, { ...certificate, subject: { ...certificate.subject, CN: "" } })
 
-/** What TLS verifies is the endpoint's host. Node would take it from a `Host` header. */
+/** Makes TLS verify the endpoint's host. Node would take the host from a `Host` header. */
 const serverOf = ({ host = "" }: TcpNetConnectOpts) => ({
   servername: isIP(host) === 0 ? host : "",
   checkServerIdentity: (_: string, certificate: PeerCertificate) => verifyHost(host, certificate)
 })
 
-/** How the connections of an endpoint are made; nothing where Node's agent makes them right. */
+/** Makes the connections of an endpoint; undefined if Node's agent can do it. */
 const connectorOf = (endpoint: Endpoint): Connect | undefined => {
   if (endpoint._tag === "Ssh") {
     return (_options, connected) =>
@@ -90,7 +90,7 @@ const makeAgent = (endpoint: Endpoint) =>
     const agent = yield* NodeHttpClient.makeAgent(direct)
     const connect = connectorOf(endpoint)
     if (connect === undefined) return agent
-    // The connections end with the scope, and so does what they hold.
+    // All connections end with the scope, and so do their processes.
     const run = yield* FiberSet.makeRuntime<CommandExecutor.CommandExecutor | FileSystem.FileSystem>()
     const own: Connector = {
       createConnection: (options, connected) => {
@@ -103,11 +103,11 @@ const makeAgent = (endpoint: Endpoint) =>
   })
 
 /**
- * The HTTP client that reaches an endpoint. It is Node's own, since the global fetch ends an answer that is silent for five
- * minutes. Its connections are not shared: a feed holds one for ever. The ssh processes that they need end with them.
+ * The HTTP client for an endpoint. It uses Node's own client, since the global fetch ends an answer that is silent for five minutes. Its
+ * connections are not shared, since a feed keeps one for ever. An ssh process ends with its connection.
  *
- * It is a client of its own wherever it stands: a layer graph shares what is built from the same layer value, and then requests of
- * the user's own client would go to the engine, or the engine's to the network.
+ * Each use of the layer builds a new client. Effect shares layers of the same value. A shared client would send the user's own requests to
+ * the engine, or the engine's requests to the network.
  *
  * @since 1.0.0
  * @category layers

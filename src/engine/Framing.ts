@@ -7,11 +7,11 @@ const quote = 0x22
 const backslash = 0x5c
 const carriageReturn = 0x0d
 
-/** A record of more bytes never ends, as far as des can tell. A record that is shorter and too long to be read is skipped alone. */
+/** A record with more bytes counts as endless. A shorter record that is too long to be read is only skipped. */
 export const endlessRecord = 1_073_741_824
 
 /**
- * A record that does not end. The connection is given up, since everything behind it is lost.
+ * A record does not end. des closes the connection, since it cannot find the next record.
  *
  * @since 1.0.0
  * @category errors
@@ -22,7 +22,7 @@ export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessR
   }
 }
 
-/** Follows the JSON of a line, and knows where a top-level value ends. */
+/** Scans the JSON of a line for the ends of its top-level values. */
 const makeScanner = () => {
   let depth = 0
   let inString = false
@@ -34,7 +34,7 @@ const makeScanner = () => {
     escaped = false
   }
 
-  /** Where top-level values end in `bytes` from `start`, each as the position behind it. */
+  /** Gives the positions just after each top-level value that ends in `bytes` from `start` on. */
   const scan = (bytes: Uint8Array, start: number): ReadonlyArray<number> => {
     const ends: Array<number> = []
     for (let at = start; at < bytes.length; at++) {
@@ -68,7 +68,7 @@ const insertLineEnds = (bytes: Uint8Array, ends: ReadonlyArray<number>): Uint8Ar
   return separated
 }
 
-/** Gives each record in the pieces of one feed its line end, piece by piece. */
+/** Adds the missing line ends to the records of one feed, piece by piece. */
 const makeSeparator = () => {
   const scanner = makeScanner()
 
@@ -85,7 +85,7 @@ const makeSeparator = () => {
   }
 }
 
-/** How long the open line of a feed is after each piece. */
+/** Measures how long the unfinished line of a feed is after each piece, in bytes. */
 const makeMeter = () => {
   let open = 0
 
@@ -97,8 +97,8 @@ const makeMeter = () => {
 }
 
 /**
- * Gives every record of a feed a line of its own. Engines do so themselves; a proxy before an engine may drop the line ends, as
- * that of Docker Desktop did. Whole lines are passed on without a look at their bytes. No bytes are held back.
+ * Puts every record of a feed on a line of its own. Engines do this themselves, but a proxy may drop the line ends, as the one of Docker
+ * Desktop did. Whole lines pass without a scan of each byte. No bytes are held back.
  *
  * @since 1.0.0
  * @category combinators

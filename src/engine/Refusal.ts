@@ -3,16 +3,16 @@ import * as Either from "effect/Either"
 import * as BoundedJson from "../BoundedJson.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 
-/** How much of an error is shown, in characters: of an engine's own message, and of the text of any other server. */
+/** How many characters of an error are shown: from an engine's own message, and from the text of any other server. */
 const shownMessage = 500
 const shownText = 200
 
 const oneLine = (text: string, most: number): string => text.slice(0, most).replaceAll(/\s+/g, " ").trim()
 
-/** Whether a body is a web page, as proxies answer with. A page says nothing that belongs into a log. */
+/** True if a body is a web page, as a proxy sends it. A web page does not belong in a log. */
 export const isWebPage = (body: string): boolean => /^\s*</.test(body)
 
-/** What a server that is no engine, or a proxy before one, answered instead. */
+/** How a message calls a web page that came instead of an answer. */
 export const webPage = "a web page, so a proxy or another server answered"
 
 /** The message of an engine's error (moby `api/types/error_response.go`). */
@@ -23,7 +23,7 @@ const messageOf = (body: string): string | undefined => {
   return typeof message === "string" ? message : undefined
 }
 
-/** What the engine said, or a proxy before it, in one short line, and what to do where that is known. */
+/** The error text of the engine or of a proxy, in one short line. It says what to do, if that is known. */
 const explain = (body: string, pinned: string | undefined): string => {
   if (isWebPage(body)) return `(${webPage})`
   const message = messageOf(body)
@@ -35,7 +35,7 @@ const explain = (body: string, pinned: string | undefined): string => {
   return ApiVersion.explainRefusal(said, pinned) ?? said
 }
 
-/** An answer that is an error, in one line: its status, and what was said. `body` may be cut. */
+/** Describes an error answer in one line: its status and its text. `body` may be cut. */
 export const describe = (answer: {
   readonly status: number
   readonly body: string

@@ -12,69 +12,70 @@ import * as ConnectionFailure from "./ConnectionFailure.ts"
 import { EngineError } from "./EngineError.ts"
 import * as Refusal from "./Refusal.ts"
 
-/** The most bytes of an answer about one thing that are read; a container's has its labels. */
+/** The largest answer about one thing that des reads, in bytes. A container's answer has its labels. */
 const largestAnswer = 8_388_608
 
-/** The most bytes of the list of containers that are read; it has the labels of all of them. */
+/** The largest list of containers that des reads, in bytes. It has the labels of all containers. */
 export const largestList = 67_108_864
 
-/** The most bytes of an answer that is "OK", and of an error, that are read. */
+/** The largest answer to a ping, and the largest error, that des reads, in bytes. */
 const largestPing = 65_536
 const largestError = 65_536
 
-/** How long an engine may take to answer, and to end an answer. ssh has a limit of its own for connecting, 30 seconds. */
+/** How long an engine may take to answer, and to end its answer. ssh may take 30 seconds more to connect. */
 const patience = "10 seconds"
 const patienceOverSsh = "40 seconds"
 
 /**
- * Headers that belong to a request itself. Go's client takes none of them from a configuration, either (`net/http/request.go`,
- * `reqWriteExcludeHeader`): `Host` would be the name that TLS verifies.
+ * Headers that the user cannot set. Go's client ignores them in a configuration, too (`net/http/request.go`, `reqWriteExcludeHeader`).
+ * TLS would verify the name in `Host`.
  */
 const reservedHeaders = new Set(["host", "content-length", "transfer-encoding", "trailer"])
 
 type Headers = Readonly<Record<string, string>>
 
-/** How an engine is asked. */
+/** The engine to ask, and how to ask it. */
 export interface Options {
+  /** The address of the engine. */
   readonly endpoint: Endpoint.Endpoint
-  /** What the user calls the engine (default: its endpoint). */
+  /** The user's name for the engine (default: its endpoint). */
   readonly name?: string
-  /** The version of the API that the user pinned. */
+  /** The version of the API to use, such as `1.41` (default: the newest one that both sides know). */
   readonly apiVersion?: string
   /** Headers for every request. */
   readonly headers?: Headers
-  /** Sockets of other engines, to name them where the endpoint's own is not there. */
+  /** Sockets of other engines. The error names them if the endpoint's own socket does not exist. */
   readonly otherSockets?: ReadonlyArray<string>
 }
 
-/** Asks one engine over HTTP. Nothing it answers takes more than a bounded time and a bounded amount of memory, but for a feed. */
+/** Sends requests to one engine over HTTP. Each answer except a feed has a bound in time and memory. */
 export interface Requests {
-  /** Asks, and gives the answer as soon as its head is there. Every status but 200 is an error. */
+  /** Sends a request, and gives the answer as soon as its headers have come. Every status except 200 is an error. */
   readonly open: (
     path: string,
     options?: { readonly headers?: Headers; readonly within?: Duration.DurationInput }
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, EngineError>
-  /** Asks, and reads the whole answer as JSON of at most `largest` bytes (default: 8 MiB). */
+  /** Sends a request, and reads the whole answer as JSON of at most `largest` bytes (default: 8 MiB). */
   readonly ask: <A, I>(
     path: string,
     schema: Schema.Schema<A, I>,
     options?: { readonly largest?: number }
   ) => Effect.Effect<A, EngineError>
-  /** Asks `/_ping`, and gives the headers of the answer, by their names in lower case. */
+  /** Sends `/_ping`, and gives the headers of the answer. Their names are in lower case. */
   readonly ping: Effect.Effect<Readonly<Record<string, string | undefined>>, EngineError>
   /** Makes an error of this engine. */
   readonly fail: (reason: EngineError["reason"], detail: string) => EngineError
-  /** Makes an error of this engine from one of the client. */
+  /** Makes an error of this engine from an error of the HTTP client. */
   readonly failWith: (reason: EngineError["reason"]) => (error: HttpClientError.HttpClientError) => EngineError
 }
 
-/** Where requests go. A socket has no host, and engines take any name there. */
+/** The URL of an endpoint. A socket has no host, and engines accept any name there. */
 const rootOf = (endpoint: Endpoint.Endpoint): string =>
   endpoint._tag === "Tcp"
     ? `${endpoint.tls === undefined ? "http" : "https"}://${endpoint.host}:${endpoint.port}${endpoint.basePath}`
     : "http://docker"
 
-/** The endpoint of an engine as errors show it, with its name if it has one. */
+/** The engine as errors show it: its endpoint, with its name if it has one. */
 const describe = ({ endpoint, name }: Options): string => {
   const address = Endpoint.format(endpoint)
   return name === undefined || name === address ? address : `${name} (${address})`
@@ -83,7 +84,7 @@ const describe = ({ endpoint, name }: Options): string => {
 const withoutReserved = (headers: Headers): Headers =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !reservedHeaders.has(name.toLowerCase())))
 
-/** Reads an answer's body, and stops as soon as it is longer than so many bytes. */
+/** Reads the body of an answer. It stops when the body is longer than `largest` bytes. */
 const readUpTo = <E>(bytes: Stream.Stream<Uint8Array, E>, largest: number) =>
   Effect.suspend(() => {
     const pieces: Array<Uint8Array> = []
@@ -101,7 +102,7 @@ const readUpTo = <E>(bytes: Stream.Stream<Uint8Array, E>, largest: number) =>
 
 const pathOnly = (path: string): string => path.split("?")[0] ?? path
 
-/** Asks the engine that the options name, with this client. */
+/** Makes the requests for one engine, over an HTTP client. */
 export const make = (withTraces: HttpClient.HttpClient, options: Options): Requests => {
   const client = HttpClient.withTracerPropagation(withTraces, false)
   const endpoint = describe(options)
@@ -164,14 +165,14 @@ export const make = (withTraces: HttpClient.HttpClient, options: Options): Reque
           ? notUnderstood(why)
           : fail("TooLarge", `its answer to GET ${pathOnly(path)} is not read: ${why}`)
       )
-      // The error of the schema is not kept: to show it walks the whole answer.
+      // The error of the schema is not kept, since showing it would walk through the whole answer.
       return yield* Either.mapLeft(decode(json), () => notUnderstood("it is JSON of another kind"))
     })
   }
 
   const ping = Effect.gen(function* () {
     const response = yield* open("/_ping")
-    // Its headers say all. That the body breaks off or is late does no harm.
+    // Only the headers matter. A body that breaks off or is late does no harm.
     yield* Effect.catchIf(
       readWhole(response, "/_ping", largestPing),
       ({ reason }) => reason !== "TooLarge",

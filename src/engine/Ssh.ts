@@ -10,10 +10,10 @@ import type { Endpoint } from "../endpoint/Endpoint.ts"
 
 type SshEndpoint = Extract<Endpoint, { readonly _tag: "Ssh" }>
 
-/** How much of what ssh says on stderr is kept, in characters. */
+/** How many characters of ssh's stderr are kept. */
 const longest = 1000
 
-/** What ssh says on stderr when it fails, and what to do about it. */
+/** What to do when ssh fails, by the text on its stderr. */
 const advice: ReadonlyArray<readonly [RegExp, string]> = [
   [/Host key verification failed/, "connect once with ssh as this user, and compare the key before you accept it"],
   [/REMOTE HOST IDENTIFICATION HAS CHANGED/, "the host has another key than before; find out why"],
@@ -30,7 +30,10 @@ const advice: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 /**
- * ssh ended before the answer was complete (`Failed`, with what it said), or could not be started (`NoSsh`).
+ * ssh failed.
+ *
+ * - `Failed`: ssh ended before the answer was complete. `detail` is its text on stderr.
+ * - `NoSsh`: ssh could not be started.
  *
  * @since 1.0.0
  * @category errors
@@ -49,8 +52,8 @@ export class SshError extends Schema.TaggedError<SshError>()("SshError", {
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /**
- * The arguments of ssh, the same as the docker command's (docker/cli `cli/connhelper`). No part of the endpoint can become an
- * option: the user and the port are values of options, and the host stands behind `--`.
+ * The arguments of ssh, the same ones as the docker command uses (docker/cli `cli/connhelper`). No part of the endpoint can become an
+ * option: the user and the port are values of options, and the host comes after `--`.
  *
  * @since 1.0.0
  * @category combinators
@@ -65,9 +68,9 @@ export const argumentsOf = (endpoint: SshEndpoint): ReadonlyArray<string> => [
 ]
 
 /**
- * Makes a connection to an engine over the user's own ssh, with its keys, agent, known hosts and configuration: the connection
- * is the input and output of an ssh process. The process ends with the scope. When it ends by itself, what it said on stderr is
- * the connection's error.
+ * Makes a connection to an engine over the user's own ssh, with its keys, agent, known hosts and configuration. The connection is the
+ * input and output of an ssh process. The process ends with the scope. If ssh ends by itself, its text on stderr is the error of the
+ * connection.
  *
  * @since 1.0.0
  * @category constructors
@@ -76,7 +79,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
   const outgoing = new PassThrough()
   const incoming = new PassThrough()
   const connection = Duplex.from({ writable: outgoing, readable: incoming })
-  // Who uses the connection hears of its errors as well. But an error without any listener would end des.
+  // The user of the connection handles its errors. This listener only keeps an early error from ending des.
   connection.on("error", () => undefined)
   const ssh = yield* Effect.mapError(
     Command.start(Command.make("ssh", ...argumentsOf(endpoint))),
@@ -92,7 +95,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
     )
   )
   const cutOff = () => new SshError({ reason: "Failed", detail: "cut off" })
-  // That a request cannot be written is no error to show: ssh has ended, and why it ended is.
+  // A failed write is not shown. It means that ssh has ended, and the reason for that is shown.
   const requests = NodeStream.fromReadable(() => outgoing, cutOff, { closeOnDone: false })
   yield* Effect.forkScoped(Stream.run(requests, ssh.stdin))
   let said = ""
@@ -112,7 +115,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
   })
   yield* Effect.gen(function* () {
     const answers = NodeSink.fromWritable(() => incoming, cutOff, { endOnDone: false })
-    // ssh can leave a process behind for later connections (ControlPersist), which holds its output open.
+    // ssh can leave a process behind for later connections (ControlPersist). That process keeps the output open.
     const aMoment = "500 millis"
     yield* Effect.raceFirst(Stream.run(received, answers), Effect.delay(ssh.exitCode, aMoment))
     const code = yield* ssh.exitCode
@@ -124,7 +127,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
       .slice(0, longest)
     return yield* new SshError({ reason: "Failed", detail: detail === "" ? `exit code ${code}` : detail })
   }).pipe(
-    // In the middle of an answer HTTP has no way to show an error but to end, so it is logged.
+    // HTTP cannot report an error in the middle of an answer, so the error is logged.
     Effect.tapError((error) => (answered ? Effect.logWarning(error.message) : Effect.void)),
     Effect.catchAll((error) => Effect.sync(() => connection.destroy(error))),
     Effect.forkScoped

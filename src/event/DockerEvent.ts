@@ -8,8 +8,8 @@ import { asDocker } from "./PodmanEvents.ts"
 import * as Wire from "./Wire.ts"
 
 /**
- * What the engine and the labels say about an actor: strings by key, any key. One guard instead of a `Record`
- * schema, since a feed decodes this for every event and labels can be many.
+ * The attributes of an actor, from the engine and from labels: strings by any key. This is one guard and not a `Record` schema, since
+ * every event is decoded and can have many labels.
  */
 const Attributes = Schema.declare(Wire.isAttributes, {
   description: "an object whose values are strings"
@@ -18,14 +18,16 @@ const Attributes = Schema.declare(Wire.isAttributes, {
 /**
  * An event of an engine, decoded from one record of its feed.
  *
- * The fields have the names of the Engine API (moby `api/types/events/events.go`). `Action` is an open string:
- * engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}. What podman says in words of its own is
- * in Docker's, where both mean the same (container `remove` is `destroy`); the record keeps podman's. `timeNano` is nanoseconds since 1970,
- * exact to its last digit, and 0 where the engine sent none; `time` is the same in seconds. `record` is the raw line
- * as the engine sent it, without its line end: it holds every field, also those that are not named here. `fingerprint` is
- * equal for two records of one event, however each was written, and tells it from every other event of its engine. `engine` names the
- * engine whose feed it came from, and is empty where there is none; `synthetic` says that the engine never sent it: des made
- * it up for what it missed.
+ * The fields have the names of the Engine API (moby `api/types/events/events.go`). If podman has its own word for an event of Docker,
+ * the fields have Docker's word (container `remove` is `destroy`). The record keeps podman's.
+ *
+ * - `Action`: any text. Engines put more than a verb there (`exec_create: sh -c x`), see {@link verb}.
+ * - `timeNano`: nanoseconds since 1970, exact to the last digit. It is 0 if the engine sent none.
+ * - `time`: the same in seconds.
+ * - `record`: the raw line as the engine sent it, without its line end. It has every field, also those that are not named here.
+ * - `fingerprint`: the same for all records of one event, however they are written. Other events of the engine have other ones.
+ * - `engine`: the name of the engine whose feed brought the event. It is empty if there is none.
+ * - `synthetic`: true if no engine sent the event. des made it for a change that it missed.
  *
  * @since 1.0.0
  * @category models
@@ -54,8 +56,8 @@ export const DockerEvent = Schema.Struct({
 const noAttributes: Readonly<Record<string, string>> = {}
 
 /**
- * The text of a number in a record, as the engine wrote it. `JSON.parse` rounds what does not fit a double, and every
- * `timeNano` of today is such a number. A match inside a string is impossible: there the quote after the key is escaped.
+ * The text of a number in a record, as the engine wrote it. `JSON.parse` rounds a number that does not fit a double, and every
+ * `timeNano` of today is one. The search cannot match inside a string: a quote is escaped there.
  *
  * @internal
  */
@@ -74,13 +76,16 @@ const exactInteger = (record: string, key: string, value: number): bigint => {
   return /^-?\d+$/.test(text) ? BigInt(text) : BigInt(value)
 }
 
-/** Of a record that is read in part: which labels it was read with depends on their order. */
+/**
+ * The engine's own attributes of a record that is read in part. Its labels cannot count for the fingerprint: their order decides which
+ * of them are read.
+ */
 const ownAttributes = (attributes: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
   Object.fromEntries(
     OwnKeys.attributes.flatMap((key) => (Object.hasOwn(attributes, key) ? [[key, attributes[key] ?? ""]] : []))
   )
 
-/** Of the fields as they were sent: see {@link Fingerprint.Content}. */
+/** The fingerprint of the fields as the engine sent them: see {@link Fingerprint.Content}. */
 const fingerprintOf = (wire: Wire.Wire, record: string, isPart: boolean): string => {
   const attributes = wire.Actor?.Attributes ?? noAttributes
   return Fingerprint.ofEvent(
@@ -113,19 +118,19 @@ const fromWire = (wire: Wire.Wire, record: string, engine: string, isPart: boole
 }
 
 /**
- * Why a record is no event: in a field, or as a whole.
+ * The reason why a record is no event. `path` names the wrong field. It is empty if the whole record is wrong.
  *
  * @internal
  */
 export interface NotAnEvent {
   readonly path: ReadonlyArray<string>
-  /** Made on demand: of a flood of such records only the first ones are shown. */
+  /** The text is made on demand: in a flood of such records only the first ones are logged. */
   readonly why: () => string
 }
 
 /**
- * How many values and keys of a record are read whole, about 125,000 labels. Of a record with more the engine's own keys are
- * read and the first labels: all of a million would take seconds, each time.
+ * How many values and keys a record may have to be read whole: about 125,000 labels. From a record with more, des reads the engine's own
+ * keys and the first labels. To read a million labels would take seconds each time.
  */
 const mostValues = 250_000
 
@@ -149,7 +154,7 @@ const readPart = (record: string, engine: string): Either.Either<DockerEvent, No
   }).pipe(Either.flatMap((leaves) => fromJson(Wire.fromLeaves(leaves), record, engine, true)))
 
 /**
- * Reads one record without the cost of a `ParseError`, for feeds that can be floods.
+ * Reads one record without the cost of a `ParseError`, since a feed can be a flood of bad records.
  *
  * @internal
  */
@@ -160,7 +165,7 @@ export const read = (record: string, engine: string): Either.Either<DockerEvent,
   return excess === "values" ? readPart(record, engine) : Either.left({ path: [], why: () => why })
 }
 
-// The issue holds no value of the record: its formatter would walk all of it.
+// The issue has no value of the record, since the formatter of issues would walk through all of it.
 const issueOf = ({ path, why }: NotAnEvent): ParseResult.ParseIssue => {
   const issue = new ParseResult.Type(Schema.String.ast, undefined, why())
   return path.length === 0 ? issue : new ParseResult.Pointer([...path] as [string, ...Array<string>], undefined, issue)
@@ -170,7 +175,7 @@ const parse = (record: string, engine: string): Either.Either<DockerEvent, Parse
   Either.mapLeft(read(record, engine), issueOf)
 
 /**
- * Decodes one record of the feed of `engine` (default: of none); what is no event is a `ParseError` that says why.
+ * Decodes one record of the feed of `engine` (default: no engine). A record that is no event gives a `ParseError` with the reason.
  *
  * @since 1.0.0
  * @category constructors
@@ -179,7 +184,7 @@ export const decode = (record: string, engine = ""): Either.Either<DockerEvent, 
   Either.mapLeft(parse(record, engine), ParseResult.parseError)
 
 /**
- * An event that no engine sent, with a record in the shape of API 1.52. `timeNano` is nanoseconds since 1970.
+ * Makes an event that no engine sent, with a record in the shape of API 1.52. `timeNano` is nanoseconds since 1970.
  *
  * @since 1.0.0
  * @category constructors
@@ -203,7 +208,7 @@ export const make = (fields: {
   return {
     ...wire,
     timeNano: fields.timeNano,
-    // As text: a double does not hold it.
+    // As text, since a double cannot hold it.
     record: `${JSON.stringify(wire).slice(0, -1)},"timeNano":${fields.timeNano}}`,
     fingerprint: Fingerprint.ofEvent({ ...fields, scope: wire.scope, time: Number(fields.timeNano) }),
     engine: fields.engine ?? "",
@@ -212,7 +217,7 @@ export const make = (fields: {
 }
 
 /**
- * The schema between a record and its event: decodes the raw line, and encodes an event back to it.
+ * The schema between a record and its event. It decodes the raw line, and encodes an event as its raw line.
  *
  * @since 1.0.0
  * @category schemas
@@ -224,7 +229,7 @@ export const FromRecord: Schema.Schema<DockerEvent, string> = Schema.transformOr
 ).annotations({ identifier: "DockerEvent.FromRecord" })
 
 /**
- * The action up to its first `:`, which is how scripts are named: `exec_create` for `exec_create: sh -c x`.
+ * The action up to its first `:`, as scripts are named: `exec_create` for `exec_create: sh -c x`.
  *
  * @since 1.0.0
  * @category combinators

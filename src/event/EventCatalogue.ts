@@ -1,19 +1,19 @@
 /**
  * One event that an engine emits.
  *
- * `action` is the script's file name, so it ends before the colon of `exec_create: sh -c x`. `engines` are those that
- * emit the event, under this name or, as podman does, under one of their own that des gives as this one (container
- * `remove` is `destroy`). `when` is one sentence that says when it runs. `attributes` are the keys that scripts get
- * beside the labels; where both engines emit the event each may leave out some of them.
- *
  * @since 1.0.0
  * @category models
  */
 export interface CatalogueEntry {
+  /** The type of the event, for example `container`. */
   readonly type: string
+  /** The file name of the script. It ends before the colon of `exec_create: sh -c x`. */
   readonly action: string
+  /** The engines that emit the event, also those with another name for it that des translates (podman's container `remove`). */
   readonly engines: ReadonlyArray<"docker" | "podman">
+  /** One sentence that says when the event happens. */
   readonly when: string
+  /** The keys that scripts get beside the labels. If both engines emit the event, each may leave out some of them. */
   readonly attributes: ReadonlyArray<string>
 }
 
@@ -31,8 +31,8 @@ const docker = ["docker"] as const
 const podman = ["podman"] as const
 const both = ["docker", "podman"] as const
 
-// podman puts `image`, `name` and `podId` on every event of every type, most often empty. They are listed only where
-// they can have a value: `die` and `exec_died`, for example, come without the id of the pod.
+// podman puts `image`, `name` and `podId` on every event of every type, most often empty. The catalogue lists them only if they can
+// have a value: `die` and `exec_died`, for example, come without the id of the pod.
 const onDocker = ["image", "name"] as const
 const onPodman = ["image", "name", "podId"] as const
 
@@ -265,15 +265,15 @@ const system = group("system", [
   ["log-rotation", podman, "The file that holds podman's events was shortened.", ["name"]]
 ])
 
-/** The type of des's own events, and their actions: no engine emits them, and scripts run for them all the same. */
+/** The type of des's own events, and their actions. No engine emits them, but scripts run for them. */
 export const ownType = "des"
 export const ownActions: ReadonlyArray<string> = ["start", "connected", "disconnected", "gap", "stop"]
 
 /**
  * Every event that engines emit today, by type: dockerd 20.10 to 29, and podman.
  *
- * What is only documented (container `copy`, plugin `install`) or only a name in the source (podman's `history`) is
- * not here, nor are podman's `machine` events: they go to a socket of their own and never into the feed.
+ * Some events are missing on purpose. Container `copy` and plugin `install` are only documented. podman's `history` is only a name in
+ * its source. podman's `machine` events go to another socket and never into the feed.
  *
  * @since 1.0.0
  * @category catalogue

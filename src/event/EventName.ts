@@ -1,14 +1,14 @@
 import { type DockerEvent, verb } from "./DockerEvent.ts"
 
-/** Characters of a name in a log line: a stranger chooses it. Container names are shorter, full IDs have 64. */
+/** The longest name in a log line, in characters. A stranger can choose the name. Container names are shorter, and full IDs have 64. */
 const longestName = 80
 
-/** An ID as the docker command shortens it; a name is not shortened so. */
+/** Shortens an ID as the docker command does. A name stays as it is. */
 const shortId = (id: string): string =>
   /^(sha256:)?[0-9a-f]{64}$/.test(id) ? id.replace("sha256:", "").slice(0, 12) : id
 
 /**
- * An event as a log line names it: `container/die web`, by the name of its actor, or else by its short ID.
+ * An event as log lines show it: `container/die web`. An actor without a name is shown with its short ID.
  *
  * @internal
  */

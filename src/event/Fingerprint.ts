@@ -1,11 +1,11 @@
 import * as Crypto from "node:crypto"
 
 /**
- * What tells one event from every other, as the engine sent it. `time` is in nanoseconds since 1970, as a double.
+ * The content that makes an event different from every other one. `time` is in nanoseconds since 1970, as a double.
  *
- * The words are the engine's, not those that des makes of them: des's own may change with des, and for some of them des looks
- * at `status`, which an engine sends or leaves out by the version of its API. podman's `HealthStatus` is left out for the
- * same reason: its place changes with podman, and the time tells two probes apart.
+ * The content has the engine's own words, before des translates them: the translation may change with des, and it uses `status`, which
+ * only some versions of the API send. podman's `HealthStatus` is left out, since its place changes with podman. Two health checks
+ * differ in their time anyway.
  *
  * @internal
  */
@@ -18,7 +18,7 @@ export interface Content {
   readonly time: number
 }
 
-// Since Node 20.12, and a third of the time.
+// Crypto.hash exists since Node 20.12 and takes a third of the time.
 const hash: (text: string) => string =
   typeof Crypto.hash === "function"
     ? (text) => Crypto.hash("sha256", text, "base64url")
@@ -30,22 +30,26 @@ const isSorted = (keys: ReadonlyArray<string>): boolean => {
 }
 
 /**
- * The fingerprint of an event: 43 characters, equal for two records of one event however each was written, and different for
- * any two events, also where somebody makes up one to be taken for another. The order of keys does not matter, nor do fields
- * that are repeated for old clients (`status`, `id`, `from`), nor whether the time went through a double, as dockerd 29
- * sends it below API 1.52. Two events that agree in all else and are less than 256 ns apart may count as one.
+ * The fingerprint of an event, in 43 characters. All records of one event have the same one, and no two events do, also if somebody
+ * forges an event. These differences between records do not matter:
  *
- * `record` is the event's record, where it has one: text without an escaped NUL has none, and to look there is quick.
+ * - the order of the keys
+ * - the fields for old clients (`status`, `id`, `from`)
+ * - a time that was rounded to a double, as dockerd 29 sends it below API 1.52
+ *
+ * Because of the rounding, two events that differ only by less than 256 ns may count as one.
+ *
+ * `record` is the event's record, if it has one. A record without an escaped NUL has no NUL in its values, which is fast to check.
  *
  * @internal
  */
 export const ofEvent = ({ action, attributes, id, scope, time, type }: Content, record = escapedNul): string => {
-  // JSON.parse keeps the order of the record, but for keys that look like an index.
+  // JSON.parse keeps the order of the record, except for keys that look like an index.
   const keys = Object.keys(attributes)
   if (!isSorted(keys)) keys.sort()
   const parts = [type, action, id, scope, String(time)]
   for (const key of keys) parts.push(key, attributes[key] ?? "")
-  // A part with a NUL in it could pass for two.
+  // A NUL inside a part could make it look like two parts.
   const isSeparable = !record.includes(escapedNul) || !parts.some((part) => part.includes("\0"))
   return hash(isSeparable ? parts.join("\0") : JSON.stringify(parts))
 }
@@ -60,14 +64,14 @@ const escapedNul = "\\u0000"
 export const ofLine = (line: string): string => hash(line)
 
 /**
- * How journals knew a record before version 2 of their tables: by its text. 44 characters.
+ * The hash of a record's text, in 44 characters. Journals before version 2 of their tables know a record by it.
  *
  * @internal
  */
 export const ofText = (record: string): string => Crypto.createHash("sha256").update(record).digest("base64")
 
 /**
- * Whether a fingerprint is one of a text, from such a journal.
+ * True if a fingerprint from a journal is the hash of a record's text (see {@link ofText}).
  *
  * @internal
  */

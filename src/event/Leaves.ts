@@ -5,33 +5,35 @@ export interface Leaf {
 }
 
 /**
- * Keys that are always kept, whatever the bounds are, each with a map of its own. A key whose map has keys is an object
- * that is always opened.
+ * The engine's own keys. They are always kept, also beyond the bounds. Each key has a tree of the keys below it. A key with keys below
+ * it is an object that is always opened.
  */
-export interface Own extends ReadonlyMap<string, Own> {}
+export interface OwnKeyTree extends ReadonlyMap<string, OwnKeyTree> {}
 
-/** How much is kept of a record: how many leaves, objects and arrays, and how many characters of keys and values. */
+/** How much of a record is kept. */
 export interface Bounds {
+  /** How many leaves, objects and arrays are kept. */
   readonly leaves: number
+  /** How many characters of keys and values are kept. */
   readonly characters: number
 }
 
-/** The leaves that were kept, and how many values of the record were not. */
-export interface Found {
+/** The leaves that were kept. `left` counts the values that were left out. */
+export interface FoundLeaves {
   readonly leaves: ReadonlyArray<Leaf>
   readonly left: number
 }
 
-/** No engine nests deeper than three. */
+/** How many levels are opened. No engine nests deeper than three. */
 const maximumDepth = 16
 
 /**
- * How many characters of one value are read, as they are written in JSON. The kernel takes 128 KiB of a variable, and an
- * escape such as \u0041 writes one byte with six characters: more is never needed.
+ * How many characters of one value are read, as they are written in JSON. A variable holds at most 128 KiB (the kernel's limit), and
+ * an escape such as \u0041 needs six characters for one byte.
  */
 const longestText = 6 * 131_072
 
-/** No variable can have a longer name, since it would have no room for a value (the kernel's MAX_ARG_STRLEN). */
+/** The longest name of a variable. A longer name leaves no room for a value (the kernel's MAX_ARG_STRLEN). */
 const longestName = 131_072
 
 const quote = 0x22
@@ -46,7 +48,7 @@ const closeObject = 0x7d
 const isOpening = (code: number): boolean => code === openObject || code === openArray
 const isClosing = (code: number): boolean => code === closeObject || code === closeArray
 
-/** Where the string that begins at `at` has its closing quote. */
+/** The position of the closing quote of the string that begins at `at`. */
 const endOfString = (record: string, at: number): number => {
   for (let end = record.indexOf('"', at + 1); end !== -1; end = record.indexOf('"', end + 1)) {
     let backslashes = 0
@@ -66,26 +68,26 @@ const cut = (record: string, start: number, end: number): number => {
   return at
 }
 
-/** The text of a string whose characters stand between two positions. */
+/** Decodes the text of a string between two positions. */
 const decode = (record: string, start: number, end: number): string => {
   const text = record.slice(start, end)
   return text.includes("\\") ? String(JSON.parse(`"${text}"`)) : text
 }
 
-/** A number that fits a double is given as JavaScript writes it, every other one with each digit that it was sent with. */
+/** Writes a number that fits a double as JavaScript does, and every other number with the digits that the engine sent. */
 const scalar = (text: string): string => {
   if (text === "null") return ""
   return Number.isSafeInteger(Number(text)) ? String(Number(text)) : text
 }
 
-/** An object or array that is being read. `index` is that of an array's next element. */
+/** An object or array that is being read. `index` is the index of an array's next element. */
 interface Open {
   readonly isArray: boolean
-  readonly own: Own | undefined
+  readonly own: OwnKeyTree | undefined
   index: number
 }
 
-/** Where the text of a value stands in the record; that of a string is between its quotes. */
+/** The place of a value's text in the record. The place of a string is between its quotes. */
 interface Place {
   readonly path: ReadonlyArray<string>
   readonly isString: boolean
@@ -93,13 +95,13 @@ interface Place {
   readonly end: number
 }
 
-/** How far a record was read, what was kept of it, and how much more may be kept. `path` has the keys of what is open. */
+/** The state of reading a record: the position, the kept leaves, and the room that is left. `path` has the keys of the open objects. */
 interface Reading {
   readonly record: string
   readonly open: Array<Open>
   readonly path: Array<string>
   readonly leaves: Array<Leaf>
-  readonly ownPlaces: Map<Own, Place>
+  readonly ownPlaces: Map<OwnKeyTree, Place>
   at: number
   left: number
   leavesLeft: number
@@ -108,7 +110,7 @@ interface Reading {
 
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 
-/** Goes to the next character that is neither blank nor one of `,` and `:`, which say nothing that the rest does not say. */
+/** Goes to the next character that is not blank, `,` or `:`. */
 const nextCode = (reading: Reading): number => {
   for (; ; reading.at++) {
     const code = reading.record.charCodeAt(reading.at)
@@ -116,7 +118,7 @@ const nextCode = (reading: Reading): number => {
   }
 }
 
-/** Passes what is open until `depth` more was closed than opened, and counts the values in it. */
+/** Skips text until `depth` more objects and arrays were closed than opened. It counts the values in the skipped text. */
 const pass = (reading: Reading, depth: number): void => {
   const { record } = reading
   let values = 1
@@ -157,8 +159,8 @@ const decodeLeaf = (record: string, { end, isString, path, start }: Place): Leaf
   value: isString ? decode(record, start, end) : scalar(record.slice(start, end))
 })
 
-/** Reads the string or scalar that begins here, and keeps it where there is room or it is one of the engine's own. */
-const readLeaf = (reading: Reading, key: string, own: Own | undefined): void => {
+/** Reads the string or scalar that begins here. It keeps the value if there is room, or if the key is one of the engine's own. */
+const readLeaf = (reading: Reading, key: string, own: OwnKeyTree | undefined): void => {
   const { path, record } = reading
   const isString = record.charCodeAt(reading.at) === quote
   const start = isString ? reading.at + 1 : reading.at
@@ -166,7 +168,7 @@ const readLeaf = (reading: Reading, key: string, own: Own | undefined): void => 
   reading.at = isString ? last + 1 : last
   const end = cut(record, start, last)
   if (own !== undefined) {
-    // A key that stands twice takes no more room than one that does not. JSON.parse takes the last, too.
+    // If a key occurs twice, the last value counts, as with JSON.parse. It takes no extra room.
     const before = reading.ownPlaces.get(own)
     reading.ownPlaces.set(own, { path: before?.path ?? [...path, key], isString, start, end })
     return
@@ -182,7 +184,7 @@ const readLeaf = (reading: Reading, key: string, own: Own | undefined): void => 
   reading.leaves.push(decodeLeaf(record, { path: [...path, key], isString, start, end }))
 }
 
-/** Reads the key of the next member, or gives the index of the next element. */
+/** Reads the key of the next member of an object, or gives the index of the next element of an array. */
 const readKey = (reading: Reading, inner: Open): string => {
   if (inner.isArray) return String(inner.index++)
   const start = reading.at + 1
@@ -191,7 +193,7 @@ const readKey = (reading: Reading, inner: Open): string => {
   return decode(reading.record, start, cut(reading.record, start, end))
 }
 
-/** Reads one member of the object, or one element of the array, that was opened last; or its end. */
+/** Reads one member or element of the innermost open object or array, or its end. */
 const step = (reading: Reading, inner: Open): void => {
   const { open, path } = reading
   const isFull = reading.leavesLeft === 0
@@ -209,7 +211,7 @@ const step = (reading: Reading, inner: Open): void => {
   if (!isOpening(code)) readLeaf(reading, key, own)
   else if (open.length === maximumDepth || (isFull && own === undefined)) pass(reading, 0)
   else {
-    // An empty one has no leaf, and there may be millions of them.
+    // This bounds empty objects, too. They have no leaf, and a record can have millions of them.
     if (own === undefined) reading.leavesLeft--
     reading.at++
     open.push({ isArray: code === openArray, own, index: 0 })
@@ -218,11 +220,11 @@ const step = (reading: Reading, inner: Open): void => {
 }
 
 /**
- * The leaves of a record's JSON, read from its text in one pass: what a stranger wrote beyond the bounds costs no more than
- * looking at each of its characters, however many or deep the values are. `JSON.parse` would build all of them first: a
- * million labels take it a second. The record is one that was decoded, so it is JSON.
+ * Finds the leaves of a record's JSON in one pass over its text. Beyond the bounds it only looks at each character once, however many
+ * or deep the values are. `JSON.parse` would build all values first, which takes a second for a million labels. The record must be
+ * valid JSON.
  */
-export const find = (record: string, always: Own, bounds: Bounds): Found => {
+export const find = (record: string, always: OwnKeyTree, bounds: Bounds): FoundLeaves => {
   const reading: Reading = {
     record,
     open: [],
@@ -240,7 +242,7 @@ export const find = (record: string, always: Own, bounds: Bounds): Found => {
     reading.open.push({ isArray: code === openArray, own: always, index: 0 })
   }
   for (let inner = reading.open.at(-1); inner !== undefined; inner = reading.open.at(-1)) {
-    // A record that is no JSON ends before what is open does.
+    // A record that is not valid JSON can end inside an open object.
     if (reading.at >= record.length) break
     step(reading, inner)
   }

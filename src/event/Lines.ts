@@ -1,17 +1,17 @@
 import { createHash, type Hash } from "node:crypto"
 
-/** The longest record in bytes that is read. A real engine accepts a label of 70 MB, and then sends it with each event. */
+/** The longest record that des reads, in bytes. A real engine accepts a label of 70 MB and sends it with each event. */
 export const longestRecord = 67_108_864
 
-/** A line buffer larger than this, in bytes, is given back when its line has ended. */
+/** A line buffer that is larger than this, in bytes, is freed when its line ends. */
 const keptBuffer = 1_048_576
 
 const newline = 0x0a
 const carriageReturn = 0x0d
 
 /**
- * A line of a feed without its line end, or what is left of a line that is too long: how many bytes it had and its SHA-256, as
- * `Fingerprint.ofLine` gives it.
+ * A line of a feed without its line end. Of a line that is too long, only its size in bytes and its SHA-256 are kept (as
+ * `Fingerprint.ofLine` gives it).
  */
 export type Line =
   | { readonly _tag: "Text"; readonly text: string }
@@ -20,7 +20,7 @@ export type Line =
 const withoutCarriageReturn = (bytes: Buffer, start: number, end: number): number =>
   end > start && bytes[end - 1] === carriageReturn ? end - 1 : end
 
-/** The beginning of a line whose end has not come yet. It holds the bytes up to `longest`, and beyond that only their hash. */
+/** The beginning of a line whose end has not come yet. It holds up to `longest` bytes. Of a longer line it holds only the hash. */
 const makeOpenLine = (longest: number) => {
   let buffer = Buffer.alloc(0)
   let length = 0
@@ -59,7 +59,7 @@ const makeOpenLine = (longest: number) => {
   return { isEmpty: () => length === 0, add, end }
 }
 
-/** Splits bytes into lines, wherever the bytes are cut. */
+/** Splits bytes into lines. The pieces may end anywhere in a line. */
 export interface Splitter {
   /** Gives the lines that end in these pieces. */
   readonly pushAll: (pieces: Iterable<Uint8Array>) => Generator<Line>
@@ -67,7 +67,7 @@ export interface Splitter {
   readonly end: () => Generator<Line>
 }
 
-/** Begins at the start of a line. A line of more than `longest` bytes is dropped as it comes. */
+/** Makes a splitter that begins at the start of a line. It drops a line of more than `longest` bytes while the line comes in. */
 export const makeSplitter = (longest: number = longestRecord): Splitter => {
   const open = makeOpenLine(longest)
 

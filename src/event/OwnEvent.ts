@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as DockerEvent from "./DockerEvent.ts"
 
 /**
- * The type of des's own events. It is reserved: a record of an engine or a file that claims it is no event.
+ * The type of des's own events. It is reserved: des skips a record of an engine or a file that has this type.
  *
  * @since 1.0.0
  * @category models
@@ -11,8 +11,8 @@ import * as DockerEvent from "./DockerEvent.ts"
 export const type = "des"
 
 /**
- * An event of des's own, at this moment of des's clock. `id` is what it is about: for most of them an engine's name, which
- * `engine` is too where it is given.
+ * Makes an event of des's own with the current time of des's clock. `id` is the subject of the event, most often the name of an engine.
+ * `engine` is that name, if the event is about an engine.
  *
  * @since 1.0.0
  * @category constructors

@@ -1,11 +1,11 @@
 /**
- * An event as an engine sends it, before it has its place in a `DockerEvent`: the fields that say whose it is and what
- * it means. `status` and `HealthStatus` stand beside the actor, where no label can put them.
+ * The fields of an event, as the engine sends them, that des needs to translate podman's words. A label cannot set `status` and
+ * `HealthStatus`, since they stand beside the actor.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Sent {
+export interface SentEvent {
   readonly Type: string
   readonly Action: string
   readonly Actor?: { readonly ID?: string; readonly Attributes?: Attributes | null }
@@ -16,24 +16,24 @@ export interface Sent {
 
 type Attributes = Readonly<Record<string, string>>
 
-const withAction = (sent: Sent, Action: string): Sent => ({ ...sent, Action })
+const withAction = (sent: SentEvent, Action: string): SentEvent => ({ ...sent, Action })
 
-const withActor = (sent: Sent, ID: string, attributes: Attributes = {}): Sent => ({
+const withActor = (sent: SentEvent, ID: string, attributes: Attributes = {}): SentEvent => ({
   ...sent,
   Actor: { ...sent.Actor, ID, Attributes: { ...sent.Actor?.Attributes, ...attributes } }
 })
 
-const idOf = (sent: Sent): string => sent.Actor?.ID ?? ""
+const idOf = (sent: SentEvent): string => sent.Actor?.ID ?? ""
 
-const attribute = (sent: Sent, key: string): string | undefined => sent.Actor?.Attributes?.[key]
+const attribute = (sent: SentEvent, key: string): string | undefined => sent.Actor?.Attributes?.[key]
 
-/** podman writes this key after the labels (`pkg/domain/entities/events.go`), so it is the engine's word. */
-const withExitCode = (sent: Sent): Sent => {
+/** podman writes `containerExitCode` after the labels (`pkg/domain/entities/events.go`), so a label cannot replace it. */
+const withExitCode = (sent: SentEvent): SentEvent => {
   const exitCode = attribute(sent, "containerExitCode")
   return exitCode === undefined ? sent : withActor(sent, idOf(sent), { exitCode })
 }
 
-const container = (sent: Sent): Sent => {
+const container = (sent: SentEvent): SentEvent => {
   switch (sent.Action) {
     case "remove":
       return withAction(sent, "destroy")
@@ -42,7 +42,7 @@ const container = (sent: Sent): Sent => {
     case "exec_died":
       return withExitCode(withAction(sent, "exec_die"))
     case "die":
-      // Docker's has an exit code, and that of an event which des made up has no status: a label cannot give it one.
+      // A die of Docker has an exitCode. A synthetic one has no status, so a label cannot give it an exit code.
       return typeof sent.status === "string" && attribute(sent, "exitCode") === undefined ? withExitCode(sent) : sent
     case "health_status":
       return sent.HealthStatus === "healthy" || sent.HealthStatus === "unhealthy"
@@ -55,21 +55,21 @@ const container = (sent: Sent): Sent => {
 
 const imageActions: Readonly<Record<string, string>> = { loadfromarchive: "load", remove: "delete" }
 
-const image = (sent: Sent): Sent => {
+const image = (sent: SentEvent): SentEvent => {
   const action = Object.hasOwn(imageActions, sent.Action) ? imageActions[sent.Action] : undefined
   const named = action === undefined ? sent : withAction(sent, action)
-  // Docker's ids have their algorithm in front, and no reference of an image is 64 hexadecimal digits.
+  // Docker writes the algorithm before the digits of an id. No image reference is 64 hexadecimal digits.
   return /^[0-9a-f]{64}$/.test(idOf(sent)) ? withActor(named, `sha256:${idOf(sent)}`) : named
 }
 
-const volume = (sent: Sent): Sent => {
+const volume = (sent: SentEvent): SentEvent => {
   const named = sent.Action === "remove" ? withAction(sent, "destroy") : sent
   const name = attribute(sent, "name")
   return idOf(sent) === "" && name !== undefined ? withActor(named, name) : named
 }
 
-const network = (sent: Sent): Sent => {
-  // Docker removes only the networks of a swarm under this name, and says that they are a swarm's.
+const network = (sent: SentEvent): SentEvent => {
+  // Docker uses `remove` only for networks of a swarm, with the scope swarm.
   const named = sent.Action === "remove" && sent.scope === "local" ? withAction(sent, "destroy") : sent
   const name = attribute(sent, "network")
   if (name === undefined) return named
@@ -87,18 +87,17 @@ const network = (sent: Sent): Sent => {
 }
 
 /**
- * An event of podman in Docker's words, wherever both mean the same; every other event, and every one of Docker's, is
- * given back as it is.
+ * Translates an event of podman into Docker's words, if Docker has an event of the same meaning. It returns every other event
+ * unchanged.
  *
- * Nothing needs to say which engine it was: Docker has none of the names and shapes that are changed here, whatever
- * labels its containers and images have. Its events of volumes and networks carry no labels at all (moby
- * `daemon/events.go`; podman `libpod/events.go`, `pkg/api/handlers/compat/events.go`). So a record from a file or from
- * the journal means the same as it did in the feed.
+ * The function does not need to know the engine. Docker sends none of the names and shapes that are changed here, whatever labels its
+ * containers and images have. Docker's events of volumes and networks carry no labels at all (moby `daemon/events.go`; podman
+ * `libpod/events.go`, `pkg/api/handlers/compat/events.go`). So a record from a file or from the journal is translated as in the feed.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const asDocker = (sent: Sent): Sent => {
+export const asDocker = (sent: SentEvent): SentEvent => {
   switch (sent.Type) {
     case "container":
       return container(sent)

@@ -10,24 +10,24 @@ import * as SkippedLines from "./SkippedLines.ts"
 
 export type { SkippedLine } from "./SkippedLines.ts"
 
-/** application/json-seq puts this before every record (RFC 7464). */
+/** The character before every record in application/json-seq (RFC 7464). */
 const recordSeparator = "\u001e"
 
-/** A feed that has decoded for so many milliseconds lets the sockets of other engines be read before it goes on. */
-const turn = 10
+/** How long a feed may decode before other sockets are read, in milliseconds. */
+const turnMillis = 10
 
-/** So many lines are decoded before those that were skipped are reported: each of them takes memory until then. */
+/** How many lines are decoded before the skipped ones are reported. A skipped line takes memory until then. */
 const linesAtOnce = 256
 
-/** Waits until what else is ready to be read or written had its turn; to yield to other fibers would not do that. */
+/** Lets every other socket that is ready be read or written first. To yield to other fibers would not do that. */
 const giveWay = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** A line that is no event. What is said of it is made on demand: of a flood only the first lines are shown. */
+/** A line that is no event. Its message is made on demand: in a flood only the first lines are logged. */
 class SkippedText implements SkippedLines.SkippedLine {
   constructor(
-    private readonly feed: Feed,
+    private readonly feed: FeedDecoder,
     private readonly line: number,
     private readonly text: string,
     private readonly why: () => string
@@ -43,9 +43,9 @@ class SkippedText implements SkippedLines.SkippedLine {
 }
 
 /** Decodes the lines of one feed. It counts them, so each line is decoded once and in order. */
-class Feed {
+class FeedDecoder {
   private number = 0
-  // A flood is often one line again and again.
+  // A flood often repeats one line.
   private last = { text: "", fingerprint: "" }
 
   constructor(
@@ -58,7 +58,7 @@ class Feed {
     return this.last.fingerprint
   }
 
-  /** An event, a line that is skipped, or nothing where the line is empty. */
+  /** Gives an event, a skipped line, or undefined for an empty line. */
   decode(line: Lines.Line): DockerEvent.DockerEvent | SkippedLines.SkippedLine | undefined {
     this.number++
     return line._tag === "TooLong" ? this.skipTooLong(line) : this.decodeText(line.text)
@@ -79,7 +79,8 @@ class Feed {
       const { path, why } = decoded.left
       return this.skip(record, () => (path.length === 0 ? why() : `${path.join(".")}: ${why()}`))
     }
-    if (decoded.right.Type === OwnEvent.type) return this.skip(record, () => `the type ${OwnEvent.type} is des's own`)
+    if (decoded.right.Type === OwnEvent.type)
+      return this.skip(record, () => `the type ${OwnEvent.type} is reserved for des's own events`)
     return decoded.right
   }
 
@@ -89,11 +90,13 @@ class Feed {
 }
 
 /**
- * Reads a feed's bytes, cut wherever they like, as events. What is no event, what claims to be an event of des's own, and what
- * is longer than a record can be is skipped and reported; an empty line is nothing. The default report is a warning, for a
- * bounded number of lines a minute. `source` names the feed in the report, `engine` the engine that it is of (default: none).
+ * Decodes the bytes of a feed into events. The bytes may be cut anywhere.
  *
- * A flood takes no more than its share of the time: it gives way to other feeds.
+ * These lines are skipped and reported: lines that are no events, lines that are too long, and records with the type of des's own
+ * events. Empty lines are ignored. By default the report is a warning, for a bounded number of lines a minute. `source` names the feed in
+ * the report. `engine` is the name of its engine (default: none).
+ *
+ * A flood does not block other feeds: it pauses after each {@link turnMillis}.
  *
  * @since 1.0.0
  * @category combinators
@@ -109,10 +112,10 @@ export const decodeRecords =
       Effect.gen(function* () {
         const report = options.report ?? (yield* SkippedLines.makeLog(options.source))
         const splitter = Lines.makeSplitter()
-        const feed = new Feed(options.source, options.engine ?? "")
+        const feed = new FeedDecoder(options.source, options.engine ?? "")
         let used = 0
 
-        /** Decodes some of the lines into `events`, reports what it skipped, and says whether there are more. */
+        /** Decodes some of the lines into `events` and reports the skipped ones. It gives true if there are more lines. */
         const decodeSome = (lines: Iterator<Lines.Line>, events: Array<DockerEvent.DockerEvent>) =>
           Effect.suspend(() => {
             const start = performance.now()
@@ -141,12 +144,12 @@ export const decodeRecords =
           })
 
         const takeTurns = Effect.suspend(() => {
-          if (used < turn) return Effect.void
+          if (used < turnMillis) return Effect.void
           used = 0
           return giveWay
         })
 
-        // Not by Effect.repeat, whose schedule costs more than the events of most chunks.
+        // The schedule of Effect.repeat would cost more than the events of most chunks.
         const decodeLines = (lines: Iterator<Lines.Line>) =>
           Effect.suspend(() => {
             const events: Array<DockerEvent.DockerEvent> = []

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 /**
- * A line of a feed that is no event, and the sentence that says where it was and why. `fingerprint` tells the line from
- * every other one, also when a replay brings it again.
+ * A line of a feed that is no event. `message` says which line it is and why it is no event. `fingerprint` is the same when a replay brings
+ * the line again.
  *
  * @since 1.0.0
  * @category models
@@ -17,12 +17,12 @@ export interface SkippedLine {
 /** How many skipped lines of a feed are logged one by one in each interval. */
 export const loggedPerInterval = 10
 
-/** How often the skipped lines beyond that are logged as one count. */
+/** The interval after which the other skipped lines are logged as one count. */
 export const interval: Duration.DurationInput = "1 minute"
 
 /**
- * Makes a log of the skipped lines of one feed: the first lines of each interval are warnings, the others are counted, and the
- * count is one warning at the end of the interval or of the scope. `message` is read only for lines that are logged.
+ * Makes a log of the skipped lines of one feed. In each interval the first lines are warnings. The others are counted, and the count is
+ * one warning at the end of the interval or of the scope. `message` is read only for lines that are logged.
  */
 export const makeLog = (
   source: string

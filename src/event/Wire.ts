@@ -1,25 +1,25 @@
 import type { Leaf } from "./Leaves.ts"
-import type { Sent } from "./PodmanEvents.ts"
+import type { SentEvent } from "./PodmanEvents.ts"
 
 type Attributes = Readonly<Record<string, string>>
 
-/** An event as it is on the wire. The engine leaves out what is empty (Go's omitempty), and podman may send null for an empty map. */
-export interface Wire extends Sent {
+/** An event as the engine sends it. The engine leaves out empty fields (Go's omitempty), and podman may send null for an empty map. */
+export interface Wire extends SentEvent {
   readonly time?: number
   readonly timeNano?: number
 }
 
-/** Why parsed JSON is no event: the first field that is wrong (empty: the whole value), and what belongs there. */
+/** The reason why parsed JSON is no event: the path of the first wrong field (empty: the whole value), and what is expected there. */
 export interface Problem {
   readonly path: ReadonlyArray<string>
   readonly expected: string
   readonly actual: unknown
 }
 
-/** Whether a value is an object whose values are strings. */
+/** True if a value is an object whose values are all strings. */
 export const isAttributes = (input: unknown): input is Attributes => {
   if (!isObject(input)) return false
-  // Not Object.values, which makes a list of all of them: labels can be a million.
+  // Object.values would make a list of all values, and there can be a million labels.
   for (const key in input) if (typeof input[key] !== "string") return false
   return true
 }
@@ -56,8 +56,8 @@ const problemOfTime = (time: unknown, timeNano: unknown): Problem | undefined =>
 }
 
 /**
- * Checks parsed JSON by hand and not by a schema: this runs for each record of a flood, and a schema's error walks the whole value, which
- * ends the process where it is nested deeply.
+ * Checks parsed JSON by hand. A schema would be slow for a flood, and its error walks through the whole value, which ends the process if
+ * the value is nested deeply.
  */
 export const problemOf = (input: unknown): Problem | undefined => {
   if (!isObject(input)) return { path: [], expected: "an object with Type and Action", actual: input }
@@ -71,10 +71,10 @@ export const problemOf = (input: unknown): Problem | undefined => {
   )
 }
 
-/** Whether parsed JSON is an event. */
+/** True if parsed JSON is an event. */
 export const isWire = (input: unknown): input is Wire => problemOf(input) === undefined
 
-/** What the leaves of a record say, for a record that is read in part. */
+/** Builds the event of a record that is read in part, from its leaves. */
 export const fromLeaves = (leaves: Iterable<Leaf>): unknown => {
   const fields: Array<readonly [string, unknown]> = []
   const attributes: Array<readonly [string, string]> = []
@@ -109,7 +109,7 @@ const firstKeys = (value: Readonly<Record<string, unknown>>, count: number): Rea
   return keys
 }
 
-/** The beginning of a value: one level of it, since a stranger's value can be as deep and as long as a record. */
+/** Shows the beginning of a value, one level deep. A stranger's value can be as deep and as long as a record. */
 const show = (value: unknown): string => {
   if (Array.isArray(value)) {
     const entries = value.slice(0, shownEntries).map(showScalar)
@@ -121,6 +121,6 @@ const show = (value: unknown): string => {
   return `{${[...entries, ...(keys.length > shownEntries ? ["…"] : [])].join(",")}}`
 }
 
-/** A problem in words, without its path. */
+/** Describes a problem in words, without its path. */
 export const describe = ({ actual, expected }: Problem): string =>
   actual === undefined ? "is missing" : `Expected ${expected}, actual ${show(actual)}`

@@ -77,7 +77,7 @@ export const variableName = (path: Path): string =>
     .toUpperCase()
 
 const isOwn = (path: Path): boolean => {
-  let at: Leaves.Own | undefined = OwnKeys.all
+  let at: Leaves.OwnKeyTree | undefined = OwnKeys.all
   for (const key of path) at = at?.get(key)
   return at !== undefined
 }

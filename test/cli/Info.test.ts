@@ -165,7 +165,7 @@ describe("des info", () => {
       assert.strictEqual(code, 1)
       assert.include(
         stderr,
-        `unix:///var/run/docker.sock: there is no such socket, but these there are: -e unix://${sandbox.path("run/podman/podman.sock")}`
+        `unix:///var/run/docker.sock: there is no such socket, but these exist: -e unix://${sandbox.path("run/podman/podman.sock")}`
       )
     }))
 

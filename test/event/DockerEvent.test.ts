@@ -58,7 +58,7 @@ describe("decode", () => {
     }
   })
 
-  it("takes fields that it does not know, and keeps them in the record", () => {
+  it("accepts unknown fields, and keeps them in the record", () => {
     const record =
       '{"status":"health_status","id":"4a5b","from":"alpine","Type":"container","Action":"health_status","HealthStatus":"starting","Later":{"a":[1]}}'
     const event = decode(record)
@@ -123,7 +123,7 @@ describe("timeNano", () => {
   })
 })
 
-describe("what is no event", () => {
+describe("a record that is no event", () => {
   const refused: ReadonlyArray<readonly [what: string, record: string, reason: RegExp]> = [
     ["no text", "", /JSON/],
     ["no JSON", "not json", /JSON/],

@@ -201,7 +201,7 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("that a proxy cuts every two seconds is one line for ever, and no news", () =>
+  it.scoped("that a proxy cuts every two seconds gives one line in all", () =>
     Effect.gen(function* () {
       let opened = 0
       const live = () => {
@@ -217,8 +217,8 @@ describe("the time of a feed", () => {
   )
 })
 
-describe("an engine that says what nobody thought of", () => {
-  it.scoped("is waited for as one that is away", () =>
+describe("an engine that causes an internal error", () => {
+  it.scoped("is retried like one that is away", () =>
     Effect.gen(function* () {
       let asked = 0
       const engine = engineOf({

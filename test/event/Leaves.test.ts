@@ -3,7 +3,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Leaves from "../../src/event/Leaves.ts"
 
 const whole: Leaves.Bounds = { leaves: 100_000, characters: 100_000_000 }
-const nothing: Leaves.Own = new Map()
+const nothing: Leaves.OwnKeyTree = new Map()
 
 /** The leaves of parsed JSON, the plain way. */
 const leavesOf = (value: unknown, path: ReadonlyArray<string> = []): ReadonlyArray<Leaves.Leaf> => {

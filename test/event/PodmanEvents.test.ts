@@ -157,7 +157,7 @@ describe.each(olds)("podman with %s", (old) => {
     }
   })
 
-  it("what an engine says already is not said for it", () => {
+  it("an attribute that the engine sends is not replaced", () => {
     for (const [Type, attributes] of [
       ["network", { network: "inner", container: "c0ffee" }],
       ["volume", { name: "data" }]
@@ -168,7 +168,7 @@ describe.each(olds)("podman with %s", (old) => {
     }
   })
 
-  it("what has no twin keeps its name", () => {
+  it("an event that Docker does not have keeps its name", () => {
     for (const [Type, Action] of [
       ...["exec", "init", "cleanup", "sync", "mount", "restore", "create", "kill"].map(
         (a) => ["container", a] as const

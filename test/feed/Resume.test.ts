@@ -143,7 +143,7 @@ describe("the first connection", () => {
       yield* des.until("container/start other")
       assert.deepStrictEqual(des.told(), ["des/connected", "container/start web", "container/start other"])
       assert.lengthOf(
-        des.logs.filter((line) => line.includes("the type des is des's own")),
+        des.logs.filter((line) => line.includes("the type des is reserved")),
         1
       )
     })
