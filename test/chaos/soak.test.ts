@@ -89,5 +89,5 @@ test(
       assert.strictEqual(ended.code, 143, ended.stderr.slice(-500))
       assert.notMatch(ended.stderr, / - (ERROR|CRITICAL) - /)
     }),
-  120_000
+  300_000
 )

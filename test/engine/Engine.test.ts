@@ -389,15 +389,29 @@ describe("what an engine says of itself", () => {
     ["is cut", '{"ID":', /: it is not JSON \(/],
     ["is JSON of another kind", '{"ID":7}', /: it is JSON of another kind$/],
     ["is nested 3,000 levels deep", nested(3_000), /: it is JSON of another kind$/],
-    ["has an ID of 3,000 levels", `{"ID":${nested(3_000)}}`, /: it is JSON of another kind$/],
-    ["is nested a million levels deep", nested(1_000_000), /: it is nested deeper than 10000 levels$/],
-    ["has an ID of a million levels", `{"ID":${nested(1_000_000)}}`, /: it is nested deeper than 10000 levels$/]
+    ["has an ID of 3,000 levels", `{"ID":${nested(3_000)}}`, /: it is JSON of another kind$/]
   ] as const) {
     it.effect(`is not believed where it ${what}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(identify(pong("1.41"), reply(body)))
         assert.strictEqual(error.reason, "NotAnEngine")
         assert.include(error.message, "its answer to GET /v1.41/info is not understood")
+        assert.match(error.message, why)
+        assert.isBelow(error.message.length, 300)
+        assert.isUndefined(error.cause)
+      })
+    )
+  }
+
+  for (const [what, body, why] of [
+    ["is nested a million levels deep", nested(1_000_000), /it is nested deeper than 10000 levels$/],
+    ["has an ID of a million levels", `{"ID":${nested(1_000_000)}}`, /it is nested deeper than 10000 levels$/],
+    ["holds three million values", `{"ID":[${"1,".repeat(3_000_000)}1]}`, /it holds more than 2500000 values and keys$/]
+  ] as const) {
+    it.effect(`is too large if it ${what}`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(identify(pong("1.41"), reply(body)))
+        assert.strictEqual(error.reason, "TooLarge")
         assert.match(error.message, why)
         assert.isBelow(error.message.length, 300)
         assert.isUndefined(error.cause)
