@@ -114,7 +114,13 @@ describeEngine("dockerd", () => {
           yield* des.said("watching")
           const arrived = yield* arrivals(engine)
           yield* Effect.all([others(engine), Effect.delay(act(engine), 10 * pace)], { concurrency: "unbounded" })
-          console.info(what, "reader", Math.max(...[...arrived].map(([t, at]) => at - Number(t) / 1e6)), arrived.size, sandbox.lines("ran").length)
+          console.info(
+            what,
+            "reader",
+            Math.max(...[...arrived].map(([t, at]) => at - Number(t) / 1e6)),
+            arrived.size,
+            sandbox.lines("ran").length
+          )
           yield* Beside.judge(sandbox, des)
         }),
       240_000
