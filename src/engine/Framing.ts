@@ -22,7 +22,24 @@ export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessR
   }
 }
 
-/** Scans the JSON of a line for the ends of its top-level values. */
+/**
+ * Where the string that is open at `start` ends, as the position of its quote; nothing where it goes on beyond the bytes. A label can be
+ * most of what a feed sends, so its bytes are not looked at one by one.
+ */
+const endOfString = (bytes: Buffer, start: number): number | undefined => {
+  for (let at = bytes.indexOf(quote, start); at !== -1; at = bytes.indexOf(quote, at + 1)) {
+    if (backslashesBefore(bytes, start, at) % 2 === 0) return at
+  }
+  return undefined
+}
+
+const backslashesBefore = (bytes: Buffer, start: number, end: number): number => {
+  let at = end
+  while (at > start && bytes[at - 1] === backslash) at--
+  return end - at
+}
+
+/** Follows the JSON of a line, and knows where a top-level value ends. */
 const makeScanner = () => {
   let depth = 0
   let inString = false
@@ -34,20 +51,37 @@ const makeScanner = () => {
     escaped = false
   }
 
-  /** Gives the positions just after each top-level value that ends in `bytes` from `start` on. */
-  const scan = (bytes: Uint8Array, start: number): ReadonlyArray<number> => {
-    const ends: Array<number> = []
-    for (let at = start; at < bytes.length; at++) {
-      const byte = bytes[at] ?? 0
-      if (byte === newline) reset()
-      else if (escaped) escaped = false
-      else if (inString) {
-        if (byte === backslash) escaped = true
-        else if (byte === quote) inString = false
-      } else if (byte === quote) inString = true
+  /** Goes to the end of the string that is open, or of the bytes. Gives the position behind it. */
+  const passString = (bytes: Buffer, start: number): number => {
+    inString = true
+    if (start === bytes.length) return start
+    const first = escaped ? start + 1 : start
+    const end = endOfString(bytes, first)
+    inString = end === undefined
+    escaped = inString && backslashesBefore(bytes, first, bytes.length) % 2 === 1
+    return end === undefined ? bytes.length : end + 1
+  }
+
+  /** Goes through a part of one line, and keeps where top-level values end. */
+  const scanLine = (bytes: Buffer, ends: Array<number>, offset: number): void => {
+    for (let at = inString ? passString(bytes, 0) : 0; at < bytes.length; at++) {
+      const byte = bytes[at]
+      if (byte === quote) at = passString(bytes, at + 1) - 1
       else if (byte === 0x7b || byte === 0x5b) depth++
-      else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) ends.push(at + 1)
+      else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) ends.push(offset + at + 1)
     }
+  }
+
+  /** Where top-level values end in `bytes` from `start`, each as the position behind it. */
+  const scan = (bytes: Buffer, start: number): ReadonlyArray<number> => {
+    const ends: Array<number> = []
+    let from = start
+    for (let end = bytes.indexOf(newline, from); end !== -1; end = bytes.indexOf(newline, from)) {
+      scanLine(bytes.subarray(from, end), ends, from)
+      reset()
+      from = end + 1
+    }
+    scanLine(bytes.subarray(from), ends, from)
     return ends
   }
 
@@ -81,7 +115,7 @@ const makeSeparator = () => {
     }
     const lastLine = buffer.lastIndexOf(newline) + 1
     if (!touching && lastLine > 0) scanner.reset()
-    return insertLineEnds(bytes, scanner.scan(bytes, touching ? 0 : lastLine))
+    return insertLineEnds(bytes, scanner.scan(buffer, touching ? 0 : lastLine))
   }
 }
 

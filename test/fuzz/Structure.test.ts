@@ -161,7 +161,7 @@ const line = FastCheck.oneof(
   { weight: 1, arbitrary: value },
   // No JSON, and too much to be parsed as a whole.
   {
-    weight: 1,
+    weight: 3,
     arbitrary: FastCheck.tuple(
       event,
       FastCheck.constantFrom("\\", '"', "{", "}", "[", "]", "\\x", "\\u1", "e", ":", ","),

@@ -13,18 +13,19 @@ import { test } from "../support/Sandbox.ts"
 
 const image = "busybox:test"
 
-/** A container of others starts every so many milliseconds. */
+/** How many containers of others start beside each other, and how many milliseconds are between two of one lane: five a second in all. */
+const lanes = 4
 const pace = 200
 
-/** Containers of others, one after the other, also where the engine is slow. */
+/** Containers of others, which wait for each other where the engine is slow. */
 const others = (engine: Engine) =>
   Effect.forEach(
     Array.from({ length: Beside.events }, (_, at) => at),
     (at) =>
       engine
         .cli("run", "--rm", "--network", "none", "--name", `other-${at}`, image, "true")
-        .pipe(Effect.delay(pace * 4 > 0 ? pace : at), Effect.orDie),
-    { concurrency: 4, discard: true }
+        .pipe(Effect.delay(pace), Effect.orDie),
+    { concurrency: lanes, discard: true }
   )
 
 /** When a reader that does nothing else had each event of others, by its timeNano: no reader can be earlier than the engine. */
@@ -87,7 +88,7 @@ const healthStorm = (engine: Engine) =>
 const strangers: ReadonlyArray<
   readonly [what: string, act: (engine: Engine) => Effect.Effect<void, never, Scope.Scope>]
 > = [
-  ["nothing", () => Effect.void],
+  ["nothing of the kind", () => Effect.void],
   ["one label of 70 MB", shortLife({ label: "x".repeat(70_000_000) })],
   [
     "a million labels",
@@ -114,12 +115,9 @@ describeEngine("dockerd", () => {
           yield* des.said("watching")
           const arrived = yield* arrivals(engine)
           yield* Effect.all([others(engine), Effect.delay(act(engine), 10 * pace)], { concurrency: "unbounded" })
+          const late = [...arrived].map(([time, at]) => at - Number(time) / 1e6)
           console.info(
-            what,
-            "reader",
-            Math.max(...[...arrived].map(([t, at]) => at - Number(t) / 1e6)),
-            arrived.size,
-            sandbox.lines("ran").length
+            `${what}: a plain reader had the latest of ${late.length} after ${Math.round(Math.max(...late))} ms`
           )
           yield* Beside.judge(sandbox, des)
         }),
