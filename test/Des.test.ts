@@ -300,7 +300,7 @@ describe("des's own events", () => {
       yield* Fiber.join(stopping)
       assert.match(
         logs.lines.at(-1) ?? "",
-        /^WARN The scripts of des\/stop des are not run: .* used up the time of --drain$/
+        /^WARN The scripts of des\/stop are not run, .* used up the time of --drain$/
       )
     })
   )
