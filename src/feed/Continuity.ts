@@ -18,6 +18,8 @@ export interface Continuity {
   last: bigint
   over: bigint
   gaps: number
+  /** True if an event came since the last gap. */
+  hasNews: boolean
   /** How many records the memory still has by their text (journals of an earlier des). */
   texts: number
   /** The records that des has seen. */
@@ -41,6 +43,7 @@ export const make = ({ fingerprints, gaps, identity, last, over, running }: Reco
     last,
     over,
     gaps,
+    hasNews: true,
     known,
     texts: known.textsLeft(),
     belief: new Map(running.map((container) => [container.id, container])),
@@ -94,16 +97,13 @@ export const meetAnew = (
 }
 
 /**
- * Forgets what dockerd cannot send again, after its whole ring was read. If the ring has no known record, that is all of them:
- * otherwise an idle engine would get the same gap again at each new connection.
+ * Marks a gap as reported. Until the next event, an idle engine whose connection is cut has no other gap.
  *
  * @since 1.0.0
  * @category combinators
  */
-export const forgetWhatIsGone = (continuity: Continuity, { time }: EngineIdentity, isAll: boolean): void => {
-  continuity.known.forgetTexts()
-  if (!isAll) return
-  continuity.known.clear()
+export const reported = (continuity: Continuity, { time }: EngineIdentity): void => {
+  continuity.hasNews = false
   continuity.last = time
 }
 
@@ -153,6 +153,7 @@ export const makeSift = (
       const over = isOver(event)
       known.learn(event.record, event.fingerprint)
       if (!known.add(event.fingerprint) || over) continue
+      continuity.hasNews = true
       if (event.timeNano > 0n) continuity.last = event.timeNano
       if (Reconcile.settle(duplicates, event) === "duplicate") continue
       Belief.follow(belief, event)

@@ -136,7 +136,7 @@ export const connect = (options: {
     const plan = Resume.decide({
       meeting,
       kind,
-      knowsNothing: known.isEmpty(),
+      knowsNothing: known.isEmpty() || !continuity.hasNews,
       replay: { count: replay.fingerprints.length, isKnown, isWhole: replay.isWhole },
       head: { count: head.events.length, isJoined: head.isJoined },
       sync
@@ -162,8 +162,8 @@ export const connect = (options: {
       if (gap !== undefined) continuity.gaps++
       if (plan.isOver) Continuity.meetAnew(continuity, identity, replay)
       // The ring is all that dockerd has. podman may send older records again.
-      else if (kind === "docker" && replay.isWhole)
-        Continuity.forgetWhatIsGone(continuity, identity, gap !== undefined && !isKnown)
+      else if (kind === "docker" && replay.isWhole) known.forgetTexts()
+      if (kind === "docker" && gap !== undefined) Continuity.reported(continuity, identity)
       if (identity.id !== "" || continuity.identity === undefined) continuity.identity = identity.id
       if (meeting === "other-engine" && Option.isNone(running)) belief.clear()
       if (Option.isSome(running)) {

@@ -31,7 +31,7 @@ export interface Facts {
   /** How des connects to the engine. */
   readonly meeting: Meeting
   readonly kind: "docker" | "podman"
-  /** True if des remembers no record, for example because nothing has happened since the first connection. */
+  /** True if des remembers no record that a replay could have: nothing has happened since the first connection, or since a gap. */
   readonly knowsNothing: boolean
   /**
    * The replay of dockerd's ring: how many records were read, if one of them is known, and if they are all. podman has no ring. Its
