@@ -83,7 +83,11 @@ const read = (
       decodeRecords({
         source: name,
         engine: name,
-        report: ({ fingerprint }) => Effect.sync(() => note(fingerprint))
+        // A replay of nothing but such lines ends with its time: none of them is kept beyond the bound.
+        report: ({ fingerprint }) =>
+          Effect.sync(() => {
+            if (keptBytes < mostKeptBytes) note(fingerprint)
+          })
       }),
       Stream.interruptAfter(within),
       // runForEachWhile would keep each event in memory.
