@@ -24,6 +24,8 @@ export default defineConfig({
     // the tests' own deadlines.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // A failure has to be understood from its message alone: where the tests gate a landing, nobody can look again.
+    chaiConfig: { truncateThreshold: 0 },
     projects: [
       { extends: true, test: { name: "default", include: ["test/**/*.test.ts"], exclude: left } },
       {

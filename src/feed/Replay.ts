@@ -23,12 +23,12 @@ export interface Replay {
 }
 
 /**
- * The replay when des did not ask for one.
+ * The replay when des did not ask for one. It proves nothing, so it does not count as whole.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const none: Replay = { fingerprints: [], lifeEvents: [], isWhole: true }
+export const none: Replay = { fingerprints: [], lifeEvents: [], isWhole: false }
 
 /** How long an answer may be silent before des gives it up. Some proxies keep an answer open that has ended (moby #48536). */
 const pause = "5 seconds"

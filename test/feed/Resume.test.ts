@@ -647,6 +647,26 @@ describe("podman's feed", () => {
   )
 
   test(
+    "runs nothing from before the first connection, also when the second that is asked for again began earlier",
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({ podman: true })
+      // A refresh ends all containers, so a late one would do more harm than a run.
+      const refresh = (timeNano: bigint) =>
+        DockerEvent.make({ type: "system", action: "refresh", id: "", attributes: { name: "" }, timeNano }).record
+      yield* engine.emit(refresh(BigInt(Date.now() - 200) * 1_000_000n))
+      const des = yield* follow(engine.endpoint)
+      yield* des.until("des/connected")
+      const now = (Date.now() - Number(epoch / 1_000_000n)) / 1_000
+      yield* engine.emit(record("start", "web", now))
+      yield* des.until("container/start web")
+      yield* engine.cut
+      yield* engine.emit(record("start", "db", now + 1))
+      yield* des.until("container/start db")
+      assert.deepStrictEqual(des.told(), ["des/connected", "container/start web", "container/start db"])
+    })
+  )
+
+  test(
     "has a gap when its file was rotated and the last record is gone",
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ podman: true })

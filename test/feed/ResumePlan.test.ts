@@ -13,7 +13,7 @@ const docker: Resume.Facts = {
 const podman: Resume.Facts = {
   ...docker,
   kind: "podman",
-  replay: { count: 0, isKnown: true, isWhole: true }
+  replay: { count: 0, isKnown: true, isWhole: false }
 }
 
 const none = { gap: undefined, gapIfDifferent: undefined, compares: false, synthesises: true, isOver: false }
