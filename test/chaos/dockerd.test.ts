@@ -50,6 +50,34 @@ const gaps = (des: Following) => des.told().filter((event) => event.startsWith("
 
 describeEngine("dockerd", () => {
   test(
+    "that is frozen for nine seconds: des/disconnected comes within two liveness intervals, and later events come once",
+    Effect.gen(function* () {
+      const engine = yield* dockerd()
+      yield* engine.importImage(image)
+      const des = yield* follow(Either.getOrThrow(parse(engine.endpoint)), { liveness: "2 seconds" })
+      yield* des.until("des/connected")
+      yield* run("before", engine, image, ...forever)
+      yield* des.until("container/start before")
+      yield* engine.freeze
+      const frozenAt = Date.now()
+      yield* Effect.sleep("9 seconds")
+      yield* engine.thaw
+      yield* run("after", engine, image, ...forever)
+      yield* des.until("container/start after")
+      const connections = des.events.filter(({ Type }) => Type === "des")
+      assert.deepStrictEqual(
+        connections.map(({ Action }) => Action),
+        ["connected", "disconnected", "connected"]
+      )
+      const noticedAfter = Number((connections[1]?.timeNano ?? 0n) / 1_000_000n) - frozenAt
+      assert.isBelow(noticedAfter, 5_000, "two intervals are four seconds; one is for a busy machine")
+      assert.deepStrictEqual(lifeOf(des, "after"), ["start"])
+      assert.deepStrictEqual(lifeOf(des, "before"), ["start"])
+      yield* engine.cli("kill", "before", "after")
+    })
+  )
+
+  test(
     "that is killed and comes back with live restore: who died meanwhile is told, who lives is not",
     Effect.gen(function* () {
       const { des, engine } = yield* begin(["--live-restore"])

@@ -36,6 +36,10 @@ export interface Engine {
   readonly importImage: (tag: string) => Effect.Effect<void, EngineError>
   /** Ends the engine as a crash does. Its containers keep running. */
   readonly kill9: Effect.Effect<void>
+  /** Stops the engine with SIGSTOP: its sockets stay open and take connections, but nothing is answered. */
+  readonly freeze: Effect.Effect<void>
+  /** Continues a frozen engine. */
+  readonly thaw: Effect.Effect<void>
   /** Ends the engine with SIGTERM, if it runs, and starts it again with the same data. */
   readonly restart: Effect.Effect<void, EngineError>
 }
@@ -224,6 +228,8 @@ const start = (kind: Kind, options: EngineOptions = {}): Effect.Effect<Engine, E
         )
         yield* forgetContainerd(dir)
       }),
+      freeze: Effect.suspend(() => (child === undefined ? Effect.void : send(child, "SIGSTOP"))),
+      thaw: Effect.suspend(() => (child === undefined ? Effect.void : send(child, "SIGCONT"))),
       restart: Effect.suspend(() => Effect.zipRight(child === undefined ? Effect.void : stop(child, 30_000), launch))
     }
   })
