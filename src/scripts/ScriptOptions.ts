@@ -1,4 +1,5 @@
 import * as DurationText from "../DurationText.ts"
+import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as NearMiss from "../NearMiss.ts"
 
 /**
@@ -164,6 +165,44 @@ const fits = (text: string, pattern: string): boolean => {
   return text.length - last.length >= at && text.endsWith(last)
 }
 
+/** The longest value of an event in an answer of {@link whyNot}, in characters. */
+const shownValue = 80
+
+const shown = (value: string): string => (value.length > shownValue ? `${value.slice(0, shownValue)}…` : value)
+
+/** A condition as its script's author may write it. */
+const formatCondition = ({ key, pattern }: Condition): string => {
+  const isPlain = key === "image" || key === "name"
+  return `${isPlain ? "" : "label="}${key}${pattern === undefined ? "" : `=${pattern}`}`
+}
+
+/** The part of an event that conditions are about. */
+type Judged = Pick<DockerEvent, "engine"> & { readonly Actor: Pick<DockerEvent["Actor"], "Attributes"> }
+
+/**
+ * Says which condition keeps a script with these options from running for an event: the first one that does not hold,
+ * and what the event has instead. `undefined` if the script runs. The text can contain values of the event, so it must
+ * be escaped before it is printed.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const whyNot = (options: ScriptOptions, event: Judged): string | undefined => {
+  if (options.engine !== undefined && !fits(event.engine, options.engine)) {
+    return `it needs engine=${options.engine}, and the engine is ${JSON.stringify(shown(event.engine))}`
+  }
+  for (const condition of options.conditions) {
+    const { key, pattern } = condition
+    const { Attributes } = event.Actor
+    const value = Object.hasOwn(Attributes, key) ? Attributes[key] : undefined
+    if (value === undefined) return `it needs ${formatCondition(condition)}, and the event has no ${key}`
+    if (pattern !== undefined && !fits(value, pattern)) {
+      return `it needs ${formatCondition(condition)}, and ${key} is ${JSON.stringify(shown(value))}`
+    }
+  }
+  return undefined
+}
+
 /**
  * True if a script with these options runs for an event with these attributes, from the engine with this name.
  *
@@ -174,9 +213,4 @@ export const matches = (
   options: ScriptOptions,
   attributes: Readonly<Record<string, string>>,
   engine: string
-): boolean =>
-  (options.engine === undefined || fits(engine, options.engine)) &&
-  options.conditions.every(({ key, pattern }) => {
-    const value = Object.hasOwn(attributes, key) ? attributes[key] : undefined
-    return value !== undefined && (pattern === undefined || fits(value, pattern))
-  })
+): boolean => whyNot(options, { engine, Actor: { Attributes: attributes } }) === undefined

@@ -380,6 +380,36 @@ const fits = (text: string, pattern: string): boolean => {
   return text !== "" && text[0] === pattern[0] && fits(text.slice(1), pattern.slice(1))
 }
 
+/** Why a script with these lines in its head does not run for an event with these attributes. */
+const whyNot = (text: string, attributes: Readonly<Record<string, string>>, engine = ""): string | undefined => {
+  const options = parse(`# des: ${text}`)
+  if ("line" in options) return assert.fail(options.message)
+  return ScriptOptions.whyNot(options, { engine, Actor: { Attributes: attributes } })
+}
+
+describe("the condition that keeps a script from an event", () => {
+  for (const [text, attributes, why] of [
+    ["name=web", { name: "web" }, undefined],
+    ["name=db*", { name: "web" }, 'it needs name=db*, and name is "web"'],
+    ["image=postgres:*", {}, "it needs image=postgres:*, and the event has no image"],
+    ["label=com.example.role", {}, "it needs label=com.example.role, and the event has no com.example.role"],
+    ["label=role=db", { role: "web" }, 'it needs label=role=db, and role is "web"'],
+    ["engine=web1", { engine: "web1" }, 'it needs engine=web1, and the engine is "web2"'],
+    ["name=web label=a", { name: "web" }, "it needs label=a, and the event has no a"]
+  ] as const) {
+    it(`${text} for ${JSON.stringify(attributes)}: ${why ?? "none"}`, () => {
+      assert.strictEqual(whyNot(text, attributes, "web2"), why)
+    })
+  }
+
+  it("is told with 80 characters of what the event has", () => {
+    assert.strictEqual(
+      whyNot("name=db", { name: "x".repeat(5000) }),
+      `it needs name=db, and name is "${"x".repeat(80)}…"`
+    )
+  })
+})
+
 describe("a * in a pattern stands for anything", () => {
   const matches = (text: string, pattern: string) =>
     ScriptOptions.matches({ conditions: [{ key: "k", pattern }] }, { k: text }, "")
