@@ -27,7 +27,7 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
     const key = `${event.Type}/${action}`
     const all = found.get(key) ?? (yield* directory.find(event.Type, action))
     found.set(key, all)
-    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event.Actor.Attributes, event.engine))
+    const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event))
     if (scripts.length > 0) accepted.push({ event, scripts })
   }
   return accepted

@@ -330,6 +330,10 @@ const word = FastCheck.oneof(
     "image=",
     "name=",
     "engine=",
+    "exitcode=",
+    "!=",
+    ",",
+    "1..255",
     "timout="
   ),
   FastCheck.constantFrom(
@@ -369,7 +373,9 @@ describe("whatever stands at the head of a script", () => {
           assert.isTrue(Number.isFinite(duration))
         }
         assert.isAtMost(parsed.retries ?? 0, 9_999)
-        assert.isBoolean(ScriptOptions.matches(parsed, attributes, "unix:///e"))
+        const event = { Actor: { Attributes: attributes }, engine: "unix:///e" }
+        const why = ScriptOptions.whyNot(parsed, event)
+        assert.strictEqual(why === undefined, ScriptOptions.matches(parsed, event))
       }
       for (const { line: at, message } of ScriptOptions.unread(text)) {
         assert.isAtLeast(at, 1)

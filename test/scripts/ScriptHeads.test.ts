@@ -80,7 +80,7 @@ describe("the head of a script", () => {
         "container/start/10-a": { timeout: 1000, conditions: [] },
         "container/start/20-b": { retries: 2, conditions: [] },
         "container/all": { cooldown: 3000, conditions: [] },
-        all: { conditions: [{ key: "a" }] }
+        all: { conditions: [{ text: "label=a", excludes: false, on: "attribute", key: "a" }] }
       })
       assert.deepStrictEqual(logged(), [])
     }))

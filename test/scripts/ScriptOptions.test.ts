@@ -24,43 +24,78 @@ describe("the head of a script", () => {
     }
   })
 
-  const options: Readonly<Record<string, Partial<ScriptOptions.ScriptOptions>>> = {
+  const bounds: Readonly<Record<string, Partial<ScriptOptions.ScriptOptions>>> = {
     "timeout=30s": { timeout: 30_000 },
     "timeout=0": { timeout: 0 },
     "cooldown=1m": { cooldown: 60_000 },
     "retries=3": { retries: 3 },
-    "retries=0": { retries: 0 },
-    "label=com.example.backup": { conditions: [{ key: "com.example.backup" }] },
-    "label=com.example.backup=true": { conditions: [{ key: "com.example.backup", pattern: "true" }] },
-    "label=a=b=c": { conditions: [{ key: "a", pattern: "b=c" }] },
-    "label=a=": { conditions: [{ key: "a", pattern: "" }] },
-    "attribute=exitCode=137": { conditions: [{ key: "exitCode", pattern: "137" }] },
-    "attribute=signal": { conditions: [{ key: "signal" }] },
-    "image=postgres:*": { conditions: [{ key: "image", pattern: "postgres:*" }] },
-    "image=a=b": { conditions: [{ key: "image", pattern: "a=b" }] },
-    "name=web-*": { conditions: [{ key: "name", pattern: "web-*" }] }
+    "retries=0": { retries: 0 }
   }
-  for (const [text, expected] of Object.entries(options)) {
+  for (const [text, expected] of Object.entries(bounds)) {
     it(`takes ${text}`, () =>
       assert.deepStrictEqual(parse("#!/bin/sh", `# des: ${text}`), { conditions: [], ...expected }))
   }
 
+  const conditions: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+    "label=com.example.backup": { on: "attribute", key: "com.example.backup" },
+    "label=com.example.backup=true": { on: "attribute", key: "com.example.backup", patterns: ["true"] },
+    "label=a=b=c": { on: "attribute", key: "a", patterns: ["b=c"] },
+    "label=a=": { on: "attribute", key: "a", patterns: [""] },
+    "label=a=b,c": { on: "attribute", key: "a", patterns: ["b", "c"] },
+    'label="a,b"': { on: "attribute", key: "a,b" },
+    'label="a,b"=c,d': { on: "attribute", key: "a,b", patterns: ["c", "d"] },
+    "label!=a": { on: "attribute", excludes: true, key: "a" },
+    "label!=a=b": { on: "attribute", excludes: true, key: "a", patterns: ["b"] },
+    "label=a!=b": { on: "attribute", key: "a!", patterns: ["b"] },
+    "attribute=exitCode=137": { on: "attribute", key: "exitCode", patterns: ["137"] },
+    "attribute=signal": { on: "attribute", key: "signal" },
+    "attribute!=signal=9": { on: "attribute", excludes: true, key: "signal", patterns: ["9"] },
+    "image=postgres:*": { on: "attribute", key: "image", patterns: ["postgres:*"] },
+    "image=a=b": { on: "attribute", key: "image", patterns: ["a=b"] },
+    "image=nginx,postgres:*": { on: "attribute", key: "image", patterns: ["nginx", "postgres:*"] },
+    "image!=nginx,postgres:*": { on: "attribute", excludes: true, key: "image", patterns: ["nginx", "postgres:*"] },
+    "name=web-*": { on: "attribute", key: "name", patterns: ["web-*"] },
+    'name="a,b",c': { on: "attribute", key: "name", patterns: ["a,b", "c"] },
+    'name="a b","c d"': { on: "attribute", key: "name", patterns: ["a b", "c d"] },
+    'name=a","b': { on: "attribute", key: "name", patterns: ["a,b"] },
+    "engine=web*,db": { on: "engine", patterns: ["web*", "db"] },
+    "engine!=db": { on: "engine", excludes: true, patterns: ["db"] },
+    "exitcode=0": { on: "exit code", codes: [[0, 0]] },
+    "exitcode=1..255": { on: "exit code", codes: [[1, 255]] },
+    "exitcode=1,137..143": {
+      on: "exit code",
+      codes: [
+        [1, 1],
+        [137, 143]
+      ]
+    }
+  }
+  for (const [text, expected] of Object.entries(conditions)) {
+    it(`takes ${text}`, () =>
+      assert.deepEqual<unknown>(parse("#!/bin/sh", `# des: ${text}`), {
+        conditions: [{ text, excludes: false, ...expected }]
+      }))
+  }
+
   it("takes values with blanks in double quotes, around the value or the whole", () => {
+    const condition = { excludes: false, on: "attribute" as const }
     const [key, pattern] = ["a b", "c  d"]
     for (const text of ['label="a b=c  d"', '"label=a b=c  d"', 'label="a b"="c  d"', 'label=a" "b=c"  "d']) {
-      assert.deepStrictEqual(parse(`# des: ${text}`), { conditions: [{ key, pattern }] }, text)
+      assert.deepStrictEqual(parse(`# des: ${text}`), {
+        conditions: [{ ...condition, text, key, patterns: [pattern] }]
+      })
     }
     assert.deepStrictEqual(parse('# des: name="a b" image=""'), {
       conditions: [
-        { key: "name", pattern: "a b" },
-        { key: "image", pattern: "" }
+        { ...condition, text: 'name="a b"', key: "name", patterns: ["a b"] },
+        { ...condition, text: 'image=""', key: "image", patterns: [""] }
       ]
     })
     // Only double quotes quote, and what a shell would expand is text.
     assert.deepStrictEqual(parse("# des: name='a' image=$(x)\\#"), {
       conditions: [
-        { key: "name", pattern: "'a'" },
-        { key: "image", pattern: "$(x)\\#" }
+        { ...condition, text: "name='a'", key: "name", patterns: ["'a'"] },
+        { ...condition, text: "image=$(x)\\#", key: "image", patterns: ["$(x)\\#"] }
       ]
     })
   })
@@ -70,7 +105,11 @@ describe("the head of a script", () => {
       timeout: 30_000,
       retries: 3,
       cooldown: 60_000,
-      conditions: [{ key: "a" }, { key: "image", pattern: "b" }, { key: "a", pattern: "c" }]
+      conditions: [
+        { text: "label=a", excludes: false, on: "attribute" as const, key: "a" },
+        { text: "image=b", excludes: false, on: "attribute" as const, key: "image", patterns: ["b"] },
+        { text: "label=a=c", excludes: false, on: "attribute" as const, key: "a", patterns: ["c"] }
+      ]
     }
     const one = ["#!/bin/sh", "# des: timeout=30s retries=3 cooldown=1m label=a image=b label=a=c"]
     const several = [
@@ -159,6 +198,26 @@ describe("a head that cannot be understood", () => {
     "label=": 'label takes KEY or KEY=VALUE, not ""',
     "label==x": 'label takes KEY or KEY=VALUE, not "=x"',
     "attribute=": 'attribute takes KEY or KEY=VALUE, not ""',
+    "imgae!=x": '"imgae!=x" is not an option; did you mean image!=?',
+    "timout!=1s": '"timout!=1s" is not an option; did you mean timeout=?',
+    "timeout!=1s": "timeout takes no !=; only conditions take it, such as image!=VALUE",
+    "label!=": 'label takes KEY or KEY=VALUE, not ""',
+    "label=a,b": 'label takes one KEY, not "a,b"; put a key that has a comma in double quotes',
+    "label=a,b=c": 'label takes one KEY, not "a,b"',
+    "image=a, b": "a value of image is missing beside a comma",
+    "image=a,,b": "a value of image is missing beside a comma",
+    "name=,a": "a value of name is missing beside a comma",
+    "label=a=b,": "a value of label is missing beside a comma",
+    "engine=,": "a value of engine is missing beside a comma",
+    "exitcode=": 'exitcode takes codes from 0 to 255, such as 1..255 or 1,137, not ""',
+    "exitcode=x": 'not "x"',
+    "exitcode=-1": 'not "-1"',
+    "exitcode=256": 'not "256"',
+    "exitcode=9..1": 'not "9..1"',
+    "exitcode=1..": 'not "1.."',
+    "exitcode=1...3": 'not "1...3"',
+    "exitcode=1,": 'not "1,"',
+    "exitcode!=0": "exitcode takes no !=; write the codes that count, such as exitcode=1..255",
     'name="a': "a closing double quote is missing",
     'label=a" b" "': "a closing double quote is missing"
   }
@@ -179,7 +238,17 @@ describe("a head that cannot be understood", () => {
 
   it("lists the known options", () => {
     const problem = parse("# des: nonsense")
-    for (const name of ["timeout", "cooldown", "retries", "label", "attribute", "image", "name"]) {
+    for (const name of [
+      "timeout",
+      "cooldown",
+      "retries",
+      "label",
+      "attribute",
+      "image",
+      "name",
+      "engine",
+      "exitcode"
+    ]) {
       assert.include("message" in problem ? problem.message : "", `${name}=`)
     }
   })
@@ -242,14 +311,24 @@ describe("what is written is what is read", () => {
   const character = FastCheck.oneof(FastCheck.string({ unit: "binary", minLength: 1, maxLength: 1 }), strange)
   const value = FastCheck.string({ unit: character }).map((text) => text.replace(/["\n]/g, "_"))
   const key = FastCheck.string({ unit: character, minLength: 1 }).map((text) => text.replace(/["\n=]/g, "_"))
-  const condition = FastCheck.oneof(
-    FastCheck.record({ key }),
-    FastCheck.record({ key, pattern: value }),
-    FastCheck.record({ key: FastCheck.constantFrom("image", "name"), pattern: value })
+  const excludes = FastCheck.boolean()
+  const on = FastCheck.constant("attribute" as const)
+  const patterns = FastCheck.array(
+    value.filter((text) => text !== ""),
+    { minLength: 1, maxLength: 3 }
   )
-
-  const write = ({ key, pattern }: ScriptOptions.Condition): string =>
-    pattern === undefined ? `label="${key}"` : `attribute="${key}=${pattern}"`
+  const described = FastCheck.oneof(
+    FastCheck.record({ on, excludes, key }),
+    FastCheck.record({ on, excludes, key, patterns }),
+    FastCheck.record({ on, excludes, key: FastCheck.constantFrom("image", "name"), patterns })
+  )
+  const condition = described.map((given) => {
+    const values = "patterns" in given ? `=${given.patterns.map((text) => `"${text}"`).join(",")}` : ""
+    return {
+      text: `${"patterns" in given ? "attribute" : "label"}${given.excludes ? "!" : ""}="${given.key}"${values}`,
+      ...given
+    }
+  })
 
   it("for any options", () => {
     FastCheck.assert(
@@ -269,7 +348,7 @@ describe("what is written is what is read", () => {
             ...(bounds.timeout === undefined ? [] : [`timeout=${bounds.timeout}ms`]),
             ...(bounds.retries === undefined ? [] : [`retries=${bounds.retries}`]),
             ...(bounds.cooldown === undefined ? [] : [`cooldown=${bounds.cooldown}ms`]),
-            ...conditions.map(write)
+            ...conditions.map(({ text }) => text)
           ]
           const expected = { ...bounds, conditions }
           const onOneLine = ["#!/bin/sh", `# des: ${texts.join(" ")}`, "exit", ""].join(end)
@@ -297,27 +376,65 @@ describe("what is written is what is read", () => {
   })
 })
 
-/** Whether a script with these lines in its head runs for an event with these attributes. */
-const runsFor = (text: string, attributes: Readonly<Record<string, string>>): boolean => {
+/** Whether a script with these options in its head runs for an event with these attributes. */
+const runsFor = (text: string, attributes: Readonly<Record<string, string>>, engine = ""): boolean => {
   const options = parse(`# des: ${text}`)
   if ("line" in options) return assert.fail(options.message)
-  return ScriptOptions.matches(options, attributes, "")
+  return ScriptOptions.matches(options, { Actor: { Attributes: attributes }, engine })
 }
 
 describe("a script runs for an event", () => {
   it("only for the engine that a pattern names", () => {
-    const options = ScriptOptions.parse("# des: engine=web* label=a")
-    if ("message" in options) return assert.fail(options.message)
-    assert.isTrue(ScriptOptions.matches(options, { a: "" }, "web1"))
-    assert.isFalse(ScriptOptions.matches(options, { a: "" }, "db"))
-    assert.isFalse(ScriptOptions.matches(options, {}, "web1"))
+    const head = "engine=web*,east label=a"
+    assert.isTrue(runsFor(head, { a: "" }, "web1"))
+    assert.isTrue(runsFor(head, { a: "" }, "east"))
+    assert.isFalse(runsFor(head, { a: "" }, "db"))
+    assert.isFalse(runsFor(head, {}, "web1"))
     // A label is no engine.
-    assert.isFalse(ScriptOptions.matches(options, { a: "", engine: "web1" }, ""))
+    assert.isFalse(runsFor(head, { a: "", engine: "web1" }, ""))
+    assert.isFalse(runsFor("engine!=web*", {}, "web1"))
+    assert.isTrue(runsFor("engine!=web*", {}, "db"))
   })
 
   it("with any attributes, if the head has no condition", () => {
-    assert.isTrue(ScriptOptions.matches(ScriptOptions.none, {}, ""))
+    assert.isTrue(runsFor("", {}))
     assert.isTrue(runsFor("timeout=1s", { any: "thing" }))
+  })
+
+  it("if one value of a list fits", () => {
+    for (const image of ["nginx", "postgres:16"]) assert.isTrue(runsFor("image=nginx,postgres:*", { image }))
+    assert.isFalse(runsFor("image=nginx,postgres:*", { image: "redis" }))
+    assert.isFalse(runsFor("image=nginx,postgres:*", { image: "nginx,postgres:16" }))
+    assert.isTrue(runsFor('label="a,b"="c,d",e', { "a,b": "c,d" }))
+  })
+
+  it("with != exactly if it would not run without the !", () => {
+    for (const option of ["label=a", "label=a=b,c*", "attribute=a=b", "image=a,b", "name=*", "engine=e"]) {
+      const excluding = option.replace("=", "!=")
+      for (const value of [undefined, "", "a", "b", "cc", "x"]) {
+        const attributes = value === undefined ? {} : { a: value, image: value, name: value }
+        for (const engine of ["e", "f"]) {
+          assert.strictEqual(
+            runsFor(excluding, attributes, engine),
+            !runsFor(option, attributes, engine),
+            `${excluding} for ${value} of ${engine}`
+          )
+        }
+      }
+    }
+  })
+
+  it("whose exit code is one of these", () => {
+    for (const [codes, yes, no] of [
+      ["1..255", ["1", "137", "255"], ["0", "", "256", "1000", "-1", "1.5", "x", "1 "]],
+      ["0", ["0", "00"], ["1"]],
+      ["1,137..143", ["1", "137", "140", "143"], ["0", "2", "136", "144"]]
+    ] as const) {
+      for (const exitCode of yes) assert.isTrue(runsFor(`exitcode=${codes}`, { exitCode }), `${codes}: ${exitCode}`)
+      for (const exitCode of no) assert.isFalse(runsFor(`exitcode=${codes}`, { exitCode }), `${codes}: ${exitCode}`)
+    }
+    assert.isFalse(runsFor("exitcode=0..255", {}))
+    assert.isFalse(runsFor("exitcode=0..255", { exitcode: "1" }))
   })
 
   it("that has the label or attribute, whatever its value", () => {
@@ -395,7 +512,14 @@ describe("the condition that keeps a script from an event", () => {
     ["label=com.example.role", {}, "it needs label=com.example.role, and the event has no com.example.role"],
     ["label=role=db", { role: "web" }, 'it needs label=role=db, and role is "web"'],
     ["engine=web1", { engine: "web1" }, 'it needs engine=web1, and the engine is "web2"'],
-    ["name=web label=a", { name: "web" }, "it needs label=a, and the event has no a"]
+    ["name=web label=a", { name: "web" }, "it needs label=a, and the event has no a"],
+    ["name=web label=a", { name: "db" }, 'it needs name=web, and name is "db"'],
+    ['name!="web 1"', { name: "web 1" }, 'it needs name!="web 1", and name is "web 1"'],
+    ["label!=role", { role: "db" }, 'it needs label!=role, and role is "db"'],
+    ["engine!=web*", {}, 'it needs engine!=web*, and the engine is "web2"'],
+    ["image=a,b", { image: "c" }, 'it needs image=a,b, and image is "c"'],
+    ["exitcode=1..255", { exitCode: "0" }, 'it needs exitcode=1..255, and exitCode is "0"'],
+    ["exitcode=1..255", {}, "it needs exitcode=1..255, and the event has no exitCode"]
   ] as const) {
     it(`${text} for ${JSON.stringify(attributes)}: ${why ?? "none"}`, () => {
       assert.strictEqual(whyNot(text, attributes, "web2"), why)
@@ -411,8 +535,10 @@ describe("the condition that keeps a script from an event", () => {
 })
 
 describe("a * in a pattern stands for anything", () => {
-  const matches = (text: string, pattern: string) =>
-    ScriptOptions.matches({ conditions: [{ key: "k", pattern }] }, { k: text }, "")
+  const matches = (text: string, pattern: string) => {
+    const condition = { text: "", excludes: false, on: "attribute" as const, key: "k", patterns: [pattern] }
+    return ScriptOptions.matches({ conditions: [condition] }, { Actor: { Attributes: { k: text } }, engine: "" })
+  }
 
   for (const [pattern, yes, no] of [
     ["*", ["", "a", "*", "\n", "a\u2028b"], []],

@@ -49,7 +49,13 @@ const life =
       )
     )
 
-const script = { path: "/d/container/start", options: { timeout: 5000, conditions: [{ key: "a", pattern: "b*" }] } }
+const script = {
+  path: "/d/container/start",
+  options: {
+    timeout: 5000,
+    conditions: [{ text: "label=a=b*", excludes: false, on: "attribute" as const, key: "a", patterns: ["b*"] }]
+  }
+}
 
 const accepted = (
   id: string,
