@@ -15,6 +15,7 @@ import type * as DockerEvent from "../src/event/DockerEvent.ts"
 import { EventFeed, EventFeedError } from "../src/feed/EventFeed.ts"
 import type { FeedMemory } from "../src/feed/FeedMemory.ts"
 import * as Journal from "../src/journal/Journal.ts"
+import * as JournalInMemory from "../src/journal/JournalInMemory.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../src/scripts/ScriptRunner.ts"
 import * as Trust from "../src/scripts/Trust.ts"
 import * as Testing from "../src/testing.ts"
@@ -27,7 +28,7 @@ const scripts = Testing.layerScripts({
 
 const dispatchWith = (options: Partial<Dispatch.DispatchOptions>) =>
   Dispatch.layer({ base: { PATH: "/bin" }, ...options }).pipe(
-    Layer.provideMerge(Journal.layerMemory()),
+    Layer.provideMerge(JournalInMemory.layer()),
     Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
   )
 const dispatch = dispatchWith({})
@@ -374,7 +375,7 @@ describe("a journal", () => {
       const fiber = yield* Des.run.pipe(
         Effect.provide(
           Layer.mergeAll(layer, scripts, Layer.provide(Dispatch.layer({ base: {} }), runner)).pipe(
-            Layer.provideMerge(Journal.layerMemory({ capacity })),
+            Layer.provideMerge(JournalInMemory.layer({ capacity })),
             Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
           )
         ),
@@ -400,7 +401,7 @@ describe("a journal", () => {
   it.effect("that fails ends des with its error, and begins nothing more", () =>
     Effect.gen(function* () {
       const error = new Journal.JournalError({ reason: "Full", detail: "no room" })
-      const failing = Layer.map(Journal.layerMemory(), (context) => {
+      const failing = Layer.map(JournalInMemory.layer(), (context) => {
         const journal = Context.get(context, Journal.Journal)
         const begin: typeof journal.begin = (entry, script, attempt) =>
           entry.event.Actor.ID === "2" ? Effect.fail(error) : journal.begin(entry, script, attempt)

@@ -9,7 +9,8 @@ import * as Des from "../Des.ts"
 import * as DurationText from "../DurationText.ts"
 import * as Dispatch from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
-import * as Journal from "../journal/Journal.ts"
+import type { Journal } from "../journal/Journal.ts"
+import * as JournalInMemory from "../journal/JournalInMemory.ts"
 import * as SystemReason from "../SystemReason.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
@@ -125,7 +126,7 @@ const options = {
     placeholder: "SIZE",
     description:
       "without --state: how much memory accepted events may take; when it is full, des stops reading until there is room, and events that the engine has dropped by then are a gap",
-    fallback: Size.format(Journal.defaultCapacity),
+    fallback: Size.format(JournalInMemory.defaultCapacity),
     parse: CliOption.bytes
   }),
   sync: CliOption.flag({
@@ -187,7 +188,7 @@ const journalOf = (
   const { keep, queue: capacity, state: directory } = given
   const maxAge = given.maxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(given.maxAge)
   return directory === undefined
-    ? Effect.succeed(Journal.layerMemory({ maxAge, capacity, whenFull: shape.whenFull }))
+    ? Effect.succeed(JournalInMemory.layer({ maxAge, capacity, whenFull: shape.whenFull }))
     : State.layer({ directory, keep, maxAge, engines: shape.engines })
 }
 
@@ -209,7 +210,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed>,
     variables: Pick<Dispatch.DispatchOptions, "base" | "engines">,
-    journal: Layer.Layer<Journal.Journal, E, FileSystem.FileSystem>
+    journal: Layer.Layer<Journal, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(

@@ -32,6 +32,8 @@ export const makeWeights = (capacity: number) => {
   }
 }
 
+export type Weights = ReturnType<typeof makeWeights>
+
 /**
  * A queue with lanes. The values of one lane come one after the other; the lanes take turns.
  *

@@ -11,6 +11,7 @@ import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import * as Dispatch from "../../src/dispatch/Dispatch.ts"
 import * as Journal from "../../src/journal/Journal.ts"
+import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../../src/scripts/ScriptRunner.ts"
@@ -93,7 +94,7 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     })
     const context = yield* Layer.build(
       Dispatch.layer({ base: { PATH: "/bin" }, hurry: Deferred.await(over), ...options }).pipe(
-        Layer.provideMerge(Layer.map(Journal.layerMemory(), keepingIn(kept))),
+        Layer.provideMerge(Layer.map(JournalInMemory.layer(), keepingIn(kept))),
         Layer.provide([runner, trust, NodeFileSystem.layer])
       )
     )
@@ -809,7 +810,7 @@ describe("the variables of a run", () => {
               two: { DOCKER_HOST: "unix:///2", DES_ENGINE: "two" }
             }
           }).pipe(
-            Layer.provideMerge(Journal.layerMemory()),
+            Layer.provideMerge(JournalInMemory.layer()),
             Layer.provideMerge(Testing.layerRecorder()),
             Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
           )

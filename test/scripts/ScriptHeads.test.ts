@@ -13,7 +13,7 @@ import * as TestClock from "effect/TestClock"
 import * as Des from "../../src/Des.ts"
 import * as Dispatch from "../../src/dispatch/Dispatch.ts"
 import type { DockerEvent } from "../../src/event/DockerEvent.ts"
-import * as Journal from "../../src/journal/Journal.ts"
+import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
@@ -250,7 +250,7 @@ describe("what a head says", () => {
         Effect.zipRight(Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)),
         Effect.provide(
           Layer.mergeAll(Testing.layerFeed(events), scripts, Dispatch.layer({ base: {} })).pipe(
-            Layer.provideMerge(Journal.layerMemory()),
+            Layer.provideMerge(JournalInMemory.layer()),
             Layer.provideMerge(Testing.layerRecorder()),
             Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
           )
@@ -293,7 +293,7 @@ describe("what a head says", () => {
     }).pipe(
       Effect.provide(
         Layer.mergeAll(Testing.layerFeed(events), scripts, Dispatch.layer({ base: {}, ...options })).pipe(
-          Layer.provideMerge(Journal.layerMemory()),
+          Layer.provideMerge(JournalInMemory.layer()),
           Layer.provideMerge(Testing.layerRecorder(() => Outcome.Exited({ code, message: "" }))),
           Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
         )

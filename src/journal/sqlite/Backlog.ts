@@ -2,7 +2,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { sayTooOld } from "../Journal.ts"
+import { sayTooOld } from "../Admission.ts"
 
 const events = (count: number) => `${count} ${count === 1 ? "event" : "events"}`
 

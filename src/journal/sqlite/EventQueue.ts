@@ -6,15 +6,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as DockerEvent from "../../event/DockerEvent.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
-import {
-  type Accepted,
-  type Earlier,
-  type Entry,
-  type JournalError,
-  splitByAge,
-  type TakeOrder,
-  weigh
-} from "../Journal.ts"
+import { splitByAge, weigh } from "../Admission.ts"
+import type { Accepted, Earlier, Entry, JournalError, TakeOrder } from "../Journal.ts"
 import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
 import type { Quarantine } from "./Quarantine.ts"

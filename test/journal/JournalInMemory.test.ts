@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as Journal from "../../src/journal/Journal.ts"
+import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { makeEvent } from "../../src/testing.ts"
 import { collectLogs } from "../support/Logs.ts"
@@ -39,7 +40,7 @@ describe("the journal in memory", () => {
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
       assert.deepStrictEqual(yield* takeId, Option.some("3"))
       assert.deepStrictEqual(yield* takeId, Option.none())
-    }).pipe(Effect.provide(Journal.layerMemory()))
+    }).pipe(Effect.provide(JournalInMemory.layer()))
   )
 
   it.effect("refuses events for which it has no room, and never makes the reader wait", () =>
@@ -51,7 +52,7 @@ describe("the journal in memory", () => {
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
       assert.isTrue(yield* journal.accept(batch("6")))
       assert.deepStrictEqual(yield* takeId, Option.some("6"))
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+    }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2) })))
   )
 
   it.effect("remembers of an engine the events that it stored, and not those that it refused", () =>
@@ -74,7 +75,7 @@ describe("the journal in memory", () => {
         ["1", "no script"]
       )
       assert.strictEqual(recalled.last, events[1]?.timeNano)
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(1) })))
+    }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(1) })))
   )
 
   it.effect("skips events that are older than the age, and logs it", () => {
@@ -90,7 +91,7 @@ describe("the journal in memory", () => {
       assert.isTrue(yield* journal.accept({ events: [], accepted }))
       assert.deepStrictEqual(yield* takeId, Option.some("99001"))
       assert.deepStrictEqual(logs.lines, ["WARN 1 event is skipped: older than --max-age (1s)"])
-    }).pipe(Effect.provide(Journal.layerMemory({ maxAge: 1000 })), Effect.provide(logs.layer))
+    }).pipe(Effect.provide(JournalInMemory.layer({ maxAge: 1000 })), Effect.provide(logs.layer))
   })
 
   it.effect("makes the reader of a recorded feed wait, and loses nothing", () =>
@@ -103,7 +104,7 @@ describe("the journal in memory", () => {
       const taken: Array<string> = []
       for (let id = yield* takeId; Option.isSome(id); id = yield* takeId) taken.push(id.value)
       assert.deepStrictEqual(taken, ids)
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(3), whenFull: "wait" })))
+    }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(3), whenFull: "wait" })))
   )
 
   it.effect("counts an event until it is finished, because a taken event is in memory, too", () =>
@@ -116,7 +117,7 @@ describe("the journal in memory", () => {
       yield* journal.finish(first.id, "done")
       assert.isTrue(yield* journal.accept(batch("4")))
       assert.deepStrictEqual(yield* takeId, Option.some("4"))
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(2) })))
+    }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2) })))
   )
 
   it.effect("accepts one event that is larger than the whole queue", () =>
@@ -124,7 +125,7 @@ describe("the journal in memory", () => {
       const journal = yield* Journal.Journal
       yield* journal.accept(batch("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
-    }).pipe(Effect.provide(Journal.layerMemory({ capacity: 1 })))
+    }).pipe(Effect.provide(JournalInMemory.layer({ capacity: 1 })))
   )
 })
 
@@ -154,7 +155,7 @@ describe("an order of the journal in memory", () => {
       assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
       assert.strictEqual((yield* journal.reload(b.id)).event.Actor.ID, "b")
       assert.strictEqual(yield* journal.unfinished, 3)
-    }).pipe(Effect.provide(Journal.layerMemory()))
+    }).pipe(Effect.provide(JournalInMemory.layer()))
   )
 
   it.effect("fair: gives the next event of the actor that was served longest ago", () =>
@@ -162,7 +163,7 @@ describe("an order of the journal in memory", () => {
       const journal = yield* Journal.Journal
       yield* journal.accept(batch("a", "a", "a", "b", "a", "c", "b"))
       assert.strictEqual(yield* takeIds("fair", 7), "abcabaa")
-    }).pipe(Effect.provide(Journal.layerMemory()))
+    }).pipe(Effect.provide(JournalInMemory.layer()))
   )
 
   it.effect("fair: gives one event of an actor at a time", () =>
@@ -176,7 +177,7 @@ describe("an order of the journal in memory", () => {
       assert.isNull(next.unsafePoll())
       yield* journal.finish(first.id, "done")
       assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
-    }).pipe(Effect.provide(Journal.layerMemory()))
+    }).pipe(Effect.provide(JournalInMemory.layer()))
   )
 
   it.effect(
@@ -197,7 +198,7 @@ describe("an order of the journal in memory", () => {
           "WARN container/start web: events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)",
           "WARN container/start web: the queue has room for events of this actor again; 26 were lost"
         ])
-      }).pipe(Effect.provide(Journal.layerMemory({ capacity: roomFor(20) })), Effect.provide(logs.layer))
+      }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(20) })), Effect.provide(logs.layer))
     }
   )
 })

@@ -1,0 +1,191 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
+import * as FeedMemory from "../feed/FeedMemory.ts"
+import { splitByAge, weigh } from "./Admission.ts"
+import { type Accepted, actorOf, type Batch, type Entry, Journal, type TakeOrder, unkept } from "./Journal.ts"
+import * as MemoryQueue from "./MemoryQueue.ts"
+
+/**
+ * How many bytes of accepted events may be in memory by default: 256 MiB.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export const defaultCapacity = 268_435_456
+
+/** The lane of an event. In a total order all events share one lane; otherwise each actor has a lane. */
+const laneOf = (order: TakeOrder, event: DockerEvent): string => (order === "total" ? "" : actorOf(event))
+
+/** An event that was taken and is not finished. */
+interface Given {
+  readonly entry: Entry
+  readonly lane: string
+  parked: boolean
+}
+
+/**
+ * Counts the events that are lost because their actor fills its share of the queue.
+ *
+ * - `add`: counts a lost event. Warns at the first one of an actor.
+ * - `sayIfOver`: logs how many events of an actor were lost, once the actor takes only half of its share.
+ */
+const makeLosses = (weights: MemoryQueue.Weights) => {
+  const lost = new Map<string, number>()
+  return {
+    add: (event: DockerEvent) =>
+      Effect.suspend(() => {
+        const actor = actorOf(event)
+        const before = lost.get(actor) ?? 0
+        lost.set(actor, before + 1)
+        if (before > 0) return Effect.void
+        return Effect.logWarning(
+          `${eventName(event)}: events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
+        )
+      }),
+    sayIfOver: (event: DockerEvent) =>
+      Effect.suspend(() => {
+        const actor = actorOf(event)
+        const count = lost.get(actor)
+        if (count === undefined || weights.isOverShare(actor, weights.share / 2)) return Effect.void
+        lost.delete(actor)
+        return Effect.logWarning(
+          `${eventName(event)}: the queue has room for events of this actor again; ${count} ${count === 1 ? "was" : "were"} lost`
+        )
+      })
+  }
+}
+
+/**
+ * A journal in memory. It forgets everything when des ends, so each start is a first meeting with every engine.
+ *
+ * - `capacity`: how many bytes of waiting and running events it holds (256 MiB, about 80,000 events of the usual size).
+ * - `whenFull`: `"refuse"` (default) refuses events for which there is no room. This is right for an engine's feed,
+ *   which des closes until there is room. A reader that waits would slow every docker command, and the engine would
+ *   drop events silently. One actor may fill a quarter of the capacity. Further events of this actor are lost, with a
+ *   warning, so that its storm does not close the feed for all others. `"wait"` makes the reader wait, which is right
+ *   for a file.
+ * - `maxAge`: events that happened more than so many milliseconds ago are not accepted (default: no limit).
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layer = (
+  options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
+): Layer.Layer<Journal> =>
+  Layer.effect(
+    Journal,
+    Effect.gen(function* () {
+      const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
+      const losses = makeLosses(weights)
+      const lanes = MemoryQueue.makeLanes<Entry>()
+      const given = new Map<number, Given>()
+      const memory = FeedMemory.make()
+      const room = yield* Effect.makeLatch(true)
+      const muchRoom = yield* Effect.makeLatch(true)
+      const wake = yield* Effect.makeLatch(false)
+      let closed = false
+      let unfinished = 0
+      let lastId = 0
+
+      const put = (accepted: Accepted) => {
+        weights.add(actorOf(accepted.event), weigh(accepted))
+        unfinished++
+        lanes.add({ ...accepted, id: ++lastId, earlier: {} })
+        wake.unsafeOpen()
+      }
+
+      // Checking and closing are one step. A `finish` between them would open the latch too early.
+      const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          if (!weights.isFull(weigh(accepted))) return Effect.sync(() => put(accepted))
+          room.unsafeClose()
+          return Effect.zipRight(room.await, putWhenRoom(accepted))
+        })
+
+      const accept = Effect.fnUntraced(function* (batch: Batch) {
+        const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
+        // A lost event is not remembered, so that it is accepted if the engine replays it after the next connection.
+        const notKept = new Set<DockerEvent>()
+        const remember = (events: ReadonlyArray<DockerEvent>) =>
+          memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
+        for (const accepted of fresh) {
+          if (options.whenFull === "wait") yield* putWhenRoom(accepted)
+          else if (weights.isFull(weigh(accepted))) {
+            muchRoom.unsafeClose()
+            remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
+            return false
+          } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) {
+            notKept.add(accepted.event)
+            yield* losses.add(accepted.event)
+          } else put(accepted)
+        }
+        remember(batch.events)
+        return true
+      })
+
+      const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
+        Effect.suspend(() => {
+          wake.unsafeClose()
+          const next = lanes.next(({ event }) => laneOf(order, event))
+          if (next !== undefined) {
+            given.set(next.value.id, { entry: next.value, lane: next.lane, parked: false })
+            return Effect.succeed(Option.some(next.value))
+          }
+          if (closed && lanes.isEmpty()) return Effect.succeed(Option.none())
+          return Effect.zipRight(wake.await, take(order))
+        })
+
+      const park = (id: number) =>
+        Effect.sync(() => {
+          const taken = given.get(id)
+          if (taken === undefined || taken.parked) return
+          taken.parked = true
+          lanes.back(taken.lane)
+          wake.unsafeOpen()
+        })
+
+      // A parked event stays in memory here, because there is no other place for it.
+      const reload = (id: number) =>
+        Effect.suspend(() => {
+          const taken = given.get(id)
+          if (taken === undefined) return Effect.dieMessage(`event ${id} was not given`)
+          if (taken.parked) lanes.out(taken.lane)
+          taken.parked = false
+          return Effect.succeed(taken.entry)
+        })
+
+      const finish = (id: number) =>
+        Effect.suspend(() => {
+          const taken = given.get(id)
+          if (taken === undefined) return Effect.void
+          given.delete(id)
+          unfinished--
+          weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
+          if (!taken.parked) lanes.back(taken.lane)
+          if (weights.isHalfFree()) muchRoom.unsafeOpen()
+          room.unsafeOpen()
+          wake.unsafeOpen()
+          return losses.sayIfOver(taken.entry.event)
+        })
+
+      return {
+        durable: false,
+        accept,
+        room: muchRoom.await,
+        memory: { recall: memory.recall, meet: memory.meet },
+        close: Effect.sync(() => {
+          closed = true
+          wake.unsafeOpen()
+        }),
+        take,
+        park,
+        reload,
+        begin: () => Effect.succeed(unkept),
+        finish,
+        unfinished: Effect.sync(() => unfinished)
+      }
+    })
+  )
