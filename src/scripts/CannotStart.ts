@@ -1,21 +1,10 @@
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs"
+import { accessSync, constants, statSync } from "node:fs"
+import * as FileHead from "./FileHead.ts"
 import * as Shebang from "./Shebang.ts"
 import type { SpawnError } from "./Spawner.ts"
 
-/** Reads the first bytes of a file. Returns an empty text if the file cannot be read. */
-export const readHead = (path: string): string => {
-  try {
-    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    try {
-      const head = Buffer.alloc(Shebang.headBytes)
-      return head.toString("latin1", 0, readSync(descriptor, head, 0, head.length, 0))
-    } finally {
-      closeSync(descriptor)
-    }
-  } catch {
-    return ""
-  }
-}
+/** The beginning of a file, as far as the kernel reads it to find what runs it. */
+const headOf = (path: string): string => FileHead.read(path, Shebang.headBytes)
 
 const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined
 
@@ -31,7 +20,7 @@ const isExecutable = (path: string): boolean => {
 const isProgram = (head: string): boolean => head.startsWith("\x7fELF")
 
 /** True if a file that the kernel cannot start may be a shell script: it is text. */
-export const isText = (head: string): boolean => !head.includes("\0")
+export const isText = (path: string): boolean => !headOf(path).includes("\0")
 
 const notFound = (path: string, head: string): string => {
   if (!exists(path)) return "the file does not exist any more"
@@ -88,5 +77,5 @@ export const explain = (path: string, { code, detail }: SpawnError): string => {
   const sentence = sentences[code]
   return sentence === undefined
     ? `the system does not start it: ${detail ?? code}`
-    : `${sentence(path, readHead(path))} (${code})`
+    : `${sentence(path, headOf(path))} (${code})`
 }

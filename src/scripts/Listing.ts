@@ -1,4 +1,5 @@
-import { closeSync, constants, openSync, readdirSync, readSync, type Stats, statSync } from "node:fs"
+import { readdirSync, type Stats, statSync } from "node:fs"
+import * as FileHead from "./FileHead.ts"
 import type { Entry } from "./Findings.ts"
 import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
@@ -43,21 +44,6 @@ const changeOf = (path: string, now: number): number => {
   return Math.abs(now - changed) < unsettled ? never : changed
 }
 
-/** Reads the first bytes of a file. Returns an empty text if the file cannot be read. Never waits for a FIFO. */
-const readHead = (path: string): string => {
-  try {
-    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    try {
-      const head = Buffer.alloc(ScriptText.headBytes)
-      return head.toString("utf8", 0, readSync(file, head, 0, head.length, 0))
-    } finally {
-      closeSync(file)
-    }
-  } catch {
-    return ""
-  }
-}
-
 /** True if the interpreter that a script's first line names exists, or if the line names none. */
 export const hasInterpreter = (head: string): boolean => {
   const interpreter = Shebang.parse(head)?.interpreter
@@ -86,7 +72,7 @@ export const read = (directory: string, now = Date.now()): Listing => {
       if (stat?.isDirectory() === true) {
         found.push({ kind: "directory", name, entries: depth < deepest ? entriesOf(inner, depth + 1) : [] })
       } else if (stat?.isFile() === true) {
-        const head = readHead(inner)
+        const head = FileHead.read(inner, ScriptText.headBytes)
         found.push({
           kind: "file",
           name,

@@ -28,7 +28,7 @@ const whileBusy = Schedule.spaced("20 millis").pipe(
 /** Starts a program. A text file without a `#!` line is run by /bin/sh, as a shell would do. */
 const spawnOnce = (spawner: Spawner["Type"], program: Program, onExit: (exit: Exit) => void) =>
   Effect.catchAll(spawner.spawn(program, onExit), (error) =>
-    error.code === "ENOEXEC" && CannotStart.isText(CannotStart.readHead(program.path))
+    error.code === "ENOEXEC" && CannotStart.isText(program.path)
       ? spawner.spawn({ ...program, path: "/bin/sh", args: [program.path, ...program.args] }, onExit)
       : Effect.fail(error)
   )
