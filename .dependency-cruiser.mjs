@@ -12,8 +12,8 @@ export default {
   forbidden: [
     only("an-event-knows-nothing", "event/", "event/", "BoundedJson[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
-    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "BoundedJson[.]ts"),
-    only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/"),
+    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|Terminate)[.]ts"),
+    only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "Backoff[.]ts"),
     only(
       "environment-knows-only-events",
       "scripts/Environment[.]ts",
@@ -26,7 +26,7 @@ export default {
       "scripts/",
       "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
       "event/PodmanEvents[.]ts",
-      "(DurationText|NearMiss|SystemReason)[.]ts"
+      "(DurationText|NearMiss|SystemReason|Terminate)[.]ts"
     ),
     only(
       "journal-knows-events-and-scripts",
@@ -61,7 +61,7 @@ export default {
       "Backoff[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
-    only("words-know-nothing", "(DurationText|NearMiss|SystemReason)[.]ts"),
+    only("what-all-use-knows-nothing", "(Backoff|BoundedJson|DurationText|NearMiss|SystemReason|Terminate)[.]ts"),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
@@ -79,7 +79,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Backoff from "../Backoff.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
@@ -57,7 +58,11 @@ const limits = Effect.gen(function* () {
   return Environment.limitsFor(soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft))
 })
 
-const backoff: Backoff.Backoff = { first: "1 second", longest: "5 minutes" }
+/** The delays between two attempts. */
+const backoff: Backoff.Backoff = { first: 1000, longest: 300_000 }
+
+/** Each delay is up to half shorter or longer than computed, so that scripts that failed together are not retried together. */
+const spread = Random.nextRange(0.5, 1.5)
 
 const noneEarlier: Earlier = { attempts: 0, settled: undefined, outlived: [] }
 
@@ -167,11 +172,11 @@ export const make = (defaults: {
         if (yield* attempt({ script, event: entry.event, coalesced }, kept, which)) return "succeeded"
         if (which.last) return "failed"
         if (yield* stop.isStopping) return "left"
-        const delay = yield* Backoff.delay(backoff, number)
+        const delay = Backoff.delay(backoff, number) * (yield* spread)
         yield* Effect.logInfo(
-          `Script ${script.path} is retried for ${eventName(entry.event)} in ${Duration.toSeconds(delay).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
+          `Script ${script.path} is retried for ${eventName(entry.event)} in ${(delay / 1000).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
         )
-        if (!(yield* stop.sleep(Duration.toMillis(delay)))) return "left"
+        if (!(yield* stop.sleep(delay))) return "left"
       }
       return "failed"
     })

@@ -7,11 +7,15 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
+import { terminate } from "../Terminate.ts"
 
 type SshEndpoint = Extract<Endpoint, { readonly _tag: "Ssh" }>
 
 /** How many characters of ssh's stderr are kept. */
-const longest = 1000
+const longestReason = 1000
+
+/** How long ssh may take to end after SIGTERM, before it gets SIGKILL. */
+const grace = "2 seconds"
 
 /** What to do when ssh fails, by the text on its stderr. */
 const advice: ReadonlyArray<readonly [RegExp, string]> = [
@@ -85,13 +89,12 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
     Command.start(Command.make("ssh", ...argumentsOf(endpoint))),
     (error) => new SshError({ reason: "NoSsh", detail: error.message })
   )
+  const isRunning = Effect.orElseSucceed(ssh.isRunning, () => false)
   // This runs before the command's own finalizer, which waits for the process without limit.
   yield* Effect.addFinalizer(() =>
-    Effect.interruptible(ssh.kill("SIGTERM")).pipe(
-      Effect.timeout("2 seconds"),
-      Effect.orElse(() => ssh.kill("SIGKILL")),
+    terminate({ signal: ssh.kill, isGone: Effect.negate(isRunning) }, grace).pipe(
       Effect.ignore,
-      Effect.whenEffect(Effect.orElseSucceed(ssh.isRunning, () => false))
+      Effect.whenEffect(isRunning)
     )
   )
   const cutOff = () => new SshError({ reason: "Failed", detail: "cut off" })
@@ -103,7 +106,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
     Stream.decodeText(),
     Stream.runForEach((text) =>
       Effect.sync(() => {
-        if (said.length < longest) said += text
+        if (said.length < longestReason) said += text
       })
     ),
     Effect.forkScoped
@@ -124,7 +127,7 @@ export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint
     const detail = said
       .trim()
       .replaceAll(/\s*\n\s*/g, ", ")
-      .slice(0, longest)
+      .slice(0, longestReason)
     return yield* new SshError({ reason: "Failed", detail: detail === "" ? `exit code ${code}` : detail })
   }).pipe(
     // HTTP cannot report an error in the middle of an answer, so the error is logged.

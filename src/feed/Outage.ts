@@ -1,3 +1,4 @@
+import * as Backoff from "../Backoff.ts"
 import type { EngineError } from "../engine/Engine.ts"
 
 /**
@@ -44,11 +45,8 @@ export const begin: Outage = {
   warned: undefined
 }
 
-/** The first delay, in milliseconds. Each failure in a row doubles it. */
-const firstDelay = 500
-
-/** The longest delay, in milliseconds. */
-const longestDelay = 30_000
+/** The delays between two attempts to connect. */
+const backoff: Backoff.Backoff = { first: 500, longest: 30_000 }
 
 /** A feed that stayed open this long counts as a success, in milliseconds. The delays start again from the first one. */
 const lasting = 5000
@@ -57,8 +55,7 @@ const lasting = 5000
 const useful = 1000
 
 /**
- * Notes that the feed of `name` was opened at `now`, in milliseconds. `isNewlyConnected` is true if
- * `des/connected` is due. The log line
+ * Notes that the feed of `name` was opened at `now`, in milliseconds. `isNewlyConnected` is true if `des/connected` is due. The log line
  * has the level of the warning that it ends, if there was one.
  *
  * @since 1.0.0
@@ -82,7 +79,8 @@ export const opened = (
 
 /**
  * Notes that the feed was lost, or could not be opened, at `now`, in milliseconds. `delay` is the time until the next attempt, in
- * milliseconds. `isNewlyDisconnected` is true if `des/disconnected` is due. `spread` is a random factor near 1: it keeps many watchers from connecting at the same moment.
+ * milliseconds. `isNewlyDisconnected` is true if `des/disconnected` is due. `spread` is a random factor near 1: it keeps many watchers
+ * from connecting at the same moment.
  *
  * @since 1.0.0
  * @category combinators
@@ -101,7 +99,7 @@ export const lost = (
   const { failures, saidConnected, openedAt, warned } = outage
   const lasted = openedAt === undefined ? 0 : now - openedAt
   const isSuccess = lasted >= lasting
-  const doubled = Math.min(firstDelay * 2 ** Math.min(failures, 16), longestDelay)
+  const doubled = Backoff.delay(backoff, failures + 1)
   const delay = isSuccess ? 0 : Math.round((lasted < useful ? doubled : Math.min(doubled, lasted)) * spread)
   const closed = { ...outage, openedAt: undefined, failures: isSuccess ? 0 : failures + 1 }
 

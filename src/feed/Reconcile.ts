@@ -80,7 +80,7 @@ export type ExpectedDuplicates = Map<string, Synthetic>
  * How much later than the noted start its event may come, in nanoseconds: the engine writes the start to its disk first. An event
  * that comes even later reports another start.
  */
-const longestDelay = 5_000_000_000n
+const latestStart = 5_000_000_000n
 
 /** `isDuplicate`: a synthetic event already reported this. `isSettled`: no more duplicates of the synthetic event can come. */
 interface Judgement {
@@ -93,7 +93,7 @@ const judge = ({ startedAt }: Synthetic, change: LifeChange, at: bigint): Judgem
   const isEarlier = startedAt !== undefined && at < startedAt
   if (change === "removed") return { isDuplicate: false, isSettled: !isEarlier }
   if (isEarlier || (startedAt === undefined && change === "died")) return { isDuplicate: true, isSettled: false }
-  const isStart = startedAt !== undefined && change === "started" && at <= startedAt + longestDelay
+  const isStart = startedAt !== undefined && change === "started" && at <= startedAt + latestStart
   return { isDuplicate: isStart, isSettled: true }
 }
 

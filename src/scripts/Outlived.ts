@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
+import { terminate, untilGone } from "../Terminate.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
-import { terminate, untilGone } from "./Terminate.ts"
 
 /**
  * A run that may still go on after des itself ended.

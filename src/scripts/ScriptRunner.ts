@@ -16,12 +16,12 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { terminate } from "../Terminate.ts"
 import type { Environment } from "./Environment.ts"
 import * as HostSpawner from "./HostSpawner.ts"
 import * as Output from "./Output.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
 import * as ScriptExecutor from "./ScriptExecutor.ts"
-import { terminate } from "./Terminate.ts"
 
 /**
  * The bounds of a run.
