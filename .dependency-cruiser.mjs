@@ -10,7 +10,7 @@ const only = (name, from, ...to) => ({
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
-    only("an-event-knows-nothing", "event/", "event/", "BoundedJson[.]ts"),
+    only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString)[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|Terminate)[.]ts"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "Backoff[.]ts"),
@@ -19,7 +19,7 @@ export default {
       "scripts/Environment[.]ts",
       "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts"
     ),
-    only("leaves-know-nothing", "event/Leaves[.]ts"),
+    only("leaves-know-nothing", "event/Leaves[.]ts", "JsonString[.]ts"),
     only(
       "scripts-know-only-events",
       "scripts/",
@@ -61,7 +61,11 @@ export default {
       "Backoff[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
-    only("what-all-use-knows-nothing", "(Backoff|BoundedJson|DurationText|NearMiss|SystemReason|Terminate)[.]ts"),
+    only(
+      "what-all-use-knows-nothing",
+      "(Backoff|BoundedJson|DurationText|JsonString|NearMiss|SystemReason|Terminate)[.]ts",
+      "JsonString[.]ts"
+    ),
     {
       name: "only-the-entry-points-know-the-command-line",
       severity: "error",
@@ -79,7 +83,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|NearMiss|scripts/Environment|scripts/Findings|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
+        path: "^src/(DurationText|JsonString|NearMiss|scripts/Environment|scripts/Findings|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

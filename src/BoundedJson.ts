@@ -1,4 +1,5 @@
 import * as Either from "effect/Either"
+import { endOfString } from "./JsonString.ts"
 
 /**
  * Shorter texts, in characters, are parsed without counting. Parsing needs much memory for each value and much time for
@@ -21,17 +22,6 @@ export interface Unread {
 }
 
 const quote = 0x22
-const backslash = 0x5c
-
-/** The position after the string that begins at `start`. */
-const skipString = (text: string, start: number): number => {
-  for (let at = start + 1; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code === backslash) at++
-    else if (code === quote) return at + 1
-  }
-  return text.length
-}
 
 /** Finds out what a text has too much of, without parsing it. Text that is not JSON is counted as if it were. */
 const excessOf = (text: string, most: number): Unread | undefined => {
@@ -39,7 +29,7 @@ const excessOf = (text: string, most: number): Unread | undefined => {
   let values = 0
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
-    if (code === quote) at = skipString(text, at) - 1
+    if (code === quote) at = endOfString(text, at)
     else if (code === 0x7b || code === 0x5b) {
       values++
       if (++levels > mostLevels) return { excess: "levels", why: `it is nested deeper than ${mostLevels} levels` }

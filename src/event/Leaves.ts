@@ -1,3 +1,5 @@
+import { endOfString } from "../JsonString.ts"
+
 /** A value of a record that is neither an object nor an array, and the keys that lead to it. */
 export interface Leaf {
   readonly path: ReadonlyArray<string>
@@ -47,16 +49,6 @@ const closeObject = 0x7d
 
 const isOpening = (code: number): boolean => code === openObject || code === openArray
 const isClosing = (code: number): boolean => code === closeObject || code === closeArray
-
-/** The position of the closing quote of the string that begins at `at`. */
-const endOfString = (record: string, at: number): number => {
-  for (let end = record.indexOf('"', at + 1); end !== -1; end = record.indexOf('"', end + 1)) {
-    let backslashes = 0
-    while (record.charCodeAt(end - 1 - backslashes) === backslash) backslashes++
-    if (backslashes % 2 === 0) return end
-  }
-  return record.length
-}
 
 /** The end of the first `longestText` characters between two positions, never inside an escape. */
 const cut = (record: string, start: number, end: number): number => {
