@@ -74,7 +74,7 @@ describe("a flood of one engine", () => {
           ),
           `${delays.length} of ${events} events came`
         )
-        assert.isBelow(delays.sort((a, b) => a - b).at(-1) ?? Number.POSITIVE_INFINITY, 2_000)
+        assert.isBelow(Math.max(...delays), 5_000, "milliseconds, as docs/limits.md promises")
         assert.isBelow(logs.lines.join("\n").length, 20_000)
         const skipped = logs.lines.filter((line) => line.includes("Skipped line"))
         assert.isTrue(skipped.length > 0 && skipped.length <= 10, `${skipped.length} lines are logged`)
