@@ -29,7 +29,21 @@ const pages = ["README.md", ...readdirSync(join(root, "docs")).map((page) => `do
 const folder = mkdtempSync(join(root, "node_modules", ".docs-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const written = pages.flatMap(programs)
+/** The examples in the docstrings of a module. */
+const examples = (module: string): ReadonlyArray<Program> =>
+  Array.from(
+    readFileSync(join(root, module), "utf8").matchAll(/^ \* @example\n(.*?)^ \*(?:\/| @)/gms),
+    (match, at) => ({
+      name: `${module.replaceAll(/\W/g, "-")}-${at + 1}.ts`,
+      text: (match[1] ?? "").replaceAll(/^ \* ?/gm, "")
+    })
+  )
+
+const modules = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((module) => module.endsWith(".ts"))
+  .map((module) => `src/${module}`)
+
+const written = [...pages.flatMap(programs), ...modules.flatMap(examples)]
 for (const { name, text } of written) writeFileSync(join(folder, name), text)
 
 writeFileSync(
@@ -51,6 +65,7 @@ writeFileSync(
 describe("the programs in the docs", () => {
   it("are there", () => {
     assert.isAtLeast(written.length, 5)
+    assert.isTrue(written.some(({ name }) => name.startsWith("src-")))
   })
 
   // In a process of its own: it computes for many seconds.
@@ -63,10 +78,13 @@ describe("the programs in the docs", () => {
     assert.strictEqual(problems, "")
   }, 300_000)
 
-  it("of the testing page gives what the page says", async () => {
-    const testing = written.find(({ text }) => text.includes("docker-event-scripts/testing"))
-    assert.isDefined(testing)
-    const module = await import(pathToFileURL(join(folder, testing?.name ?? "")).href)
-    assert.deepStrictEqual(await Effect.runPromise(module.exitCodes), ["137"])
+  it("that are tests give what the page says", async () => {
+    const given = async (name: string) => {
+      const program = written.find(({ text }) => text.includes(`export const ${name} =`))
+      const module = await import(pathToFileURL(join(folder, program?.name ?? "")).href)
+      return Effect.runPromise(module[name])
+    }
+    assert.deepStrictEqual(await given("exitCodes"), ["137"])
+    assert.deepStrictEqual(await given("died"), ["web"])
   })
 })

@@ -1,4 +1,5 @@
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -39,12 +40,16 @@ const describeFailure = (outcome: Outcome): Option.Option<string> => {
     Exited: () => "",
     Killed: ({ signal }) => ` Signal=${signal}`,
     TimedOut: ({ after }) => ` TimedOut=${Duration.toSeconds(after)}s`,
-    NotStarted: () => " NotStarted"
+    NotStarted: () => " NotStarted",
+    Failed: () => ""
   })
   return exit === 0 && outcome._tag === "Exited"
     ? Option.none()
     : Option.some(`Failed! Exit=${exit}${how} Message=${JSON.stringify(outcome.message)}`)
 }
+
+/** Why a function failed, with its stack. A script has no cause but its exit. */
+const causeOf = (outcome: Outcome): Cause.Cause<unknown> => (outcome._tag === "Failed" ? outcome.cause : Cause.empty)
 
 /**
  * The limits of this process for the environment of a program. They follow from its stack limit, which only Linux
@@ -155,7 +160,9 @@ export const make = (defaults: {
     const attempt: Attempts["attempt"] = Effect.fnUntraced(function* (due, kept, { last, number }) {
       const { outcome, output } = yield* Effect.onInterrupt(execute(due, kept, number), () => kept.interrupted)
       const failure = describeFailure(outcome)
-      if (Option.isSome(failure)) yield* Effect.logError(`Script ${due.script.path} ${failure.value}`)
+      if (Option.isSome(failure)) {
+        yield* Effect.logError(`Script ${due.script.path} ${failure.value}`, causeOf(outcome))
+      }
       yield* kept.ended(outcome, output, last || Option.isNone(failure))
       return Option.isNone(failure)
     })

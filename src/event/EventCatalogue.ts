@@ -17,14 +17,17 @@ export interface CatalogueEntry {
   readonly attributes: ReadonlyArray<string>
 }
 
-type Row = readonly [
-  action: string,
+type Row<Action extends string = string> = readonly [
+  action: Action,
   engines: CatalogueEntry["engines"],
   when: string,
   attributes: CatalogueEntry["attributes"]
 ]
 
-const group = (type: string, rows: ReadonlyArray<Row>): ReadonlyArray<CatalogueEntry> =>
+const group = <const Type extends string, const Action extends string>(
+  type: Type,
+  rows: ReadonlyArray<Row<Action>>
+): ReadonlyArray<CatalogueEntry & { readonly type: Type; readonly action: Action }> =>
   rows.map(([action, engines, when, attributes]) => ({ type, action, engines, when, attributes }))
 
 const docker = ["docker"] as const
@@ -267,7 +270,7 @@ const system = group("system", [
 
 /** The type of des's own events, and their actions. No engine emits them, but scripts run for them. */
 export const ownType = "des"
-export const ownActions: ReadonlyArray<string> = ["start", "connected", "disconnected", "gap", "stop"]
+export const ownActions = ["start", "connected", "disconnected", "gap", "stop"] as const
 
 /**
  * Every event that engines emit today, by type: dockerd 20.10 to 29, and podman.
@@ -278,7 +281,7 @@ export const ownActions: ReadonlyArray<string> = ["start", "connected", "disconn
  * @since 1.0.0
  * @category catalogue
  */
-export const entries: ReadonlyArray<CatalogueEntry> = [
+export const entries = [
   ...container,
   ...image,
   ...volume,
@@ -293,4 +296,25 @@ export const entries: ReadonlyArray<CatalogueEntry> = [
   ...pod,
   ...artifact,
   ...system
-]
+] satisfies ReadonlyArray<CatalogueEntry>
+
+/** `TYPE/ACTION` of one group, as a type that keeps each type's own actions apart. */
+type KeyOf<Entry> = Entry extends {
+  readonly type: infer Type extends string
+  readonly action: infer Action extends string
+}
+  ? `${Type}/${Action}` | `${Type}/all`
+  : never
+
+/**
+ * The names of the events that engines and des send today, as scripts and handlers have them: `container/die`, `container/all`, `all`.
+ * Engines of tomorrow may send others.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export type EventKey =
+  | KeyOf<(typeof entries)[number]>
+  | `${typeof ownType}/${(typeof ownActions)[number]}`
+  | `${typeof ownType}/all`
+  | "all"

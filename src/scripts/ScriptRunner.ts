@@ -75,9 +75,9 @@ export interface ScriptRun {
 }
 
 /**
- * How a run ended: it exited with a code, a signal ended it, des ended it after its timeout, or it could not be
- * started. `message` is the last line that the script wrote to stderr; for `NotStarted` it is the reason. It is not
- * escaped, so it is not safe to print as it is.
+ * How a run ended: it exited with a code, a signal ended it, des ended it after its timeout, it could not be
+ * started, or it was a function that failed (see {@link Handlers}). `message` is the last line that the script wrote to stderr; for
+ * `NotStarted` and `Failed` it is the reason. It is not escaped, so it is not safe to print as it is.
  *
  * @since 1.0.0
  * @category models
@@ -87,6 +87,7 @@ export type Outcome = Data.TaggedEnum<{
   Killed: { readonly signal: string; readonly message: string }
   TimedOut: { readonly after: Duration.Duration; readonly message: string }
   NotStarted: { readonly message: string }
+  Failed: { readonly message: string; readonly cause: Cause.Cause<unknown> }
 }>
 
 /**
@@ -112,7 +113,8 @@ export const exitCode = (outcome: Outcome): number =>
     Exited: ({ code }) => code,
     Killed: ({ signal }) => -signalNumber(signal),
     TimedOut: () => 124,
-    NotStarted: () => 127
+    NotStarted: () => 127,
+    Failed: () => 1
   })
 
 /**

@@ -82,7 +82,7 @@ export const followEngine = (
       Effect.map(
         poll(
           Effect.sync(() => told().includes(what) || logs.some((line) => line.includes(what))),
-          15_000
+          60_000
         ),
         (came) => assert.isTrue(came, `${what} did not come:\n${[...told(), ...logs].join("\n")}`)
       )

@@ -45,7 +45,7 @@ export interface Program {
   readonly said: (text: string, times?: number) => Effect.Effect<void>
 }
 
-const patience = 20_000
+const patience = 60_000
 
 const linesOf = (text: string): ReadonlyArray<string> => (text === "" ? [] : text.replace(/\n$/, "").split("\n"))
 

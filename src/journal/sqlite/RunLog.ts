@@ -26,11 +26,13 @@ const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
   Exited: "exited",
   Killed: "killed",
   TimedOut: "timed out",
-  NotStarted: "not started"
+  NotStarted: "not started",
+  Failed: "failed"
 }
 
 /** The text that the history keeps of a run. */
-const textOf = (outcome: Outcome, output: string): string => (outcome._tag === "NotStarted" ? outcome.message : output)
+const textOf = (outcome: Outcome, output: string): string =>
+  outcome._tag === "NotStarted" || outcome._tag === "Failed" ? outcome.message : output
 
 /**
  * The runs of scripts, in the table `run`.
