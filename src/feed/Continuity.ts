@@ -78,6 +78,18 @@ export const recognise = ({ known }: Continuity, event: DockerEvent): boolean =>
   return known.has(event.fingerprint)
 }
 
+const second = 1_000_000_000n
+
+/** True if des has the time of an event from which podman's store can be read. */
+export const hasTime = ({ last }: Continuity): boolean => last >= second
+
+/**
+ * The time from which podman's store is read, a second before the last known event: podman leaves out events at exactly `since`, and
+ * rounds it to a double.
+ */
+export const storeSince = ({ known, last }: Continuity, now: bigint): bigint =>
+  last < second ? now : last - (known.isEmpty() ? 0n : second)
+
 /**
  * Begins anew, with the first engine or with another one. The events that it replayed are over and do not run. If the replay was
  * not whole, every event from before this connection is over, too.

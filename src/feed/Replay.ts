@@ -31,7 +31,7 @@ export interface Replay {
 export const none: Replay = { fingerprints: [], lifeEvents: [], isWhole: false }
 
 /** How long an answer may be silent before des gives it up. Some proxies keep an answer open that has ended (moby #48536). */
-const pause = "5 seconds"
+export const longestSilence = "5 seconds"
 
 /** How long dockerd may take to replay its ring. The ring is in its memory. */
 const patience = "20 seconds"
@@ -77,7 +77,7 @@ const read = (
     })
 
     yield* Stream.unwrap(engine.feed(range)).pipe(
-      Stream.timeout(pause),
+      Stream.timeout(longestSilence),
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.execute(ended) : Stream.fail(error))),
       // The feed brings a line that is no event again, and logs it then.
       decodeRecords({
