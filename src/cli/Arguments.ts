@@ -48,6 +48,10 @@ const meant = (written: string, names: ReadonlyArray<string>): string | undefine
   names.find((name) => written.length >= shortestStart && name.startsWith(written.toLowerCase())) ??
   NearMiss.find(written, names)
 
+/** A list in words, such as `a, b and c`. */
+const listed = (words: ReadonlyArray<string>, last: "and" | "or"): string =>
+  [words.slice(0, -1).join(", "), words.at(-1)].filter((part) => part !== "").join(` ${last} `)
+
 const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows its options`
 
 const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<Grammar>): string => {
@@ -62,7 +66,10 @@ const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<
   const owners = others.filter(({ options }) => options.some((option) => [option.name, option.short].includes(name)))
   return owners.length === 0
     ? `${written}: there is no such option; ${seeHelp(grammar)}`
-    : `${written}: this is an option of ${owners.map((owner) => owner.name).join(" and ")}, not of ${grammar.name}; ${seeHelp(grammar)}`
+    : `${written}: this is an option of ${listed(
+        owners.map((owner) => owner.name),
+        "and"
+      )}, not of ${grammar.name}; ${seeHelp(grammar)}`
 }
 
 const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Grammars): string => {
@@ -70,8 +77,6 @@ const unexpected = (written: string, grammar: Grammar, { des, subcommands }: Gra
   const what = `${JSON.stringify(written)}: ${grammar.name} takes no positional argument`
   return near === undefined ? `${what}; ${seeHelp(grammar)}` : `${what}; did you mean des ${near}?`
 }
-
-const listed = (words: ReadonlyArray<string>) => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
 
 /**
  * Says what is wrong with an option and its value, if anything. The library's own message would not name the option.
@@ -87,7 +92,7 @@ const wrongValue = (
     return `--${name}: its value is missing; if the value is ${value}, write --${name}=${value}`
   }
   if (value === "") return `--${name}: its value is empty`
-  if (words?.includes(value) === false) return `--${name} ${JSON.stringify(value)}: expected ${listed(words)}`
+  if (words?.includes(value) === false) return `--${name} ${JSON.stringify(value)}: expected ${listed(words, "or")}`
   return undefined
 }
 

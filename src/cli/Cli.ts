@@ -5,6 +5,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Arguments from "./Arguments.ts"
+import { check } from "./Check.ts"
 import * as CliCommand from "./CliCommand.ts"
 import { history, retry } from "./History.ts"
 import { info } from "./Info.ts"
@@ -15,12 +16,12 @@ import { des } from "./Watch.ts"
 export const grammars: Arguments.Grammars = {
   des: { name: des.name, ...des.grammar },
   subcommands: new Map(
-    [info, history, retry].map(({ grammar, name }) => [name, { name: `${des.name} ${name}`, ...grammar }])
+    [check, info, history, retry].map(({ grammar, name }) => [name, { name: `${des.name} ${name}`, ...grammar }])
   )
 }
 
 /** Every command. A new subcommand needs a file, and an entry here and above. */
-const command = Command.withSubcommands(des.command, [info.command, history.command, retry.command])
+const command = Command.withSubcommands(des.command, [check.command, info.command, history.command, retry.command])
 
 const runCommand = Command.run(command, { name: des.name, version: packageJson.version })
 

@@ -23,6 +23,25 @@ const parseEndpoint: CliOption.Parser<Named> = (text, source) => {
   })
 }
 
+/** The option that names the script directory. */
+export const directory = CliOption.withDefault({
+  name: "directory",
+  short: "d",
+  placeholder: "DIR",
+  description: "the script directory: DIR/TYPE/ACTION runs for each event",
+  fallback: "/etc/docker/events.d",
+  parse: CliOption.anyText
+})
+
+/** The option that turns the check of trust off. */
+export const insecureScripts = CliOption.flag({
+  name: "insecure-scripts",
+  description: "also run scripts that users other than root and this user could have changed"
+})
+
+/** The option that prints results for machines. */
+export const json = CliOption.flag({ name: "json", description: "print one JSON object a line" })
+
 /** The options that name engines. */
 export const ofEngine = {
   endpoint: CliOption.repeatable({

@@ -56,14 +56,7 @@ const options = {
     short: "c",
     description: "create DIR with a template script for every event, and end"
   }),
-  directory: CliOption.withDefault({
-    name: "directory",
-    short: "d",
-    placeholder: "DIR",
-    description: "the script directory: DIR/TYPE/ACTION runs for each event",
-    fallback: "/etc/docker/events.d",
-    parse: CliOption.anyText
-  }),
+  directory: CommonOptions.directory,
   ...CommonOptions.ofEngine,
   from: CliOption.optional({
     name: "from",
@@ -139,10 +132,7 @@ const options = {
     description: "check a feed that has been silent for so long; 0 is never",
     fallback: EventFeed.defaultLiveness
   }),
-  insecureScripts: CliOption.flag({
-    name: "insecure-scripts",
-    description: "also run scripts that users other than root and this user could have changed"
-  })
+  insecureScripts: CommonOptions.insecureScripts
 }
 
 type Given = CliCommand.Values<typeof options>

@@ -152,3 +152,40 @@ export const explain = (condition: Condition, event: Judged): string => {
   const has = value === undefined ? `the event has no ${name}` : `${name} is ${JSON.stringify(shown(value))}`
   return `it needs ${condition.text}, and ${has}`
 }
+
+/** The attribute or label that a condition looks at; `undefined` if it looks at the engine. */
+export const keyOf = (condition: Condition): string | undefined =>
+  condition.on === "engine" ? undefined : condition.on === "attribute" ? condition.key : "exitCode"
+
+const allCodes = Array.from({ length: largestCode + 1 }, (_, code) => String(code))
+
+/** A text that no pattern names. */
+const anyValue = "\0"
+
+/** The only values with which a condition can hold; `undefined` if there are too many. */
+const valuesOf = (condition: Condition): ReadonlyArray<string> | undefined => {
+  if (condition.excludes) return undefined
+  if (condition.on === "exit code") return allCodes
+  if (condition.patterns === undefined) return [anyValue]
+  return condition.patterns.some((pattern) => pattern.includes("*")) ? undefined : condition.patterns
+}
+
+/** Says which of these conditions no event meets together; `undefined` if an event can meet all of them. */
+export const contradiction = (conditions: ReadonlyArray<Condition>): string | undefined => {
+  for (const condition of conditions) {
+    const values = valuesOf(condition)
+    const key = keyOf(condition)
+    const isAny = values?.[0] === anyValue
+    // Whatever value it is: only a condition that excludes every value contradicts that there is one.
+    const others = conditions.filter((other) => keyOf(other) === key && (!isAny || other.excludes))
+    const isPossible = values?.some((value) => {
+      const event = { engine: value, Actor: { Attributes: key === undefined ? {} : { [key]: value } } }
+      return others.every((other) => holds(other, event))
+    })
+    if (isPossible === false) {
+      const texts = new Set([condition, ...others].map(({ text }) => text))
+      return `no event meets both ${[...texts].join(" and ")}`
+    }
+  }
+  return undefined
+}

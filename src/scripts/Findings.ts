@@ -1,6 +1,7 @@
 import { entries, ownActions, ownType } from "../event/EventCatalogue.ts"
 import { asDocker } from "../event/PodmanEvents.ts"
 import * as NearMiss from "../NearMiss.ts"
+import * as Conditions from "./Condition.ts"
 import * as ScriptOptions from "./ScriptOptions.ts"
 import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
@@ -20,11 +21,12 @@ export type Entry =
 
 /**
  * Something in a script directory that does not do what its author expects. `message` says in one line what is wrong
- * and how to mend it.
+ * and how to mend it. `runs` is true if it runs all the same, though not as meant.
  */
 export interface Finding {
   readonly path: string
   readonly message: string
+  readonly runs: boolean
 }
 
 /** True if a type or an action may become part of a path. */
@@ -46,7 +48,7 @@ const isLeftover = (name: string): boolean =>
 const stem = (name: string): string => name.replace(/[.:].*$/s, "")
 
 /** True if its author may expect it to run. A data file is not reported. */
-const looksLikeScript = (entry: Entry): boolean =>
+export const looksLikeScript = (entry: Entry): boolean =>
   entry.kind === "directory" ? entry.entries.some(looksLikeScript) : entry.isExecutable || entry.head.startsWith("#!")
 
 const actions = new Map<string, ReadonlyArray<string>>([[ownType, ownActions]])
@@ -61,7 +63,7 @@ const misnamed = (path: string, entry: Entry, isAccepted: (name: string) => bool
   const better = stem(entry.name)
   const mend = isAccepted(better) ? `rename it to ${better}` : "rename it"
   const message = `${path} is not run, since names may hold letters, digits, - and _ only; ${mend}`
-  return [{ path, message }]
+  return [{ path, message, runs: false }]
 }
 
 /** The action that was probably meant. For podman's own word it is Docker's. */
@@ -74,32 +76,84 @@ const didYouMean = (name: string | undefined): string => (name === undefined ? "
 
 /** The lines that look like an option of des but are not read as one. */
 const unreadOptions = (path: string, head: string): ReadonlyArray<Finding> =>
-  ScriptOptions.unread(head).map(({ line, message }) => ({ path, message: `${path}: line ${line}: ${message}` }))
+  ScriptOptions.unread(head).map(({ line, message }) => ({
+    path,
+    message: `${path}: line ${line}: ${message}`,
+    runs: true
+  }))
 
 const firstLine = (path: string, head: string, hasInterpreter: boolean): ReadonlyArray<Finding> => {
   const shebang = Shebang.parse(head)
   if (shebang === undefined) return []
   if (shebang.carriageReturn) {
     const message = `${path} will not start: its first line ends with CR LF, as Windows writes lines; write it with LF, for example with sed -i 's/\\r$//' ${path}`
-    return [{ path, message }]
+    return [{ path, message, runs: false }]
   }
   if (hasInterpreter) return []
   const message = `${path} will not start: its interpreter ${shebang.interpreter} does not exist; install it, or correct the first line`
-  return [{ path, message }]
+  return [{ path, message, runs: false }]
 }
 
-/** What is wrong in the text of a script that des will run. */
+const neverRun = (path: string, why: string): Finding => ({
+  path,
+  message: `${path} is never run: ${why}`,
+  runs: false
+})
+
+const contradiction = (path: string, options: ReturnType<typeof ScriptOptions.parse>): ReadonlyArray<Finding> => {
+  const why = "line" in options ? undefined : Conditions.contradiction(options.conditions)
+  return why === undefined ? [] : [neverRun(path, why)]
+}
+
+const parseOptions = (head: string) => ScriptOptions.parse(head, Buffer.byteLength(head) < ScriptText.headBytes)
+
+/** What is wrong in the text of a script that des would start, but for options that cannot be read. */
 export const ofScript = (path: string, head: string, hasInterpreter: boolean): ReadonlyArray<Finding> =>
-  ScriptText.isEmpty(head) ? [] : [...firstLine(path, head, hasInterpreter), ...unreadOptions(path, head)]
+  ScriptText.isEmpty(head)
+    ? []
+    : [
+        ...contradiction(path, parseOptions(head)),
+        ...firstLine(path, head, hasInterpreter),
+        ...unreadOptions(path, head)
+      ]
+
+/** Why a file that lies where scripts are is not run, though it may be meant to. */
+export const notExecutable = (path: string): string =>
+  `${path} is not executable and is not run; chmod +x ${path} makes it a script`
+
+/** What is wrong with a file that lies where a script is looked up. */
+export const ofFile = (path: string, entry: Extract<Entry, { readonly kind: "file" }>): ReadonlyArray<Finding> => {
+  if (!entry.isExecutable) return [{ path, message: notExecutable(path), runs: false }]
+  if (ScriptText.isEmpty(entry.head)) return []
+  const options = parseOptions(entry.head)
+  const unreadable = "line" in options ? [neverRun(path, `line ${options.line}: ${options.message}`)] : []
+  return [...unreadable, ...ofScript(path, entry.head, entry.hasInterpreter)]
+}
 
 /** A file or a directory of files that runs for an event. */
 const ofScripts = (path: string, entry: Entry): ReadonlyArray<Finding> => {
-  if (entry.kind === "file") return entry.isExecutable ? ofScript(path, entry.head, entry.hasInterpreter) : []
+  if (entry.kind === "file") return ofFile(path, entry)
   return entry.entries.flatMap((part) => {
     if (part.kind === "directory" || isLeftover(part.name) || !looksLikeScript(part)) return []
     const inner = `${path}/${part.name}`
     return isPartName(part.name) ? ofScripts(inner, part) : misnamed(inner, part, isPartName)
   })
+}
+
+/** The attributes that engines give for an event, beside the labels; `undefined` if no engine of today sends it. */
+export const attributesOf = (type: string, action: string): ReadonlyArray<string> | undefined =>
+  entries.find((entry) => entry.type === type && entry.action === action)?.attributes
+
+/**
+ * Why nothing runs for an event of this type and action (`undefined` for every action), if no engine of today sends one.
+ * It says what may be meant.
+ */
+export const unknownEvent = (type: string, action: string | undefined): string | undefined => {
+  if (!actions.has(type)) {
+    return `no engine of today sends events of the type ${type}${didYouMean(NearMiss.find(type, types))}`
+  }
+  if (action === undefined || actions.get(type)?.includes(action) === true) return undefined
+  return `no engine of today sends an event ${type}/${action}${didYouMean(meantAction(type, action))}`
 }
 
 const ofAction = (path: string, type: string, entry: Entry): ReadonlyArray<Finding> => {
@@ -110,7 +164,7 @@ const ofAction = (path: string, type: string, entry: Entry): ReadonlyArray<Findi
   if (!isName(entry.name)) return misnamed(path, entry, isName)
   const meant = didYouMean(meantAction(type, entry.name))
   const message = `${path}: no engine of today sends an event ${type}/${entry.name}, so this is not run${meant}`
-  return [{ path, message }, ...ofScripts(path, entry)]
+  return [{ path, message, runs: false }, ...ofScripts(path, entry)]
 }
 
 const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
@@ -121,7 +175,7 @@ const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
   }
   if (entry.kind === "file" && actions.has(entry.name)) {
     const message = `${path} is a file, so no script for events of the type ${entry.name} is found; move it into a directory of this name`
-    return [{ path, message }]
+    return [{ path, message, runs: false }]
   }
   if (isLeftover(entry.name) || !(looksLikeScript(entry) || stem(entry.name) === every)) return []
   if (stem(entry.name) === every) return misnamed(path, entry, isName)
@@ -129,11 +183,11 @@ const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
     const of = types.filter((type) => actions.get(type)?.includes(stem(entry.name)))
     const place = of[0] === undefined ? "TYPE/ACTION" : `${of[0]}/${stem(entry.name)}`
     const message = `${path} is not run: scripts are ${directory}/TYPE/ACTION; move it to ${directory}/${place}, or make it not executable if it is no script`
-    return [{ path, message }]
+    return [{ path, message, runs: false }]
   }
   const meant = didYouMean(NearMiss.find(stem(entry.name), types))
   const message = `${path}: no engine of today sends events of the type ${entry.name}, so nothing in it is run${meant}`
-  return [{ path, message }]
+  return [{ path, message, runs: false }]
 }
 
 /**

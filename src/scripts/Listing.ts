@@ -5,11 +5,12 @@ import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
 
 /**
- * The content of a script directory. `changed` has the time of the last change of each directory in it, in milliseconds
- * since 1970.
+ * The content of a script directory. `isWhole` is false if there is more than des lists. `changed` has the time of the
+ * last change of each directory in it, in milliseconds since 1970.
  */
 export interface Listing {
   readonly entries: ReadonlyArray<Entry>
+  readonly isWhole: boolean
   readonly changed: ReadonlyMap<string, number>
 }
 
@@ -17,7 +18,7 @@ export interface Listing {
 const deepest = 3
 
 /** The most files and directories that are read. `des -c` creates about 150. */
-const mostEntries = 4096
+export const mostEntries = 4096
 
 /**
  * A file system rounds times to some milliseconds. A directory that changed less than this ago, in milliseconds, may
@@ -84,7 +85,8 @@ export const read = (directory: string, now = Date.now()): Listing => {
     }
     return found
   }
-  return { entries: entriesOf(directory, 1), changed }
+  const entries = entriesOf(directory, 1)
+  return { entries, isWhole: left >= 0, changed }
 }
 
 /**

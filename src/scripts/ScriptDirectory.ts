@@ -209,10 +209,7 @@ const make = (directory: string) =>
     const script = (path: string, info: FileSystem.File.Info) =>
       Effect.gen(function* () {
         if ((info.mode & 0o111) === 0) {
-          return yield* refuse(
-            LogLevel.Warning,
-            `${path} is not executable and is not run; chmod +x ${path} makes it a script`
-          )
+          return yield* refuse(LogLevel.Warning, Findings.notExecutable(path))
         }
         yield* trust.check(path)
         const { findings, isEmpty, options } = yield* readHead(path)
@@ -284,10 +281,14 @@ const make = (directory: string) =>
     return { find }
   })
 
-const check = (directory: string) =>
+/**
+ * Fails if a script directory is missing or cannot be read. Its path is absolute.
+ *
+ * @internal
+ */
+export const checkReadable = (directory: string) =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
-    const trust = yield* Trust
     const unusable = (error: PlatformError) => {
       const reason = isNotDirectory(error) ? "NotADirectory" : isAbsent(error) ? "NotFound" : "Unreadable"
       return new ScriptDirectoryError({ reason, directory, detail: SystemReason.describePlatform(error) })
@@ -297,6 +298,12 @@ const check = (directory: string) =>
       return yield* new ScriptDirectoryError({ reason: "NotADirectory", directory, detail: "" })
     }
     yield* Effect.mapError(fileSystem.readDirectory(directory), unusable)
+  })
+
+const check = (directory: string) =>
+  Effect.gen(function* () {
+    const trust = yield* Trust
+    yield* checkReadable(directory)
     yield* Effect.mapError(
       trust.check(directory),
       ({ message }) => new ScriptDirectoryError({ reason: "Untrusted", directory, detail: message })

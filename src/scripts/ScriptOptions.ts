@@ -140,6 +140,16 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
 /** A comment, in any language, that begins with `des` and an option. */
 const meantForDes = /^\s*(?:#+|\/\/+|--+|;+|%+)\s*des\s*[:\s]\s*[a-z-]+!?=/i
 
+/** The options in a script's head as their author wrote them, without the `# des:`. */
+export const written = (head: string): string => {
+  const lines = head.split("\n")
+  const end = lines.findIndex((line) => !isComment(line))
+  return lines
+    .slice(0, end === -1 ? lines.length : end)
+    .flatMap((line) => optionsIn(line)?.trim() ?? [])
+    .join(" ")
+}
+
 /** The lines of a script that look like options but are not read as options. The message says how to mend each. */
 export const unread = (head: string): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []

@@ -165,8 +165,14 @@ describe("Arguments: what was probably meant is suggested", () => {
     [["--Create"], "--Create: there is no such option; did you mean --create?"],
     [["--dir=x"], "--dir: there is no such option; did you mean --directory?"],
     [["--wizard"], "--wizard: there is no such option; des --help shows its options"],
-    [["--json"], "--json: this is an option of des info and des history, not of des; des --help shows its options"],
-    [["info", "-d", "x"], "-d: this is an option of des, not of des info; des info --help shows its options"],
+    [
+      ["--json"],
+      "--json: this is an option of des check, des info and des history, not of des; des --help shows its options"
+    ],
+    [
+      ["info", "-d", "x"],
+      "-d: this is an option of des and des check, not of des info; des info --help shows its options"
+    ],
     [["info", "--jsn"], "--jsn: there is no such option; did you mean --json?"],
     [["histroy"], '"histroy": des takes no positional argument; did you mean des history?'],
     [["foo"], '"foo": des takes no positional argument; des --help shows its options'],

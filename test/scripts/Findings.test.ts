@@ -38,7 +38,6 @@ describe("a script directory in which everything runs", () => {
         "container/start": { text: "#!/bin/sh\n# des: timeout=3s\n# DES is described in des(1)\nexit\n" },
         "container/die/10-a": {},
         "container/die/20_B": { text: "" },
-        "container/health_status": { text: "#!/no/such/shell\n", isExecutable: false },
         "des/gap": {},
         "pod/create": {},
         "container/stop": { text: "#!/bin/sh\r\n# Only comments: it is not started.\r\n" }
@@ -93,6 +92,26 @@ describe("a file that will never run is found, with what mends it", () => {
       `/d/container/health_status: healthy ${names}; rename it to health_status`
     ],
     ["all.sh", {}, `/d/all.sh ${names}; rename it to all`],
+    [
+      "volume/create",
+      { text: "a=1", isExecutable: false },
+      "/d/volume/create is not executable and is not run; chmod +x /d/volume/create makes it a script"
+    ],
+    [
+      "container/die/10-a",
+      { isExecutable: false },
+      "/d/container/die/10-a is not executable and is not run; chmod +x /d/container/die/10-a makes it a script"
+    ],
+    [
+      "container/start",
+      { text: "#!/bin/sh\n# des: timeot=3s\nexit\n" },
+      '/d/container/start is never run: line 2: "timeot=3s" is not an option; did you mean timeout=?'
+    ],
+    [
+      "container/stop",
+      { text: "#!/bin/sh\n# des: name=a label=x name=b\nexit\n" },
+      "/d/container/stop is never run: no event meets both name=a and name=b"
+    ],
     ["container/start/ü", {}, `/d/container/start/ü ${names}; rename it`],
     [
       "die.sh",

@@ -3,6 +3,7 @@ import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as DurationText from "../../src/DurationText.ts"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
+import * as Conditions from "../../src/scripts/Condition.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { record } from "../support/Record.ts"
 
@@ -531,6 +532,44 @@ describe("the condition that keeps a script from an event", () => {
       whyNot("name=db", { name: "x".repeat(5000) }),
       `it needs name=db, and name is "${"x".repeat(80)}…"`
     )
+  })
+})
+
+describe("conditions that no event meets together", () => {
+  for (const [text, why] of [
+    ["name=a name=a", undefined],
+    ["name=a* name=*b", undefined],
+    ["name=a image=b", undefined],
+    ["label=x label=x=1", undefined],
+    ["name=web1 name=web*", undefined],
+    ["name=a,b name=b,c", undefined],
+    ["label=x label!=x=1", undefined],
+    ["engine=a name=b", undefined],
+    ["exitcode=1..9 exitcode=9", undefined],
+    ["name!=a name!=b", undefined],
+    ["name=a name=b", "no event meets both name=a and name=b"],
+    ["name=db1 name=web*", "no event meets both name=db1 and name=web*"],
+    ["label=x=1 attribute=x=2", "no event meets both label=x=1 and attribute=x=2"],
+    ["name=a,b name=c,d", "no event meets both name=a,b and name=c,d"],
+    ["name=a name!=a", "no event meets both name=a and name!=a"],
+    ["label=x label!=x", "no event meets both label=x and label!=x"],
+    ["engine=a engine=b", "no event meets both engine=a and engine=b"],
+    ["exitcode=1 exitcode=2..255", "no event meets both exitcode=1 and exitcode=2..255"],
+    ["exitcode=1 attribute=exitCode=2", "no event meets both exitcode=1 and attribute=exitCode=2"]
+  ] as const) {
+    it(`${text}: ${why ?? "none"}`, () => {
+      const options = parse(`# des: ${text}`)
+      if ("line" in options) return assert.fail(options.message)
+      assert.strictEqual(Conditions.contradiction(options.conditions), why)
+    })
+  }
+})
+
+describe("the options as they are written", () => {
+  it("are those of the comment block at the head, in one line", () => {
+    const text = '#!/bin/sh\n# des: timeout=3s\n# other\n\n#des: name="a b" \nexit\n# des: retries=1\n'
+    assert.strictEqual(ScriptOptions.written(text), 'timeout=3s name="a b"')
+    assert.strictEqual(ScriptOptions.written(""), "")
   })
 })
 
