@@ -1,17 +1,21 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Dispatch from "./dispatch/Dispatch.ts"
+import * as Endpoint from "./endpoint/Endpoint.ts"
 import * as Engine from "./engine/Engine.ts"
 import * as EngineHttp from "./engine/EngineHttp.ts"
 import { type DockerEvent, verb } from "./event/DockerEvent.ts"
 import * as OwnEvent from "./event/OwnEvent.ts"
 import * as EventFeed from "./feed/EventFeed.ts"
 import * as Journal from "./journal/Journal.ts"
+import type { Environment } from "./scripts/Environment.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import type { ScriptRunner } from "./scripts/ScriptRunner.ts"
@@ -136,6 +140,82 @@ export const layer = (
 > =>
   Layer.merge(Dispatch.layer(options), ScriptDirectory.layer(options)).pipe(
     Layer.provide(options.insecureScripts === true ? Trust.layerInsecure : Trust.layer(options))
+  )
+
+/**
+ * {@link layer} with options that come from the configuration of the program, for example from environment variables. An option without
+ * variables is `Config.succeed(value)`.
+ *
+ * @example
+ * import { Des } from "docker-event-scripts"
+ * import * as Config from "effect/Config"
+ *
+ * export const DesLive = Des.layerConfig({
+ *   directory: Config.string("SCRIPT_DIR").pipe(Config.withDefault("/etc/docker/events.d")),
+ *   base: { PATH: Config.string("PATH") },
+ *   jobs: Config.integer("JOBS").pipe(Config.withDefault(1))
+ * })
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<Parameters<typeof layer>[0]>
+): Layer.Layer<
+  ScriptDirectory.ScriptDirectory | Dispatch.Dispatch,
+  ScriptDirectory.ScriptDirectoryError | ConfigError,
+  Journal.Journal | ScriptRunner | FileSystem.FileSystem
+> => Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+
+/** An engine, and how its feed is read. */
+type Watched = Engine.EngineOptions & EventFeed.Options
+
+/**
+ * The feeds of several engines as one. No engine waits for another one.
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerFeeds = (engines: ReadonlyArray<Watched>): Layer.Layer<EventFeed.EventFeed> =>
+  EventFeed.layerMerged(engines.map(layerFeed))
+
+/**
+ * By the name of each engine, the variables by which a script reaches the engine of its event: `DES_ENGINE`, `DES_ENDPOINT`, and those of
+ * the docker command (`DOCKER_HOST`, for example). They are for the option `engines` of {@link layer}. Without them the docker command in a
+ * script reaches the default engine. For ssh, scripts also get the agent of `own` (default: the environment of this process).
+ *
+ * @example
+ * import { Des, Endpoint } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * const engines = [
+ *   { name: "docker", endpoint: Endpoint.defaultEndpoint },
+ *   { name: "podman", endpoint: { _tag: "Unix", path: "/run/podman/podman.sock" } }
+ * ] as const
+ *
+ * export const DesLive = Layer.merge(
+ *   Des.layer({ directory: "/etc/docker/events.d", base: {}, engines: Des.engineVariables(engines) }),
+ *   Des.layerFeeds(engines)
+ * )
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const engineVariables = (
+  engines: ReadonlyArray<Pick<Engine.EngineOptions, "endpoint" | "name">>,
+  own: Readonly<Record<string, string | undefined>> = process.env
+): Readonly<Record<string, Environment>> =>
+  Object.fromEntries(
+    engines.map(({ endpoint, name = Endpoint.format(endpoint) }) => {
+      const agent = endpoint._tag === "Ssh" ? own["SSH_AUTH_SOCK"] : undefined
+      const variables = {
+        ...Endpoint.dockerVariables(endpoint),
+        ...(agent === undefined ? {} : { SSH_AUTH_SOCK: agent }),
+        DES_ENGINE: name,
+        DES_ENDPOINT: Endpoint.format(endpoint)
+      }
+      return [name, variables]
+    })
   )
 
 /**

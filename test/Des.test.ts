@@ -1,5 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -20,6 +22,7 @@ import { Outcome, type ScriptRun, ScriptRunner } from "../src/scripts/ScriptRunn
 import * as Trust from "../src/scripts/Trust.ts"
 import * as Testing from "../src/testing.ts"
 import { collectLogs } from "./support/Logs.ts"
+import * as TempFolder from "./support/TempFolder.ts"
 
 const scripts = Testing.layerScripts({
   "container/start": ["/d/container/start", "/d/all"],
@@ -422,5 +425,51 @@ describe("a journal", () => {
       assert.deepStrictEqual(result, Either.left(error))
       assert.deepStrictEqual(ids(runs), ["1 /d/container/start", "1 /d/all"])
     })
+  )
+})
+
+describe("the layers of several engines", () => {
+  const socket = (path: string) => ({ _tag: "Unix", path }) as const
+
+  it("give scripts the variables of the engine of their event", () => {
+    const engines = [
+      { name: "podman", endpoint: socket("/run/podman.sock") },
+      { endpoint: { _tag: "Ssh", user: "ops", host: "web1" } }
+    ] as const
+    assert.deepStrictEqual(Des.engineVariables(engines, { SSH_AUTH_SOCK: "/agent", HOME: "/root" }), {
+      podman: { DES_ENGINE: "podman", DES_ENDPOINT: "unix:///run/podman.sock", DOCKER_HOST: "unix:///run/podman.sock" },
+      "ssh://ops@web1": {
+        DES_ENGINE: "ssh://ops@web1",
+        DES_ENDPOINT: "ssh://ops@web1",
+        DOCKER_HOST: "ssh://ops@web1",
+        SSH_AUTH_SOCK: "/agent"
+      }
+    })
+  })
+
+  it.effect("merge the feeds under the names of the engines", () =>
+    Effect.gen(function* () {
+      const { engines } = yield* EventFeed
+      assert.deepStrictEqual(engines, ["docker", "unix:///run/podman.sock"])
+    }).pipe(
+      Effect.provide(
+        Des.layerFeeds([
+          { name: "docker", endpoint: socket("/run/docker.sock") },
+          { endpoint: socket("/run/podman.sock") }
+        ])
+      )
+    )
+  )
+
+  it.effect("take their options from the configuration, and name the variable that is missing", () =>
+    Effect.gen(function* () {
+      const configured = Des.layerConfig({ directory: Config.string("SCRIPT_DIR"), base: Config.succeed({}) })
+      const error = yield* Effect.flip(Layer.build(configured))
+      assert.include(String(error), "SCRIPT_DIR")
+      const directory = yield* TempFolder.make("config")
+      const provider = ConfigProvider.fromMap(new Map([["SCRIPT_DIR", `${directory}/none`]]))
+      const absent = yield* Effect.flip(Effect.withConfigProvider(Layer.build(configured), provider))
+      assert.include(String(absent), `${directory}/none does not exist`)
+    }).pipe(Effect.scoped, Effect.provide([JournalInMemory.layer(), Testing.layerRecorder(), NodeFileSystem.layer]))
   )
 })

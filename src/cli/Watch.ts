@@ -5,6 +5,7 @@ import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import * as Des from "../Des.ts"
 import * as DurationText from "../DurationText.ts"
 import * as Dispatch from "../dispatch/Dispatch.ts"
@@ -220,18 +221,16 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     return yield* run(feed, { base }, yield* journalOf(given, { whenFull: "wait", engines: [] }))
   }
   const engines = yield* WatchedEngine.find(given)
-  const feeds = engines.map((engine) =>
-    Des.layerFeed({ ...engine, sync: given.sync, liveness: unlessZero(given.liveness) })
+  const feeds = Des.layerFeeds(
+    engines.map((engine) => ({ ...engine, sync: given.sync, liveness: unlessZero(given.liveness) }))
   )
   const variables = {
     // The variables of each engine replace those of des itself.
     base: Environment.base({ ...shared, engine: {} }),
-    engines: Object.fromEntries(
-      engines.map((engine) => [engine.name, { ...WatchedEngine.variables(engine), ...shared.extra }])
-    )
+    engines: Record.map(Des.engineVariables(engines), (variables) => ({ ...variables, ...shared.extra }))
   }
   const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
-  yield* run(EventFeed.layerMerged(feeds), variables, journal)
+  yield* run(feeds, variables, journal)
 })
 
 /** `des` without a subcommand. */

@@ -52,20 +52,3 @@ export const find = Effect.fn("WatchedEngine.find")(function* (given: {
   }
   return found
 })
-
-/**
- * The variables for a script that describe the engine of its event: its name, its endpoint, and the variables by which
- * the docker command reaches it. With ssh the docker command also needs des's agent.
- */
-export const variables = (engine: {
-  readonly name: string
-  readonly endpoint: Endpoint.Endpoint
-}): Readonly<Record<string, string>> => {
-  const agent = process.env["SSH_AUTH_SOCK"]
-  return {
-    ...Endpoint.dockerVariables(engine.endpoint),
-    ...(engine.endpoint._tag === "Ssh" && agent !== undefined ? { SSH_AUTH_SOCK: agent } : {}),
-    DES_ENGINE: engine.name,
-    DES_ENDPOINT: Endpoint.format(engine.endpoint)
-  }
-}
