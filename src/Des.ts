@@ -14,6 +14,7 @@ import * as EngineHttp from "./engine/EngineHttp.ts"
 import { type DockerEvent, verb } from "./event/DockerEvent.ts"
 import * as OwnEvent from "./event/OwnEvent.ts"
 import * as EventFeed from "./feed/EventFeed.ts"
+import * as Gap from "./feed/Gap.ts"
 import * as Journal from "./journal/Journal.ts"
 import type { Environment } from "./scripts/Environment.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
@@ -40,11 +41,16 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
 /** The journal has no room for more events. */
 class QueueFull extends Data.TaggedError("QueueFull") {}
 
-/** Passes events to the journal. */
-const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
-  const journal = yield* Journal.Journal
-  if (!(yield* journal.accept({ events, accepted: yield* findScripts(events) }))) return yield* new QueueFull()
+/** Passes events to the journal. The feed and the reports of losses take turns: a journal accepts one batch after the other. */
+const makeAccept = Effect.map(Effect.makeSemaphore(1), (turn) => {
+  const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
+    const journal = yield* Journal.Journal
+    if (!(yield* journal.accept({ events, accepted: yield* findScripts(events) }))) return yield* new QueueFull()
+  })
+  return (events: ReadonlyArray<DockerEvent>) => turn.withPermits(1)(accept(events))
 })
+
+type Accept = Effect.Effect.Success<typeof makeAccept>
 
 /** Waits until the journal has room again. The feed must be closed. */
 const waitForRoom = Effect.gen(function* () {
@@ -60,7 +66,7 @@ const waitForRoom = Effect.gen(function* () {
  * Passes the events of the feed to the journal. If the journal is full, des closes the feed, as if the engine were away. When there is
  * room again, the feed continues after the last accepted event, so events that the engine still has are not lost.
  */
-const read = Effect.gen(function* () {
+const read = Effect.fnUntraced(function* (accept: Accept) {
   const feed = yield* EventFeed.EventFeed
   const { memory } = yield* Journal.Journal
   yield* Stream.runForEachChunk(feed.resume(memory), (chunk) => accept(Chunk.toReadonlyArray(chunk))).pipe(
@@ -68,6 +74,16 @@ const read = Effect.gen(function* () {
     Effect.catchTag("QueueFull", () => Effect.as(waitForRoom, false)),
     Effect.repeat({ until: (ended) => ended })
   )
+})
+
+/** Makes a `des/gap` of the events of an actor that the journal lost. */
+const reportLosses = Effect.fnUntraced(function* (accept: Accept) {
+  const journal = yield* Journal.Journal
+  const report = (
+    event: DockerEvent
+  ): Effect.Effect<void, Journal.JournalError, Journal.Journal | ScriptDirectory.ScriptDirectory> =>
+    Effect.catchTag(accept([event]), "QueueFull", () => Effect.zipRight(journal.room, report(event)))
+  return yield* Effect.forever(Effect.flatMap(Effect.flatMap(journal.lost, Gap.ofBacklog), report))
 })
 
 const stopReason = (exit: Exit.Exit<unknown, unknown>): string =>
@@ -92,7 +108,8 @@ export const run: Effect.Effect<
   const journal = yield* Journal.Journal
   const dispatch = yield* Dispatch.Dispatch
 
-  const reading = read.pipe(
+  const accept = yield* makeAccept
+  const reading = Effect.raceFirst(read(accept), reportLosses(accept)).pipe(
     Effect.as(Effect.void),
     // If the feed fails, accepted events still run. If the journal fails, nothing runs any more.
     Effect.catchTag("EventFeedError", (error) => Effect.succeed(Effect.fail(error))),

@@ -336,6 +336,42 @@ describe("des's own events", () => {
 describe("a journal", () => {
   const start = (id: string) => Testing.makeEvent({ id, timeNano: BigInt(id) })
 
+  it.effect("that loses events of an actor gives scripts a des/gap with their count, once a minute", () => {
+    const storm = Array.from({ length: 40 }, () => ({ ...start("1"), engine: "unix:///e" }))
+    const feed = Layer.succeed(EventFeed, {
+      engines: ["unix:///e"],
+      ...feedOf(Stream.concat(Stream.fromIterable(storm), Stream.never))
+    })
+    const scripts = Testing.layerScripts({ "des/gap": ["/gap"], "container/start": ["/s"] })
+    const capacity = 20 * (1024 + 4 * start("1").record.length)
+    return Effect.gen(function* () {
+      yield* Effect.fork(Des.run)
+      yield* TestClock.adjust("3 minutes")
+      const runs = yield* Effect.flatMap(Testing.RecordedRuns, (recorded) => recorded.all)
+      const gaps = runs.filter(({ script }) => script === "/gap").map(({ environment }) => environment)
+      assert.lengthOf(gaps, 1)
+      const attribute = (name: string) => gaps[0]?.[`ACTOR_ATTRIBUTES_${name}`]
+      assert.strictEqual(gaps[0]?.["ACTOR_ID"], "unix:///e")
+      assert.deepStrictEqual(["REASON", "TYPE", "ID", "ENGINE", "FROM", "TO"].map(attribute), [
+        "backlog",
+        "container",
+        "1",
+        "unix:///e",
+        "0",
+        "60000000000"
+      ])
+      assert.strictEqual(Number(attribute("LOST")), 40 - runs.filter(({ script }) => script === "/s").length)
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(feed, scripts, Dispatch.layer({ base: {} })).pipe(
+          Layer.provideMerge(JournalInMemory.layer({ capacity })),
+          Layer.provideMerge(Testing.layerRecorder()),
+          Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+        )
+      )
+    )
+  })
+
   it.effect("that is full closes the feed until there is room, and the feed goes on behind what was accepted", () => {
     const logs = collectLogs()
     return Effect.gen(function* () {

@@ -35,6 +35,42 @@ const iso = (nanoseconds: bigint): string => {
 }
 
 /**
+ * Makes the event `des/gap` for events of one actor that des lost itself, because too many of this actor waited. The reason is
+ * `backlog`. Whoever lost them has logged it.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const ofBacklog = (loss: {
+  /** The actor: the name of its engine, its type and its id. */
+  readonly engine: string
+  readonly type: string
+  readonly id: string
+  /** How many events were lost. */
+  readonly count: number
+  /** The time in which they were lost, in milliseconds since 1970, by des's clock. */
+  readonly from: number
+  readonly to: number
+}): Effect.Effect<DockerEvent> => {
+  const { count, engine, from, id, to, type } = loss
+  const nanoseconds = (milliseconds: number) => String(BigInt(Math.trunc(milliseconds)) * 1_000_000n)
+  return OwnEvent.make({
+    action: "gap",
+    id: engine,
+    engine,
+    attributes: {
+      reason: "backlog",
+      from: nanoseconds(from),
+      to: nanoseconds(to),
+      type,
+      id,
+      lost: String(count),
+      engine
+    }
+  })
+}
+
+/**
  * Logs a gap and makes its event `des/gap`.
  *
  * @since 1.0.0

@@ -12,6 +12,16 @@ export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }
   1024 + 4 * event.record.length
 
 /**
+ * How many characters make a record large. To read it, to write it to the disk and to start a script with it takes so
+ * much time that a storm of such records would delay the events of others.
+ */
+export const largeFrom = 65_536
+
+/** True if an event of an engine has a large record. An event of a file is never large, since a file can wait. */
+export const isLarge = ({ engine, record }: Pick<DockerEvent, "engine" | "record">): boolean =>
+  engine !== "" && record.length > largeFrom
+
+/**
  * Separates the events that happened more than `maxAge` milliseconds ago, and logs that they are skipped. An event
  * without a time is never too old.
  */

@@ -98,6 +98,25 @@ export interface KeptRun {
 }
 
 /**
+ * Events of one actor that are lost, because too much of this actor waited.
+ *
+ * - `engine`, `type`, `id`: the actor.
+ * - `count`: how many events were lost.
+ * - `from`, `to`: the time in which they were lost, in milliseconds since 1970, by des's clock.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Loss {
+  readonly engine: string
+  readonly type: string
+  readonly id: string
+  readonly count: number
+  readonly from: number
+  readonly to: number
+}
+
+/**
  * The order in which a journal gives events.
  *
  * - `total`: in the order of acceptance. The next event comes when the last one is finished or parked.
@@ -148,6 +167,11 @@ export class Journal extends Context.Tag("des/Journal")<
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
     /** Records that the last script of an event has ended. */
     readonly finish: (id: number, state: "done" | "failed") => Effect.Effect<void, JournalError>
+    /**
+     * Waits until events of an actor were lost for a while, because too much of it waited, and returns how many. The
+     * losses of one actor come once a minute at most.
+     */
+    readonly lost: Effect.Effect<Loss>
     /** Counts the accepted events that are not finished. */
     readonly unfinished: Effect.Effect<number, JournalError>
   }

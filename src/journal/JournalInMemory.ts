@@ -2,10 +2,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { DockerEvent } from "../event/DockerEvent.ts"
-import { eventName } from "../event/EventName.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
-import { splitByAge, weigh } from "./Admission.ts"
+import { isLarge, splitByAge, weigh } from "./Admission.ts"
 import { type Accepted, actorOf, type Batch, type Entry, Journal, type TakeOrder, unkept } from "./Journal.ts"
+import * as Losses from "./Losses.ts"
 import * as MemoryQueue from "./MemoryQueue.ts"
 
 /**
@@ -27,38 +27,6 @@ interface Given {
 }
 
 /**
- * Counts the events that are lost because their actor fills its share of the queue.
- *
- * - `add`: counts a lost event. Warns at the first one of an actor.
- * - `sayIfOver`: logs how many events of an actor were lost, once the actor takes only half of its share.
- */
-const makeLosses = (weights: MemoryQueue.Weights) => {
-  const lost = new Map<string, number>()
-  return {
-    add: (event: DockerEvent) =>
-      Effect.suspend(() => {
-        const actor = actorOf(event)
-        const before = lost.get(actor) ?? 0
-        lost.set(actor, before + 1)
-        if (before > 0) return Effect.void
-        return Effect.logWarning(
-          `${eventName(event)}: events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)`
-        )
-      }),
-    sayIfOver: (event: DockerEvent) =>
-      Effect.suspend(() => {
-        const actor = actorOf(event)
-        const count = lost.get(actor)
-        if (count === undefined || weights.isOverShare(actor, weights.share / 2)) return Effect.void
-        lost.delete(actor)
-        return Effect.logWarning(
-          `${eventName(event)}: the queue has room for events of this actor again; ${count} ${count === 1 ? "was" : "were"} lost`
-        )
-      })
-  }
-}
-
-/**
  * A journal in memory. It forgets everything when des ends, so each start is a first meeting with every engine.
  *
  * - `capacity`: how many bytes of waiting and running events it holds (256 MiB, about 80,000 events of the usual size).
@@ -75,11 +43,19 @@ const makeLosses = (weights: MemoryQueue.Weights) => {
 export const layer = (
   options: { readonly capacity?: number; readonly whenFull?: "refuse" | "wait"; readonly maxAge?: number } = {}
 ): Layer.Layer<Journal> =>
-  Layer.effect(
+  Layer.scoped(
     Journal,
     Effect.gen(function* () {
       const weights = MemoryQueue.makeWeights(options.capacity ?? defaultCapacity)
-      const losses = makeLosses(weights)
+      const losses = yield* Losses.make({
+        isMuch: weights.shares.isMuch,
+        first:
+          "events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)"
+      })
+      const isLost = ({ event }: Accepted) => {
+        const actor = actorOf(event)
+        return weights.shares.isOver(actor, weigh({ event })) || (isLarge(event) && losses.isLosing(actor))
+      }
       const lanes = MemoryQueue.makeLanes<Entry>()
       const given = new Map<number, Given>()
       const memory = FeedMemory.make()
@@ -117,7 +93,7 @@ export const layer = (
             muchRoom.unsafeClose()
             remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
             return false
-          } else if (weights.isOverShare(actorOf(accepted.event), weigh(accepted))) {
+          } else if (isLost(accepted)) {
             notKept.add(accepted.event)
             yield* losses.add(accepted.event)
           } else put(accepted)
@@ -158,9 +134,9 @@ export const layer = (
         })
 
       const finish = (id: number) =>
-        Effect.suspend(() => {
+        Effect.sync(() => {
           const taken = given.get(id)
-          if (taken === undefined) return Effect.void
+          if (taken === undefined) return
           given.delete(id)
           unfinished--
           weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
@@ -168,7 +144,6 @@ export const layer = (
           if (weights.isHalfFree()) muchRoom.unsafeOpen()
           room.unsafeOpen()
           wake.unsafeOpen()
-          return losses.sayIfOver(taken.entry.event)
         })
 
       return {
@@ -185,6 +160,7 @@ export const layer = (
         reload,
         begin: () => Effect.succeed(unkept),
         finish,
+        lost: losses.next,
         unfinished: Effect.sync(() => unfinished)
       }
     })

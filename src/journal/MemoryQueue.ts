@@ -1,38 +1,32 @@
 import * as MutableQueue from "effect/MutableQueue"
 import * as Line from "./Line.ts"
+import * as Shares from "./Shares.ts"
 
 /**
  * Counts the bytes of accepted events, in total and for each actor.
  *
  * - `add`: adds bytes for an actor. A negative number removes them.
- * - `share`: how many bytes one actor may take: a quarter. So three storms leave room for other actors.
+ * - `shares`: what each actor takes. One actor may take a quarter, so three storms leave room for other actors.
  * - `isFull`: returns true if there is no room for so many more bytes. An event that is larger than the capacity fits
  *   if it is alone.
- * - `isOverShare`: returns true if so many more bytes would exceed an actor's share.
  * - `isHalfFree`: returns true if at most half of the capacity is taken.
  */
 export const makeWeights = (capacity: number) => {
-  const actors = new Map<string, number>()
-  const share = capacity / 4
+  const shares = Shares.make(capacity / 4)
   let all = 0
 
   const add = (actor: string, bytes: number) => {
     all += bytes
-    const ofActor = (actors.get(actor) ?? 0) + bytes
-    if (ofActor === 0) actors.delete(actor)
-    else actors.set(actor, ofActor)
+    shares.add(actor, bytes)
   }
 
   return {
     add,
-    share,
+    shares,
     isFull: (bytes: number) => all > 0 && all + bytes > capacity,
-    isOverShare: (actor: string, bytes: number) => actors.has(actor) && (actors.get(actor) ?? 0) + bytes > share,
     isHalfFree: () => all <= capacity / 2
   }
 }
-
-export type Weights = ReturnType<typeof makeWeights>
 
 /**
  * A queue with lanes. The values of one lane come one after the other; the lanes take turns.

@@ -194,11 +194,38 @@ describe("an order of the journal in memory", () => {
         assert.strictEqual(yield* takeIds("total", 7), "sssssab")
         assert.isTrue(yield* journal.accept(batch("s")))
         assert.strictEqual(yield* journal.unfinished, 1)
+        yield* TestClock.adjust("1 minute")
+        assert.deepInclude(yield* journal.lost, { type: "container", id: "s", count: 26 })
         assert.deepStrictEqual(logs.lines, [
           "WARN container/start web: events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)",
-          "WARN container/start web: the queue has room for events of this actor again; 26 were lost"
+          "WARN container/start web: there is room for events of this actor again; 26 were lost"
         ])
       }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(20) })), Effect.provide(logs.layer))
     }
+  )
+
+  it.effect(
+    "gives up a storm's large events for a whole minute, and takes its small ones as soon as there is room",
+    () =>
+      Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const storm = (number: number, label: number): Journal.Batch => {
+          const event = {
+            ...makeEvent({ id: "s", attributes: { number: `${number}`, label: "x".repeat(label) } }),
+            engine: "e"
+          }
+          return { events: [event], accepted: [{ ...entry("s"), event }] }
+        }
+        for (let at = 0; at < 10; at++) yield* journal.accept(storm(at, 100_000))
+        assert.strictEqual(yield* journal.unfinished, 2)
+        assert.strictEqual(yield* takeIds("total", 2), "ss")
+        yield* journal.accept(storm(10, 100_000))
+        assert.strictEqual(yield* journal.unfinished, 0)
+        yield* journal.accept(storm(11, 10))
+        assert.strictEqual(yield* journal.unfinished, 1)
+        yield* TestClock.adjust("1 minute")
+        yield* journal.accept(storm(12, 100_000))
+        assert.strictEqual(yield* journal.unfinished, 2)
+      }).pipe(Effect.provide(JournalInMemory.layer({ capacity: 4_000_000 })))
   )
 })

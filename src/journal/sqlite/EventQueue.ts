@@ -10,6 +10,7 @@ import { splitByAge, weigh } from "../Admission.ts"
 import type { Accepted, Earlier, Entry, JournalError, TakeOrder } from "../Journal.ts"
 import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
+import * as LargeBacklog from "./LargeBacklog.ts"
 import type { Quarantine } from "./Quarantine.ts"
 import { keptRecord, sizeOfEvent, sizeOfRun } from "./Retention.ts"
 import { pieces, withoutNul } from "./Rows.ts"
@@ -93,16 +94,18 @@ const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
 
 /**
  * Writes accepted events to the table `event`. Events that are too old are marked as skipped. An event that the table
- * already has is not changed.
+ * already has is not changed. Returns the events that are lost, because too many large ones of their actor wait.
  */
-const insertInto = (sql: SqlClient.SqlClient, maxAge: number) =>
+const insertInto = (sql: SqlClient.SqlClient, maxAge: number, backlog: LargeBacklog.LargeBacklog) =>
   Effect.fnUntraced(function* (all: ReadonlyArray<Accepted>) {
     const now = yield* Clock.currentTimeMillis
     const { fresh, tooOld } = yield* splitByAge(all, maxAge)
-    const rows = [...tooOld.map(rowOf(now, "skipped")), ...fresh.map(rowOf(now, "waiting"))]
+    const { kept, lost } = yield* backlog.admit(fresh)
+    const rows = [...tooOld.map(rowOf(now, "skipped")), ...kept.map(rowOf(now, "waiting"))]
     for (const piece of pieces(rows)) {
       yield* sql`INSERT INTO event ${sql.insert(piece)} ON CONFLICT (engine, fingerprint) DO NOTHING`
     }
+    return lost
   })
 
 /**
@@ -132,7 +135,7 @@ const makeRead = (options: Options, newest: number) => {
 /**
  * The accepted events, in the table `event`. It has the members of the journal, and these:
  *
- * - `insert`: writes events, and does not wake `take`.
+ * - `insert`: writes events, and does not wake `take`. Returns the events that are lost.
  * - `arrived`: wakes `take` for new events.
  * - `ran`: adds the output of a run to the size of its event.
  */
@@ -149,6 +152,7 @@ export const make = (options: Options) =>
     const [newest] = yield* safely(sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM event`)
     const read = makeRead(options, newest?.id ?? 0)
     const given = yield* makeGiven
+    const backlog = yield* LargeBacklog.make(sql)
     const wake = yield* Effect.makeLatch(false)
     const inOrder = yield* Turns.makeTotal(isWatched)
     const inTurns = yield* Turns.makeFair(isWatched)
@@ -165,6 +169,7 @@ export const make = (options: Options) =>
         sql`UPDATE event SET state = ${state}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
       )
       given.remove(id, event)
+      backlog.finished(event.actor, event.record)
       turns.back(event.actor, true)
       yield* wake.open
     })
@@ -215,7 +220,7 @@ export const make = (options: Options) =>
     })
 
     return {
-      insert: insertInto(sql, options.maxAge),
+      insert: insertInto(sql, options.maxAge, backlog),
       arrived: Effect.suspend(() => {
         turns.arrived()
         return wake.open
@@ -224,6 +229,7 @@ export const make = (options: Options) =>
       park,
       reload,
       finish,
+      lost: backlog.lost,
       ran: (id: number, output: string) => {
         const event = given.get(id)
         if (event !== undefined) event.runs += sizeOfRun(output)

@@ -69,10 +69,14 @@ const make = (options: Options) =>
     // accepted but not marked as seen is recognised as a duplicate.
     const accept = Effect.fn("Journal.accept")(function* (batch: Batch) {
       if (broken !== undefined) return yield* broken
-      yield* safely(options.durably(sql)(queue.insert(batch.accepted)))
+      const lost = yield* safely(options.durably(sql)(queue.insert(batch.accepted)))
       // The scripts of accepted events need not wait for the writes below.
       yield* queue.arrived
-      yield* safely(engines.keep(batch.events))
+      // A lost event is not remembered, so that it is accepted if the engine replays it after the next connection.
+      const notKept = new Set(lost.map(({ event }) => event))
+      yield* safely(
+        engines.keep(lost.length === 0 ? batch.events : batch.events.filter((event) => !notKept.has(event)))
+      )
       const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
       return true
@@ -116,6 +120,7 @@ const make = (options: Options) =>
       },
       begin,
       finish,
+      lost: queue.lost,
       unfinished: queue.unfinished
     })
   })
@@ -128,4 +133,4 @@ const make = (options: Options) =>
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Journal, JournalError, SqlClient.SqlClient> =>
-  Layer.effect(Journal, make(options))
+  Layer.scoped(Journal, make(options))

@@ -553,6 +553,52 @@ describe("the order of the journal on disk", () => {
     })
   )
 
+  it.scoped("is bounded for large events of one actor, also after a restart, and says how many were lost", () => {
+    const logs = collectLogs()
+    const large = (number: number, id = "storm"): Journal.Accepted => ({
+      event: {
+        ...makeEvent({ id, attributes: { number: String(number), label: "x".repeat(5_000_000) } }),
+        engine: "unix:///e"
+      },
+      scripts: [script]
+    })
+    const waiting = Effect.flatMap(Journal.Journal, (journal) => journal.unfinished)
+    const lostOnes = (records: ReadonlyArray<string>) => records.filter((line) => line.startsWith("WARN"))
+    return Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        // Each comes alone, and the last four in one batch with events that are kept.
+        for (let at = 0; at < 6; at++) yield* accept(large(at))
+        yield* accept(large(6), ...storm("storm", 2), large(7, "other"), large(7), large(8), large(2))
+        assert.strictEqual(yield* waiting, 3 + 2 + 1)
+        yield* TestClock.adjust("1 minute")
+        assert.deepInclude(yield* journal.lost, { engine: "unix:///e", type: "container", id: "storm", count: 6 })
+        yield* accept(large(9))
+        assert.strictEqual(yield* waiting, 6, "its events still wait")
+        // An event of a file can wait, so it is never lost.
+        yield* accept(...[10, 11, 12, 13].map((at) => ({ ...large(at), event: { ...large(at).event, engine: "" } })))
+        assert.strictEqual(yield* waiting, 10)
+      }).pipe(life(directory))
+      assert.deepStrictEqual(lostOnes(logs.lines), [
+        "WARN container/start storm: records over 64 KiB of this actor fill its share of the journal (16 MiB), and further ones are lost for a minute, and until its scripts catch up. Make them faster, or let them run for fewer events",
+        "WARN container/start storm: too many events of this actor still wait; 6 were lost",
+        "WARN container/start storm: des stops; 1 was lost"
+      ])
+      yield* Effect.gen(function* () {
+        yield* accept(large(14))
+        assert.strictEqual(yield* waiting, 10)
+        const journal = yield* Journal.Journal
+        for (let at = 0; at < 10; at++) yield* journal.finish((yield* take).id, "done")
+        yield* accept(large(15))
+        assert.strictEqual(yield* waiting, 0, "its minute is not over")
+        yield* TestClock.adjust("1 minute")
+        yield* accept(large(15))
+        assert.strictEqual(yield* waiting, 1)
+      }).pipe(life(directory))
+    }).pipe(Effect.provide(logs.layer))
+  })
+
   it.scoped("gives an actor's next event while one of it is parked, and that one when it is reloaded", () =>
     Effect.gen(function* () {
       const directory = yield* folder

@@ -1,0 +1,100 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
+import { actorOf, type Loss } from "./Journal.ts"
+
+/** How often the losses of an actor are reported, and how long its large events are given up at least. */
+const interval = "1 minute"
+
+/** How many reports wait to be read. Each was logged already. */
+const mostReports = 1024
+
+/** The losses of an actor since the last report. `name` is for the log. */
+interface Losing {
+  readonly name: string
+  readonly actor: Pick<Loss, "engine" | "type" | "id">
+  from: number
+  count: number
+}
+
+const were = (count: number): string => `${count} ${count === 1 ? "was" : "were"} lost`
+
+/**
+ * Counts events that are lost, and reports them: one warning and one {@link Loss} for each actor and minute. An actor
+ * loses events from its first lost event until a whole minute has passed and `isMuch` is false.
+ *
+ * - `add`: counts a lost event.
+ * - `isLosing`: returns true if an actor loses events.
+ * - `next`: waits for the next report.
+ */
+export interface Losses {
+  readonly add: (event: DockerEvent) => Effect.Effect<void>
+  readonly isLosing: (actor: string) => boolean
+  readonly next: Effect.Effect<Loss>
+}
+
+/**
+ * `isMuch`: true if so much of an actor waits that its losses are not over. `first` is the end of the first warning:
+ * which events are lost, and what to do. At the end of the scope, losses that are not reported are logged.
+ */
+export const make = (options: {
+  readonly isMuch: (actor: string) => boolean
+  readonly first: string
+}): Effect.Effect<Losses, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const reports = yield* Queue.sliding<Loss>(mostReports)
+    const all = new Map<string, Losing>()
+
+    const report = Effect.fnUntraced(function* (losing: Losing) {
+      const { actor, count, from } = losing
+      const to = yield* Clock.currentTimeMillis
+      losing.count = 0
+      losing.from = to
+      if (count > 0) yield* Queue.offer(reports, { ...actor, count, from, to })
+    })
+
+    /** Reports what was lost in the last interval, and ends when the losses are over. */
+    const watch = (key: string, losing: Losing): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        yield* Effect.sleep(interval)
+        const { count, name } = losing
+        const isOver = !options.isMuch(key)
+        if (isOver) all.delete(key)
+        yield* report(losing)
+        if (isOver) {
+          return yield* Effect.logWarning(
+            `${name}: there is room for events of this actor again${count === 0 ? "" : `; ${were(count)}`}`
+          )
+        }
+        if (count > 0) yield* Effect.logWarning(`${name}: too many events of this actor still wait; ${were(count)}`)
+        yield* watch(key, losing)
+      })
+
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(all.values(), (losing) =>
+        losing.count === 0 ? Effect.void : Effect.logWarning(`${losing.name}: des stops; ${were(losing.count)}`)
+      )
+    )
+
+    return {
+      add: Effect.fnUntraced(function* (event) {
+        const key = actorOf(event)
+        const before = all.get(key)
+        if (before !== undefined) {
+          before.count++
+          return
+        }
+        const actor = { engine: event.engine, type: event.Type, id: event.Actor.ID }
+        const losing: Losing = { name: eventName(event), actor, from: yield* Clock.currentTimeMillis, count: 1 }
+        all.set(key, losing)
+        yield* Effect.logWarning(`${losing.name}: ${options.first}`)
+        yield* Effect.forkIn(watch(key, losing), scope)
+      }),
+      isLosing: (actor) => all.has(actor),
+      next: Queue.take(reports)
+    }
+  })
