@@ -13,7 +13,6 @@ import type * as Scope from "effect/Scope"
 import * as Descriptors from "../../src/scripts/Descriptors.ts"
 import * as NodeSpawner from "../../src/scripts/NodeSpawner.ts"
 import * as PosixSpawner from "../../src/scripts/PosixSpawner.ts"
-import * as ScriptExecutor from "../../src/scripts/ScriptExecutor.ts"
 import * as ScriptRunner from "../../src/scripts/ScriptRunner.ts"
 import { Spawner } from "../../src/scripts/Spawner.ts"
 import { makeEvent } from "../../src/testing.ts"
@@ -80,7 +79,7 @@ const tests = (
   spawner: Layer.Layer<Spawner, unknown>,
   { inherited, manyFailures }: { readonly inherited: ReadonlyArray<string>; readonly manyFailures: number }
 ) => {
-  const layer = ScriptRunner.layerWithExecutor.pipe(Layer.provide(ScriptExecutor.layer), Layer.provide(spawner))
+  const layer = Layer.provide(ScriptRunner.layerWithSpawner, spawner)
   const test = (
     title: string,
     body: () => Effect.Effect<void, unknown, ScriptRunner.ScriptRunner | FileSystem.FileSystem | Scope.Scope>
@@ -326,12 +325,7 @@ describe("Node's child_process", () => {
       assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 3, message: "err" }))
       assert.sameMembers(lines, ["out", "err"])
     }).pipe(
-      Effect.provide(
-        Layer.merge(
-          ScriptRunner.layerWithExecutor.pipe(Layer.provide(ScriptExecutor.layer), Layer.provide(NodeSpawner.layer)),
-          NodeFileSystem.layer
-        )
-      )
+      Effect.provide(Layer.merge(Layer.provide(ScriptRunner.layerWithSpawner, NodeSpawner.layer), NodeFileSystem.layer))
     )
   )
 })
