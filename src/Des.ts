@@ -22,8 +22,10 @@ import * as ScriptOptions from "./scripts/ScriptOptions.ts"
 import type { ScriptRunner } from "./scripts/ScriptRunner.ts"
 import * as Trust from "./scripts/Trust.ts"
 
+// The marks `#__PURE__` let a bundler drop `run`, and with it scripts, dispatch and journal, from a program that reads only the feed.
+
 /** Finds the scripts of events that came together. Each type and action is looked up once. */
-const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) {
+const findScripts = /*#__PURE__*/ Effect.fnUntraced(function* (events: Iterable<DockerEvent>) {
   const directory = yield* ScriptDirectory.ScriptDirectory
   const found = new Map<string, ReadonlyArray<ScriptDirectory.Script>>()
   const accepted: Array<Journal.Accepted> = []
@@ -42,7 +44,7 @@ const findScripts = Effect.fnUntraced(function* (events: Iterable<DockerEvent>) 
 class QueueFull extends Data.TaggedError("QueueFull") {}
 
 /** Passes events to the journal. The feed and the reports of losses take turns: a journal accepts one batch after the other. */
-const makeAccept = Effect.map(Effect.makeSemaphore(1), (turn) => {
+const makeAccept = /*#__PURE__*/ Effect.map(/*#__PURE__*/ Effect.makeSemaphore(1), (turn) => {
   const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     const journal = yield* Journal.Journal
     if (!(yield* journal.accept({ events, accepted: yield* findScripts(events) }))) return yield* new QueueFull()
@@ -53,7 +55,7 @@ const makeAccept = Effect.map(Effect.makeSemaphore(1), (turn) => {
 type Accept = Effect.Effect.Success<typeof makeAccept>
 
 /** Waits until the journal has room again. The feed must be closed. */
-const waitForRoom = Effect.gen(function* () {
+const waitForRoom = /*#__PURE__*/ Effect.gen(function* () {
   const journal = yield* Journal.Journal
   yield* Effect.logWarning(
     "The queue of accepted events is full: des reads no more events until scripts catch up. Events that the engine forgets meanwhile are lost, and des reports a gap. Make the scripts faster, narrow what they run for, or keep the queue on disk (--state)"
@@ -66,7 +68,7 @@ const waitForRoom = Effect.gen(function* () {
  * Passes the events of the feed to the journal. If the journal is full, des closes the feed, as if the engine were away. When there is
  * room again, the feed continues after the last accepted event, so events that the engine still has are not lost.
  */
-const read = Effect.fnUntraced(function* (accept: Accept) {
+const read = /*#__PURE__*/ Effect.fnUntraced(function* (accept: Accept) {
   const feed = yield* EventFeed.EventFeed
   const { memory } = yield* Journal.Journal
   yield* Stream.runForEachChunk(feed.resume(memory), (chunk) => accept(Chunk.toReadonlyArray(chunk))).pipe(
@@ -77,7 +79,7 @@ const read = Effect.fnUntraced(function* (accept: Accept) {
 })
 
 /** Makes a `des/gap` of the events of an actor that the journal lost. */
-const reportLosses = Effect.fnUntraced(function* (accept: Accept) {
+const reportLosses = /*#__PURE__*/ Effect.fnUntraced(function* (accept: Accept) {
   const journal = yield* Journal.Journal
   const report = (
     event: DockerEvent
@@ -103,7 +105,7 @@ export const run: Effect.Effect<
   void,
   EventFeed.EventFeedError | Journal.JournalError,
   EventFeed.EventFeed | ScriptDirectory.ScriptDirectory | Journal.Journal | Dispatch.Dispatch
-> = Effect.gen(function* () {
+> = /*#__PURE__*/ Effect.gen(function* () {
   const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
   const dispatch = yield* Dispatch.Dispatch
