@@ -12,7 +12,7 @@ export default {
   forbidden: [
     only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString)[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
-    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|Terminate)[.]ts"),
+    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|ShellWord|Terminate)[.]ts"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "Backoff[.]ts"),
     only(
       "environment-knows-only-events",
@@ -26,7 +26,7 @@ export default {
       "scripts/",
       "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
       "event/PodmanEvents[.]ts",
-      "(DurationText|NearMiss|SystemReason|Terminate)[.]ts"
+      "(DurationText|NearMiss|ShellWord|SystemReason|Terminate)[.]ts"
     ),
     only(
       "journal-knows-events-and-scripts",
@@ -63,7 +63,7 @@ export default {
     only("log-knows-nothing", "Log[.]ts"),
     only(
       "what-all-use-knows-nothing",
-      "(Backoff|BoundedJson|DurationText|JsonString|NearMiss|SystemReason|Terminate)[.]ts",
+      "(Backoff|BoundedJson|DurationText|JsonString|NearMiss|ShellWord|SystemReason|Terminate)[.]ts",
       "JsonString[.]ts"
     ),
     {

@@ -120,8 +120,8 @@ export const run: Effect.Effect<
     Effect.ensuring(journal.close)
   )
   const work = Effect.gen(function* () {
-    const [read] = yield* Effect.all([reading, dispatch.run], { concurrency: 2 })
-    yield* read
+    const [outcome] = yield* Effect.all([reading, dispatch.run], { concurrency: 2 })
+    yield* outcome
   })
   if (feed.engines.length === 0) return yield* work
 

@@ -80,7 +80,7 @@ const bounded = (timeout: number): number => (Number.isFinite(timeout) ? timeout
 
 /** What a script directory with these keys as paths would be warned of: misspelt names, for example. */
 const findingsOf = (keys: Iterable<string>) => {
-  const file = (name: string): Findings.Entry => ({
+  const file = (name: string): Findings.ListedFile => ({
     kind: "file",
     name,
     isExecutable: true,
@@ -89,7 +89,7 @@ const findingsOf = (keys: Iterable<string>) => {
   })
   return Array.from(keys).flatMap((key) => {
     const [type = "", ...action] = key.split("/")
-    const entry: Findings.Entry =
+    const entry: Findings.ListedFile =
       action.length === 0 ? file(type) : { kind: "directory", name: type, entries: [file(action.join("/"))] }
     return Findings.look("handlers", [entry])
   })

@@ -47,13 +47,15 @@ const longest = 16_384
 const shorten = (text: string): string =>
   text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length - longest} more characters)`
 
-const text = (message: unknown): string =>
+const textOf = (message: unknown): string =>
   (Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" ")
 
 /** The message and its cause, if there is one, as one text of bounded length. All formats use it. */
 const messageOf = ({ cause, message }: Logger.Logger.Options<unknown>): string =>
   shorten(
-    Cause.isEmpty(cause) ? text(message) : `${text(message)} ${Cause.pretty(cause, { renderErrorCause: true })}`.trim()
+    Cause.isEmpty(cause)
+      ? textOf(message)
+      : `${textOf(message)} ${Cause.pretty(cause, { renderErrorCause: true })}`.trim()
   )
 
 const levelNames: Readonly<Record<string, string>> = { WARN: "WARNING", FATAL: "CRITICAL" }

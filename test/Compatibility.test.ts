@@ -137,7 +137,7 @@ describe("which script", () => {
       ])
     }))
 
-  test("a dangling link is no script", ({ dir, feed, script }) =>
+  test("a dangling link is not a script", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/die", "exit 0")
       Fs.symlinkSync("nowhere", Path.join(dir, "container/start"))

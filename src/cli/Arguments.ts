@@ -128,13 +128,13 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
     strict: false,
     tokens: true
   })
-  const options = tokens.filter((token) => token.kind === "option")
+  const given = tokens.filter((token) => token.kind === "option")
   const operand = tokens.find((token) => token.kind !== "option")
   const subcommand =
     operand?.kind === "positional" && grammars.subcommands.has(operand.value) ? operand.value : undefined
   const chosen = subcommand === undefined ? {} : { subcommand }
   for (const alone of ["version", "help"]) {
-    if (options.some(({ name, value }) => name === alone && value === undefined)) {
+    if (given.some(({ name, value }) => name === alone && value === undefined)) {
       return { ...chosen, values: new Map([[alone, [""]]]), operands: [] }
     }
   }
@@ -142,7 +142,7 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
   const grammar = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
   const spellings = new Map(grammar.options.map((option) => [option.name, option]))
   const values = new Map<string, ReadonlyArray<string>>()
-  for (const { inlineValue, name, rawName, value } of options) {
+  for (const { inlineValue, name, rawName, value } of given) {
     const spelling = spellings.get(name)
     if (spelling === undefined) {
       return { problem: unknownOption(rawName, grammar, all) }

@@ -52,7 +52,7 @@ export type Values<C extends Config> = Command.Command.ParseConfigValue<C>
 const usageTags: ReadonlySet<string> = new Set(["UsageError", "EndpointError"])
 
 /** An error of a command, with a message for its user. */
-interface Problem {
+interface ShownError {
   readonly _tag: string
   readonly message: string
 }
@@ -63,7 +63,7 @@ const failed = (code: number): Effect.Effect<void, Failed> => (code === 0 ? Effe
  * Makes a command. An error is logged with its message and becomes an exit code. A defect is logged as an internal
  * error. A command that logs its errors itself returns the exit code.
  */
-export const make = <const Name extends string, const C extends Config, E extends Problem, R>(spec: {
+export const make = <const Name extends string, const C extends Config, E extends ShownError, R>(spec: {
   readonly name: Name
   readonly summary: string
   readonly config: C

@@ -70,7 +70,7 @@ const described =
   <A>(option: Options.Options<A>): Options.Options<A> =>
     Options.withDescription(short === undefined ? option : Options.withAlias(option, short), description)
 
-const text = (spec: Valued<unknown>): Options.Options<string> =>
+const textOption = (spec: Valued<unknown>): Options.Options<string> =>
   Options.text(spec.name).pipe(Options.withPseudoName(spec.placeholder), described(spec))
 
 /** An option that is given or not. */
@@ -84,7 +84,7 @@ export const choice = <const Word extends string>(
 
 /** An option that has a default. */
 export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): Options.Options<A> =>
-  text(spec).pipe(
+  textOption(spec).pipe(
     Options.map((quoted) => Option.some(Arguments.unquote(quoted))),
     // The library's help shows a default only if it is an Option.
     Options.withDefault(Option.some(spec.fallback)),
@@ -95,7 +95,7 @@ export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }):
 export const optional = <A>(
   spec: Valued<A> & { readonly instead?: Config.Config<string> }
 ): Options.Options<A | undefined> =>
-  text(spec).pipe(
+  textOption(spec).pipe(
     Options.map(Arguments.unquote),
     spec.instead === undefined ? identity : Options.withFallbackConfig(spec.instead),
     Options.mapEffect((value) => spec.parse(value, `--${spec.name}`)),
@@ -105,7 +105,7 @@ export const optional = <A>(
 
 /** An option that may be given several times. */
 export const repeatable = <A>(spec: Valued<A>): Options.Options<ReadonlyArray<A>> =>
-  text(spec).pipe(
+  textOption(spec).pipe(
     Options.repeated,
     Options.mapEffect((given) =>
       Effect.all(given.map((quoted) => spec.parse(Arguments.unquote(quoted), `--${spec.name}`)))
@@ -120,7 +120,7 @@ const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Ar
       return spellingIn(usage.usage, true)
     case "Named": {
       const [name, short] = usage.names
-        .map((name) => name.replace(/^-+/, ""))
+        .map((dashed) => dashed.replace(/^-+/, ""))
         .toSorted((one, other) => other.length - one.length)
       const placeholder = Option.getOrUndefined(usage.acceptedValues)
       const words = placeholder?.split(" | ") ?? []

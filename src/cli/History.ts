@@ -72,7 +72,7 @@ const print = (lines: ReadonlyArray<string>) =>
   Effect.flatMap(Terminal.Terminal, ({ display }) => display(lines.map((line) => `${line}\n`).join("")))
 
 const notWritten = (error: PlatformError) => {
-  // A reader that has ended (`des history | head`) is no error.
+  // A reader that has ended (`des history | head`) is not an error.
   if (SystemReason.codeOf(error.cause) === "EPIPE") return Effect.void
   return new CommandError({
     message: `the history cannot be printed: ${SystemReason.describePlatform(error)}; nothing in the journal has changed`

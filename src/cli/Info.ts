@@ -38,7 +38,7 @@ const lines = (
     scripts: `start with ${spawner}`
   }
   return Object.entries(rows)
-    .map(([name, value]) => `${`${name}:`.padEnd(10)}${Log.escape(value)}`)
+    .map(([label, value]) => `${`${label}:`.padEnd(10)}${Log.escape(value)}`)
     .join("\n")
 }
 
@@ -51,7 +51,7 @@ const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
     Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({})))
   ).pipe(Effect.provide(Layer.provideMerge(Engine.layer(watched), EngineHttp.layer(watched))))
   const spawner = yield* Effect.provide(
-    Effect.map(Spawner, ({ name }) => name),
+    Effect.map(Spawner, (used) => used.name),
     HostSpawner.layer
   )
   const said = { name, endpoint: Endpoint.format(endpoint), found: source, ...report, feed: true, scripts: spawner }

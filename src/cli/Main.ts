@@ -37,7 +37,7 @@ export const runMain = (program: (hurry: Effect.Effect<void>) => Effect.Effect<n
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
     process.on("SIGHUP", () => {})
-    // A reader that has ended (`des --help | head`) is no error.
+    // A reader that has ended (`des --help | head`) is not an error.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 
     const keepAlive = setInterval(() => {}, 2 ** 31 - 1)

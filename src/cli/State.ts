@@ -74,7 +74,7 @@ export const layer = (options: {
   readonly maxAge: number
   readonly engines: ReadonlyArray<string>
 }): Effect.Effect<Layer.Layer<Journal, JournalError, FileSystem.FileSystem>, JournalError> =>
-  Effect.map(load, (state) => state.layer(options))
+  Effect.map(load, (loaded) => loaded.layer(options))
 
 /** Returns the state directory. Fails if there is none, for commands that need one. */
 export const required = (directory: string | undefined): Effect.Effect<string, UsageError> =>

@@ -31,9 +31,9 @@ const gap = "  "
 
 /** The width of each column, so that nothing is cut. */
 export const widths = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<number> => {
-  const columns = Math.max(0, ...rows.map((row) => row.length))
+  const columns = Math.max(0, ...rows.map((cells) => cells.length))
   return Array.from({ length: columns }, (_, at) =>
-    rows.reduce((widest, row) => Math.max(widest, widthOf(row[at] ?? "")), 0)
+    rows.reduce((widest, cells) => Math.max(widest, widthOf(cells[at] ?? "")), 0)
   )
 }
 

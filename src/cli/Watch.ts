@@ -200,8 +200,8 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   }
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed>,
-    variables: Pick<Dispatch.DispatchOptions, "base" | "engines">,
-    journal: Layer.Layer<Journal, E, FileSystem.FileSystem>
+    environments: Pick<Dispatch.DispatchOptions, "base" | "engines">,
+    kept: Layer.Layer<Journal, E, FileSystem.FileSystem>
   ) =>
     Des.run.pipe(
       Effect.provide(
@@ -209,10 +209,10 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
           ...given,
           // The journal keeps this path, and the next des may start in another working directory.
           directory: given.state === undefined ? given.directory : resolve(given.directory),
-          ...variables,
+          ...environments,
           hurry,
           timeout: unlessZero(given.timeout)
-        }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(journal))
+        }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(kept))
       )
     )
   if (given.from !== undefined) {
@@ -227,7 +227,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   const variables = {
     // The variables of each engine replace those of des itself.
     base: Environment.base({ ...shared, engine: {} }),
-    engines: Record.map(Des.engineVariables(engines), (variables) => ({ ...variables, ...shared.extra }))
+    engines: Record.map(Des.engineVariables(engines), (ofEngine) => ({ ...ofEngine, ...shared.extra }))
   }
   const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
   yield* run(feeds, variables, journal)

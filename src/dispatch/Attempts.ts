@@ -8,7 +8,7 @@ import * as Random from "effect/Random"
 import * as Backoff from "../Backoff.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
-import type { Earlier, Entry, Journal, JournalError, KeptRun } from "../journal/Journal.ts"
+import type { Earlier, Entry, Journal, JournalError, KeptRun, Result } from "../journal/Journal.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as Outlived from "../scripts/Outlived.ts"
 import * as Output from "../scripts/Output.ts"
@@ -31,7 +31,7 @@ export interface KeptDue extends Omit<Due, "event"> {
 }
 
 /** How the attempts ended. `left` means that a stop came first, so the script runs after the next start. */
-export type End = "succeeded" | "failed" | "left"
+export type End = Result | "left"
 
 /** Describes a failure in the original's words, which log scrapers match. Returns none for a success. */
 const describeFailure = (outcome: Outcome): Option.Option<string> => {

@@ -9,7 +9,15 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type DockerEvent, verb } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
-import { type Accepted, actorOf, type Entry, Journal, type JournalError, unkept } from "../journal/Journal.ts"
+import {
+  type Accepted,
+  actorOf,
+  type Entry,
+  Journal,
+  type JournalError,
+  type Result,
+  unkept
+} from "../journal/Journal.ts"
 import type { Environment } from "../scripts/Environment.ts"
 import { defaultBounds, type ScriptRunner } from "../scripts/ScriptRunner.ts"
 import type { Trust } from "../scripts/Trust.ts"
@@ -103,12 +111,12 @@ const about =
 const makeSettle = (finish: Journal["Type"]["finish"], { event, id, scripts }: Entry): Cooled.Work["settle"] => {
   const described = `${event.Type}/${verb(event)}`
   let open = scripts.length
-  let state: "done" | "failed" = "done"
+  let result: Result = "succeeded"
   return Effect.fnUntraced(function* (end) {
     if (end === "left") return
-    if (end === "failed") state = "failed"
+    if (end === "failed") result = "failed"
     if (--open > 0) return
-    yield* finish(id, state)
+    yield* finish(id, result)
     yield* sayFinished(described)
   })
 }
@@ -159,7 +167,7 @@ const makeHandle = (
   const { attempts, journal, orBreak, order, stop } = parts
   const defaultCooldown = Duration.toMillis(options.cooldown ?? defaults.cooldown)
   const cooled = Cooled.make({
-    cooldownOf: ({ options }) => options.cooldown ?? defaultCooldown,
+    cooldownOf: (script) => script.options.cooldown ?? defaultCooldown,
     attempts,
     guarded: Guarded.make(attempts, stop),
     stop,

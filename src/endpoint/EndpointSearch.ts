@@ -104,12 +104,12 @@ export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
   const { variables } = hints
   const configDir = configDirOf(variables)
   const { currentContext, headers } = yield* ContextStore.configuration(configDir)
-  const inContext = (by: Source["by"], context: string, source: string) =>
-    context === "default"
+  const inContext = (by: Source["by"], name: string, source: string) =>
+    name === "default"
       ? withoutContext(hints)
-      : Effect.map(ContextStore.load({ configDir, context, source }), (endpoint) => ({
+      : Effect.map(ContextStore.load({ configDir, context: name, source }), (endpoint) => ({
           endpoint,
-          source: { by, context },
+          source: { by, context: name },
           otherSockets: []
         }))
   const context = variables["DOCKER_CONTEXT"]

@@ -182,7 +182,7 @@ const makeSession = (requests: Requests.Requests, pinned: string | undefined): S
   )
   const api = Effect.suspend(() => {
     const known = pinned ?? agreed?.api
-    return known === undefined ? Effect.map(agree, ({ api }) => api) : Effect.succeed(known)
+    return known === undefined ? Effect.map(agree, (agreement) => agreement.api) : Effect.succeed(known)
   })
   return { agree, api, kind: () => agreed?.kind ?? "docker" }
 }

@@ -30,7 +30,7 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
       case "TooLarge":
         return `the engine at ${this.endpoint} answers too much: ${this.detail}`
       case "NotAnEngine":
-        return `what answers at ${this.endpoint} is no engine: ${this.detail}`
+        return `what answers at ${this.endpoint} is not an engine: ${this.detail}`
       case "Broken":
         return `the feed of ${this.endpoint} broke off: ${this.detail}`
       case "Ended":

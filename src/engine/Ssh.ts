@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Endpoint } from "../endpoint/Endpoint.ts"
+import * as ShellWord from "../ShellWord.ts"
 import { terminate } from "../Terminate.ts"
 
 type SshEndpoint = Extract<Endpoint, { readonly _tag: "Ssh" }>
@@ -53,8 +54,6 @@ export class SshError extends Schema.TaggedError<SshError>()("SshError", {
   }
 }
 
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
-
 /**
  * The arguments of ssh, the same ones as the docker command uses (docker/cli `cli/connhelper`). No part of the endpoint can become an
  * option: the user and the port are values of options, and the host comes after `--`.
@@ -67,7 +66,7 @@ export const argumentsOf = (endpoint: SshEndpoint): ReadonlyArray<string> => [
   ...(endpoint.port === undefined ? [] : ["-p", String(endpoint.port)]),
   ...["-o", "ConnectTimeout=30", "-T", "--", endpoint.host],
   // The shell of the other host reads this.
-  ...["docker", ...(endpoint.path === undefined ? [] : [quoted(`--host=unix://${endpoint.path}`)])],
+  ...["docker", ...(endpoint.path === undefined ? [] : [ShellWord.quote(`--host=unix://${endpoint.path}`)])],
   ...["system", "dial-stdio"]
 ]
 

@@ -118,7 +118,7 @@ const fromWire = (wire: Wire.Wire, record: string, engine: string, isPart: boole
 }
 
 /**
- * The reason why a record is no event. `path` names the wrong field. It is empty if the whole record is wrong.
+ * The reason why a record is not an event. `path` names the wrong field. It is empty if the whole record is wrong.
  *
  * @internal
  */
@@ -140,13 +140,13 @@ const fromJson = (
   engine: string,
   isPart: boolean
 ): Either.Either<DockerEvent, NotAnEvent> => {
-  const problem = Wire.problemOf(json)
-  return problem === undefined
+  const mismatch = Wire.mismatchOf(json)
+  return mismatch === undefined
     ? Either.right(fromWire(json as Wire.Wire, record, engine, isPart))
-    : Either.left({ path: problem.path, why: () => Wire.describe(problem) })
+    : Either.left({ path: mismatch.path, why: () => Wire.describe(mismatch) })
 }
 
-/** Nothing has parsed such a record as a whole: that it is no JSON shows where a string of it cannot be read, or nowhere. */
+/** Nothing has parsed such a record as a whole: that it is not JSON shows where a string of it cannot be read, or nowhere. */
 const readPart = (record: string, engine: string): Either.Either<DockerEvent, NotAnEvent> =>
   Either.try({
     try: () => OwnKeys.find(record).leaves,
@@ -175,7 +175,7 @@ const parse = (record: string, engine: string): Either.Either<DockerEvent, Parse
   Either.mapLeft(read(record, engine), issueOf)
 
 /**
- * Decodes one record of the feed of `engine` (default: no engine). A record that is no event gives a `ParseError` with the reason.
+ * Decodes one record of the feed of `engine` (default: no engine). A record that is not an event gives a `ParseError` with the reason.
  *
  * @since 1.0.0
  * @category constructors

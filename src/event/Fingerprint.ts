@@ -57,7 +57,7 @@ export const ofEvent = ({ action, attributes, id, scope, time, type }: Content, 
 const escapedNul = "\\u0000"
 
 /**
- * The fingerprint of a line of a feed that is no event.
+ * The fingerprint of a line of a feed that is not an event.
  *
  * @internal
  */

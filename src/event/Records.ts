@@ -24,7 +24,7 @@ const giveWay = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** A line that is no event. Its message is made on demand: in a flood only the first lines are logged. */
+/** A line that is not an event. Its message is made on demand: in a flood only the first lines are logged. */
 class SkippedText implements SkippedLines.SkippedLine {
   constructor(
     private readonly feed: FeedDecoder,
@@ -38,7 +38,7 @@ class SkippedText implements SkippedLines.SkippedLine {
   }
 
   get message(): string {
-    return `Skipped line ${this.line} of ${this.feed.source}, which is no event: ${this.why()}`
+    return `Skipped line ${this.line} of ${this.feed.source}, which is not an event: ${this.why()}`
   }
 }
 
@@ -92,7 +92,7 @@ class FeedDecoder {
 /**
  * Decodes the bytes of a feed into events. The bytes may be cut anywhere.
  *
- * These lines are skipped and reported: lines that are no events, lines that are too long, and records with the type of des's own
+ * These lines are skipped and reported: lines that are not events, lines that are too long, and records with the type of des's own
  * events. Empty lines are ignored. By default the report is a warning, for a bounded number of lines a minute. `source` names the feed in
  * the report. `engine` is the name of its engine (default: none).
  *

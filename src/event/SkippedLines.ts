@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 /**
- * A line of a feed that is no event. `message` says which line it is and why it is no event. `fingerprint` is the same when a replay brings
+ * A line of a feed that is not an event. `message` says which line it is and why it is not an event. `fingerprint` is the same when a replay brings
  * the line again.
  *
  * @since 1.0.0
@@ -38,7 +38,7 @@ export const makeLog = (
       counted = 0
       if (count === 0) return Effect.void
       return Effect.logWarning(
-        `Skipped ${count} more lines of ${source}, which are no events; at most ${loggedPerInterval} a minute are shown`
+        `Skipped ${count} more lines of ${source}, which are not events; at most ${loggedPerInterval} a minute are shown`
       )
     })
     yield* Effect.addFinalizer(() => endInterval)

@@ -9,8 +9,8 @@ export interface Wire extends SentEvent {
   readonly timeNano?: number
 }
 
-/** The reason why parsed JSON is no event: the path of the first wrong field (empty: the whole value), and what is expected there. */
-export interface Problem {
+/** The reason why parsed JSON is not an event: the path of the first wrong field (empty: the whole value), and what is expected there. */
+export interface Mismatch {
   readonly path: ReadonlyArray<string>
   readonly expected: string
   readonly actual: unknown
@@ -27,52 +27,52 @@ export const isAttributes = (input: unknown): input is Attributes => {
 const isObject = (input: unknown): input is Readonly<Record<string, unknown>> =>
   typeof input === "object" && input !== null && !Array.isArray(input)
 
-const problem = (path: string, expected: string, actual: unknown): Problem => ({
+const mismatch = (path: string, expected: string, actual: unknown): Mismatch => ({
   path: path.split("."),
   expected,
   actual
 })
 
-const problemOfName = (field: "Type" | "Action", input: unknown): Problem | undefined => {
-  if (typeof input !== "string") return problem(field, "a string", input)
-  return input === "" ? problem(field, "a non empty string", input) : undefined
+const mismatchOfName = (field: "Type" | "Action", input: unknown): Mismatch | undefined => {
+  if (typeof input !== "string") return mismatch(field, "a string", input)
+  return input === "" ? mismatch(field, "a non empty string", input) : undefined
 }
 
-const problemOfActor = (actor: unknown): Problem | undefined => {
+const mismatchOfActor = (actor: unknown): Mismatch | undefined => {
   if (actor === undefined) return undefined
-  if (!isObject(actor)) return problem("Actor", "an object", actor)
+  if (!isObject(actor)) return mismatch("Actor", "an object", actor)
   const { Attributes, ID } = actor
-  if (ID !== undefined && typeof ID !== "string") return problem("Actor.ID", "a string", ID)
+  if (ID !== undefined && typeof ID !== "string") return mismatch("Actor.ID", "a string", ID)
   if (Attributes !== undefined && Attributes !== null && !isAttributes(Attributes)) {
-    return problem("Actor.Attributes", "an object whose values are strings", Attributes)
+    return mismatch("Actor.Attributes", "an object whose values are strings", Attributes)
   }
   return undefined
 }
 
-const problemOfTime = (time: unknown, timeNano: unknown): Problem | undefined => {
-  if (time !== undefined && typeof time !== "number") return problem("time", "number", time)
+const mismatchOfTime = (time: unknown, timeNano: unknown): Mismatch | undefined => {
+  if (time !== undefined && typeof time !== "number") return mismatch("time", "number", time)
   if (timeNano === undefined || Number.isInteger(timeNano)) return undefined
-  return problem("timeNano", typeof timeNano === "number" ? "an integer" : "number", timeNano)
+  return mismatch("timeNano", typeof timeNano === "number" ? "an integer" : "number", timeNano)
 }
 
 /**
  * Checks parsed JSON by hand. A schema would be slow for a flood, and its error walks through the whole value, which ends the process if
  * the value is nested deeply.
  */
-export const problemOf = (input: unknown): Problem | undefined => {
+export const mismatchOf = (input: unknown): Mismatch | undefined => {
   if (!isObject(input)) return { path: [], expected: "an object with Type and Action", actual: input }
   const { scope } = input
   return (
-    problemOfName("Type", input["Type"]) ??
-    problemOfName("Action", input["Action"]) ??
-    problemOfActor(input["Actor"]) ??
-    (scope === undefined || typeof scope === "string" ? undefined : problem("scope", "a string", scope)) ??
-    problemOfTime(input["time"], input["timeNano"])
+    mismatchOfName("Type", input["Type"]) ??
+    mismatchOfName("Action", input["Action"]) ??
+    mismatchOfActor(input["Actor"]) ??
+    (scope === undefined || typeof scope === "string" ? undefined : mismatch("scope", "a string", scope)) ??
+    mismatchOfTime(input["time"], input["timeNano"])
   )
 }
 
 /** True if parsed JSON is an event. */
-export const isWire = (input: unknown): input is Wire => problemOf(input) === undefined
+export const isWire = (input: unknown): input is Wire => mismatchOf(input) === undefined
 
 /** Builds the event of a record that is read in part, from its leaves. */
 export const fromLeaves = (leaves: Iterable<Leaf>): unknown => {
@@ -122,5 +122,5 @@ const show = (value: unknown): string => {
 }
 
 /** Describes a problem in words, without its path. */
-export const describe = ({ actual, expected }: Problem): string =>
+export const describe = ({ actual, expected }: Mismatch): string =>
   actual === undefined ? "is missing" : `Expected ${expected}, actual ${show(actual)}`

@@ -183,15 +183,15 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
     EventFeed,
     Effect.map(
       Effect.forEach(feeds, (feed) => Effect.map(Layer.build(feed), (context) => Context.get(context, EventFeed))),
-      (feeds) => {
+      (built) => {
         // A single feed needs no merge. A merge would cost time for each event.
         const merged = ([first = Stream.empty, ...others]: ReadonlyArray<
           Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
         >) => others.reduce((one, other) => Stream.merge(one, other), first)
         return {
-          engines: feeds.flatMap(({ engines }) => engines),
-          events: merged(feeds.map(({ events }) => events)),
-          resume: (memory) => merged(feeds.map(({ resume }) => resume(memory)))
+          engines: built.flatMap(({ engines }) => engines),
+          events: merged(built.map(({ events }) => events)),
+          resume: (memory) => merged(built.map(({ resume }) => resume(memory)))
         }
       }
     )

@@ -146,7 +146,7 @@ export const byEngine = (events: ReadonlyArray<DockerEvent>): ReadonlyMap<string
 }
 
 /** What the memory of this process has of one engine since it was last replaced. */
-interface Entry {
+interface KnownEngine {
   replacedBy: Recollection
   fingerprints: Array<string>
   last: bigint | undefined
@@ -160,11 +160,11 @@ interface Entry {
  * @category constructors
  */
 export const make = (): FeedMemory & { readonly accept: (events: ReadonlyArray<DockerEvent>) => void } => {
-  const engines = new Map<string, Entry>()
+  const engines = new Map<string, KnownEngine>()
 
-  const remember = (engine: string, recollection: Recollection): Entry => {
+  const remember = (engine: string, recollection: Recollection): KnownEngine => {
     const { fingerprints, running } = recollection
-    const known: Entry = {
+    const known: KnownEngine = {
       replacedBy: recollection,
       fingerprints: [...fingerprints],
       last: undefined,

@@ -28,7 +28,7 @@ const because: Readonly<Record<Reason, string>> = {
   "other-engine": "another engine answers there now"
 }
 
-/** A time as a log line shows it. An engine can send any number, also one that is no date. */
+/** A time as a log line shows it. An engine can send any number, also one that is not a date. */
 const iso = (nanoseconds: bigint): string => {
   const date = new Date(Number(nanoseconds / 1_000_000n))
   return Number.isNaN(date.getTime()) ? `${nanoseconds} ns` : date.toISOString()

@@ -79,7 +79,7 @@ const read = (
     yield* Stream.unwrap(engine.feed(range)).pipe(
       Stream.timeout(longestSilence),
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.execute(ended) : Stream.fail(error))),
-      // The feed brings a line that is no event again, and logs it then.
+      // The feed brings a line that is not an event again, and logs it then.
       decodeRecords({
         source: name,
         engine: name,

@@ -54,6 +54,14 @@ export interface Batch {
 }
 
 /**
+ * How the work for an event, or one of its scripts, ended. An event has failed if one of its scripts has failed.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export type Result = "succeeded" | "failed"
+
+/**
  * What happened to a script for an event in an earlier life of des. `attempts` is how many runs began. `settled` is how
  * the last run ended, if no retry follows. `outlived` are the runs that may still go on.
  *
@@ -62,7 +70,7 @@ export interface Batch {
  */
 export interface Earlier {
   readonly attempts: number
-  readonly settled: "succeeded" | "failed" | undefined
+  readonly settled: Result | undefined
   readonly outlived: ReadonlyArray<Outlived>
 }
 
@@ -166,7 +174,7 @@ export class Journal extends Context.Tag("des/Journal")<
     /** Records that a run begins. It is called before des does anything else for the run. */
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
     /** Records that the last script of an event has ended. */
-    readonly finish: (id: number, state: "done" | "failed") => Effect.Effect<void, JournalError>
+    readonly finish: (id: number, result: Result) => Effect.Effect<void, JournalError>
     /**
      * Waits until events of an actor were lost for a while, because too much of it waited, and returns how many. The
      * losses of one actor come once a minute at most.

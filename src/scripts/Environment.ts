@@ -292,10 +292,10 @@ const cutToFit = (event: Flattened, room: number, limits: Limits): Environment =
   // Nearly every event fits, so this check does not sort.
   const fits = totalSize(all) <= available && all.every(([name, value]) => sizeOf(name, value) <= limits.variable)
   if (fits && event.left === 0) return Object.fromEntries(all)
-  const isOwn = ([name]: Variable) => isOwnName(name)
-  const own = squeeze(all.filter(isOwn), available / 2, limits)
+  const isEngines = ([name]: Variable) => isOwnName(name)
+  const own = squeeze(all.filter(isEngines), available / 2, limits)
   const labels = squeeze(
-    all.filter((variable) => !isOwn(variable)),
+    all.filter((variable) => !isEngines(variable)),
     available - totalSize(own.variables),
     limits
   )
@@ -305,16 +305,16 @@ const cutToFit = (event: Flattened, room: number, limits: Limits): Environment =
 }
 
 /**
- * The whole environment of a script: the base, and the event's variables cut to what the kernel accepts. It holds for
- * every event, however hostile: names match `[A-Z_][A-Z0-9_]*`, no name of the base is overwritten, and the program can
+ * The whole environment of a script: the `fixed` variables, and the event's variables cut to what the kernel accepts. It
+ * holds for every event, however hostile: names match `[A-Z_][A-Z0-9_]*`, no fixed variable is overwritten, and the program can
  * start.
  *
  * @since 1.0.0
  * @category constructors
  */
-export const make = (event: DockerEvent, base: Environment, limits: Limits = defaultLimits): Environment => {
-  const room = limits.total - totalSize(Object.entries(base))
-  return { ...cutToFit(flatten(event), room, limits), ...base }
+export const make = (event: DockerEvent, fixed: Environment, limits: Limits = defaultLimits): Environment => {
+  const room = limits.total - totalSize(Object.entries(fixed))
+  return { ...cutToFit(flatten(event), room, limits), ...fixed }
 }
 
 /**

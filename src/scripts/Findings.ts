@@ -7,8 +7,8 @@ import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
 
 /** What is in a script directory, read from the disk. `look` judges this data and reads nothing else. */
-export type Entry =
-  | { readonly kind: "directory"; readonly name: string; readonly entries: ReadonlyArray<Entry> }
+export type ListedFile =
+  | { readonly kind: "directory"; readonly name: string; readonly entries: ReadonlyArray<ListedFile> }
   | {
       readonly kind: "file"
       readonly name: string
@@ -48,7 +48,7 @@ const isLeftover = (name: string): boolean =>
 const stem = (name: string): string => name.replace(/[.:].*$/s, "")
 
 /** True if its author may expect it to run. A data file is not reported. */
-export const looksLikeScript = (entry: Entry): boolean =>
+export const looksLikeScript = (entry: ListedFile): boolean =>
   entry.kind === "directory" ? entry.entries.some(looksLikeScript) : entry.isExecutable || entry.head.startsWith("#!")
 
 const actions = new Map<string, ReadonlyArray<string>>([[ownType, ownActions]])
@@ -59,7 +59,7 @@ const types = [...actions.keys()]
 /** The name that stands for every action of a type, and for every event. */
 const every = "all"
 
-const misnamed = (path: string, entry: Entry, isAccepted: (name: string) => boolean): ReadonlyArray<Finding> => {
+const misnamed = (path: string, entry: ListedFile, isAccepted: (name: string) => boolean): ReadonlyArray<Finding> => {
   const better = stem(entry.name)
   const mend = isAccepted(better) ? `rename it to ${better}` : "rename it"
   const message = `${path} is not run, since names may hold letters, digits, - and _ only; ${mend}`
@@ -122,7 +122,7 @@ export const notExecutable = (path: string): string =>
   `${path} is not executable and is not run; chmod +x ${path} makes it a script`
 
 /** What is wrong with a file that lies where a script is looked up. */
-export const ofFile = (path: string, entry: Extract<Entry, { readonly kind: "file" }>): ReadonlyArray<Finding> => {
+export const ofFile = (path: string, entry: Extract<ListedFile, { readonly kind: "file" }>): ReadonlyArray<Finding> => {
   if (!entry.isExecutable) return [{ path, message: notExecutable(path), runs: false }]
   if (ScriptText.isEmpty(entry.head)) return []
   const options = parseOptions(entry.head)
@@ -131,7 +131,7 @@ export const ofFile = (path: string, entry: Extract<Entry, { readonly kind: "fil
 }
 
 /** A file or a directory of files that runs for an event. */
-const ofScripts = (path: string, entry: Entry): ReadonlyArray<Finding> => {
+const ofScripts = (path: string, entry: ListedFile): ReadonlyArray<Finding> => {
   if (entry.kind === "file") return ofFile(path, entry)
   return entry.entries.flatMap((part) => {
     if (part.kind === "directory" || isLeftover(part.name) || !looksLikeScript(part)) return []
@@ -156,7 +156,7 @@ export const unknownEvent = (type: string, action: string | undefined): string |
   return `no engine of today sends an event ${type}/${action}${didYouMean(meantAction(type, action))}`
 }
 
-const ofAction = (path: string, type: string, entry: Entry): ReadonlyArray<Finding> => {
+const ofAction = (path: string, type: string, entry: ListedFile): ReadonlyArray<Finding> => {
   const known = [...(actions.get(type) ?? []), every]
   const isMeant = known.includes(stem(entry.name)) || looksLikeScript(entry)
   if (known.includes(entry.name)) return ofScripts(path, entry)
@@ -167,7 +167,7 @@ const ofAction = (path: string, type: string, entry: Entry): ReadonlyArray<Findi
   return [{ path, message, runs: false }, ...ofScripts(path, entry)]
 }
 
-const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
+const ofTop = (directory: string, entry: ListedFile): ReadonlyArray<Finding> => {
   const path = `${directory}/${entry.name}`
   if (entry.name === every) return ofScripts(path, entry)
   if (entry.kind === "directory" && actions.has(entry.name)) {
@@ -182,7 +182,7 @@ const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
   if (entry.kind === "file") {
     const of = types.filter((type) => actions.get(type)?.includes(stem(entry.name)))
     const place = of[0] === undefined ? "TYPE/ACTION" : `${of[0]}/${stem(entry.name)}`
-    const message = `${path} is not run: scripts are ${directory}/TYPE/ACTION; move it to ${directory}/${place}, or make it not executable if it is no script`
+    const message = `${path} is not run: scripts are ${directory}/TYPE/ACTION; move it to ${directory}/${place}, or make it not executable if it is not a script`
     return [{ path, message, runs: false }]
   }
   const meant = didYouMean(NearMiss.find(stem(entry.name), types))
@@ -195,5 +195,5 @@ const ofTop = (directory: string, entry: Entry): ReadonlyArray<Finding> => {
  * option lines that are not read, first lines that cannot start. It reports neither correct scripts nor leftovers of
  * editors and package managers.
  */
-export const look = (directory: string, listing: ReadonlyArray<Entry>): ReadonlyArray<Finding> =>
+export const look = (directory: string, listing: ReadonlyArray<ListedFile>): ReadonlyArray<Finding> =>
   listing.flatMap((entry) => ofTop(directory, entry))

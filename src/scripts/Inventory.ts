@@ -1,4 +1,4 @@
-import type { Entry, Finding } from "./Findings.ts"
+import type { Finding, ListedFile } from "./Findings.ts"
 import * as Findings from "./Findings.ts"
 import * as ScriptOptions from "./ScriptOptions.ts"
 import * as ScriptText from "./ScriptText.ts"
@@ -21,7 +21,7 @@ export interface Found {
 
 type Place = Pick<Found, "type" | "action">
 
-const found = (path: string, place: Place, entry: Extract<Entry, { readonly kind: "file" }>): Found => {
+const found = (path: string, place: Place, entry: Extract<ListedFile, { readonly kind: "file" }>): Found => {
   const { head } = entry
   const options = ScriptOptions.parse(head, Buffer.byteLength(head) < ScriptText.headBytes)
   return {
@@ -35,7 +35,7 @@ const found = (path: string, place: Place, entry: Extract<Entry, { readonly kind
 }
 
 /** A script, or a directory of scripts, which run in byte order. */
-const scriptsAt = (path: string, place: Place, entry: Entry): ReadonlyArray<Found> => {
+const scriptsAt = (path: string, place: Place, entry: ListedFile): ReadonlyArray<Found> => {
   if (entry.kind === "file") return [found(path, place, entry)]
   const parts = entry.entries.flatMap((part) => {
     const isScript = part.kind === "file" && Findings.isPartName(part.name) && Findings.looksLikeScript(part)
@@ -50,7 +50,7 @@ const scriptsAt = (path: string, place: Place, entry: Entry): ReadonlyArray<Foun
 const every = "all"
 
 /** The scripts in a script directory, each with the events that it runs for. */
-export const list = (directory: string, listing: ReadonlyArray<Entry>): ReadonlyArray<Found> =>
+export const list = (directory: string, listing: ReadonlyArray<ListedFile>): ReadonlyArray<Found> =>
   listing.flatMap((entry) => {
     const path = `${directory}/${entry.name}`
     if (entry.name === every) return scriptsAt(path, { type: undefined, action: undefined }, entry)

@@ -1,6 +1,6 @@
 import { readdirSync, type Stats, statSync } from "node:fs"
 import * as FileHead from "./FileHead.ts"
-import type { Entry } from "./Findings.ts"
+import type { ListedFile } from "./Findings.ts"
 import * as ScriptText from "./ScriptText.ts"
 import * as Shebang from "./Shebang.ts"
 
@@ -9,7 +9,7 @@ import * as Shebang from "./Shebang.ts"
  * last change of each directory in it, in milliseconds since 1970.
  */
 export interface Listing {
-  readonly entries: ReadonlyArray<Entry>
+  readonly entries: ReadonlyArray<ListedFile>
   readonly isWhole: boolean
   readonly changed: ReadonlyMap<string, number>
 }
@@ -63,9 +63,9 @@ const namesIn = (path: string): ReadonlyArray<string> => {
 export const read = (directory: string, now = Date.now()): Listing => {
   const changed = new Map<string, number>()
   let left = mostEntries
-  const entriesOf = (path: string, depth: number): ReadonlyArray<Entry> => {
+  const entriesOf = (path: string, depth: number): ReadonlyArray<ListedFile> => {
     changed.set(path, changeOf(path, now))
-    const found: Array<Entry> = []
+    const found: Array<ListedFile> = []
     for (const name of namesIn(path)) {
       if (left-- <= 0) break
       const inner = `${path}/${name}`

@@ -248,7 +248,7 @@ const make = (directory: string) =>
       }
     }
 
-    /** Returns none if there is no script, and an empty list if there is one that des refuses to run. */
+    /** Returns none if there is not a script, and an empty list if there is one that des refuses to run. */
     const scriptsAt = (path: string): Effect.Effect<Option.Option<ReadonlyArray<Script>>> =>
       Effect.suspend(() => (isNotThere(path) ? Effect.succeedNone : scriptsThere(path)))
 

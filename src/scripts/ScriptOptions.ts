@@ -83,14 +83,14 @@ const unquote = (token: string) => {
 const notAnOption = (text: string, name: string, operator: string): string => {
   const meant = NearMiss.find(name, known)
   return meant === undefined
-    ? `${JSON.stringify(text)} is not an option; the options are ${known.map((name) => `${name}=`).join(", ")}`
-    : `${JSON.stringify(text)} is not an option; did you mean ${meant}${Conditions.names.some((name) => name === meant) ? operator : "="}?`
+    ? `${JSON.stringify(text)} is not an option; the options are ${known.map((option) => `${option}=`).join(", ")}`
+    : `${JSON.stringify(text)} is not an option; did you mean ${meant}${Conditions.names.some((condition) => condition === meant) ? operator : "="}?`
 }
 
 const parseToken = (token: string): Parsed => {
   const { commas, text } = unquote(token)
   const [whole = "", given = "", operator = "="] = /^([^=]*?)(!?=)/s.exec(text) ?? []
-  const name = Conditions.names.find((name) => name === given)
+  const name = Conditions.names.find((condition) => condition === given)
   const value = text.slice(whole.length)
   if (name !== undefined) {
     const places = commas.map((at) => at - whole.length)
@@ -176,8 +176,8 @@ export const unread = (head: string): ReadonlyArray<Problem> => {
  * @category combinators
  */
 export const whyNot = (options: ScriptOptions, event: Conditions.Judged): string | undefined => {
-  const condition = options.conditions.find((condition) => !Conditions.holds(condition, event))
-  return condition === undefined ? undefined : Conditions.explain(condition, event)
+  const failing = options.conditions.find((condition) => !Conditions.holds(condition, event))
+  return failing === undefined ? undefined : Conditions.explain(failing, event)
 }
 
 /**

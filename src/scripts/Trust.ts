@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as ShellWord from "../ShellWord.ts"
 import * as SystemReason from "../SystemReason.ts"
 import * as PrivateGroup from "./PrivateGroup.ts"
 
@@ -48,8 +49,6 @@ interface Self {
   readonly hasPrivateGroup: () => boolean
 }
 
-const quote = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
-
 /** How many links are followed in one path: as many as Linux follows (path_resolution(7)). */
 const mostLinks = 40
 
@@ -63,7 +62,7 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       reason: "Owner",
       path,
       detail: `belongs to user ${info.uid}, who could change it`,
-      mend: `chown ${ownerName(self)} ${quote(path)} mends it`
+      mend: `chown ${ownerName(self)} ${ShellWord.quote(path)} mends it`
     })
   }
   const sticky = info.isDirectory() && (info.mode & 0o1000) !== 0
@@ -73,7 +72,7 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       reason: "WorldWritable",
       path,
       detail: "can be written by everybody",
-      mend: `chmod o-w ${quote(path)} mends it`
+      mend: `chmod o-w ${ShellWord.quote(path)} mends it`
     })
   }
   if ((info.mode & 0o020) !== 0 && info.gid !== 0) {
@@ -83,7 +82,7 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       reason: "GroupWritable",
       path,
       detail: `can be written by group ${info.gid}${isPrimary ? ", where des's user is not alone" : ""}`,
-      mend: `chmod g-w ${quote(path)} mends it`
+      mend: `chmod g-w ${ShellWord.quote(path)} mends it`
     })
   }
   return undefined
@@ -135,7 +134,7 @@ const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: stri
           reason: "Link",
           path: next,
           detail: `is a link of user ${info.uid}`,
-          mend: `chown -h ${ownerName(self)} ${quote(next)} mends it`
+          mend: `chown -h ${ownerName(self)} ${ShellWord.quote(next)} mends it`
         })
       }
       if (++links > mostLinks) problem = unreadable(next, "too many links")

@@ -523,7 +523,7 @@ describe("--from", () => {
       assert.match(stderr, / - ERROR - .*fifo cannot be read: .*it is a pipe.*--from -/)
     }))
 
-  test("lines that are no events are named by their number, and the others run", ({ feed, lines, script }) =>
+  test("lines that are not events are named by their number, and the others run", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo run >>runs")
       const bad = ["not json", "[]", "null", '{"Action":"start"}', '{"Type":"container"}', '{"Type":"","Action":"x"}']

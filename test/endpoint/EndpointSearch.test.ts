@@ -200,7 +200,7 @@ describe("with a context", () => {
     })
   )
 
-  searching("a configuration that is no JSON is warned of, and names none", ({ find, write }) =>
+  searching("a configuration that is not JSON is warned of, and names none", ({ find, write }) =>
     Effect.gen(function* () {
       const logs = collectLogs()
       write("config.json", "{")

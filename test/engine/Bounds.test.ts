@@ -83,7 +83,7 @@ describe("an answer without end", () => {
         version: endless(200, counter)
       })
       const error = yield* Effect.flip(using(engine.endpoint, identify))
-      assert.match(error.message, /is no engine: neither its \/_ping nor its \/version names an API version$/)
+      assert.match(error.message, /is not an engine: neither its \/_ping nor its \/version names an API version$/)
       assert.isAbove(counter.sent, 8_388_608)
     })
   )

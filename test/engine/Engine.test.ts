@@ -120,7 +120,7 @@ describe("the API version", () => {
         const { feed, requests } = over({ ping, events: reply("") })
         const error = yield* Effect.flip(feed)
         assert.strictEqual(error.reason, "NotAnEngine")
-        assert.strictEqual(error.message, `what answers at unix:///run/docker.sock is no engine: ${detail}`)
+        assert.strictEqual(error.message, `what answers at unix:///run/docker.sock is not an engine: ${detail}`)
         assert.deepStrictEqual(
           requests.map(({ url }) => new URL(url).pathname),
           detail.startsWith("neither") ? ["/_ping", "/version"] : ["/_ping"]

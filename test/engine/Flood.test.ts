@@ -1,4 +1,4 @@
-/** One engine that floods des with what is no event, and an honest one beside it. */
+/** One engine that floods des with what is not an event, and an honest one beside it. */
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ const pieceOf = (part: (number: number) => string): string => {
 const floods: Readonly<Record<string, string>> = {
   "records without line ends": pieceOf(() => "{}"),
   "lines that are not JSON": pieceOf((number) => `${number}x\n`),
-  "records that are no events": pieceOf((number) => `{"Type":${number}}\n`)
+  "records that are not events": pieceOf((number) => `{"Type":${number}}\n`)
 }
 
 /** Sends a piece again and again, as fast as it is read. */

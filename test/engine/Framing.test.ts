@@ -81,7 +81,7 @@ describe("Framing", () => {
   })
 
   it.prop(
-    "a line that is no JSON spoils no other one",
+    "a line that is not JSON spoils no other one",
     [FastCheck.stringOf(FastCheck.constantFrom("{", "}", '"', "\\", "x"))],
     ([bad]) => {
       const after = separated([

@@ -388,7 +388,7 @@ describeEngine("dockerd", () => {
   })
 
   describe("ssh", () => {
-    test("a host whose key is not known is no engine's, and the message says what to do", (sandbox) =>
+    test("a host whose key is not known is not an engine's, and the message says what to do", (sandbox) =>
       Effect.gen(function* () {
         const at = yield* shared
         yield* Effect.addFinalizer(() => Effect.sync(() => at.ssh.setKnownHosts(at.ssh.knownHosts)))

@@ -123,7 +123,7 @@ describe("timeNano", () => {
   })
 })
 
-describe("a record that is no event", () => {
+describe("a record that is not an event", () => {
   const refused: ReadonlyArray<readonly [what: string, record: string, reason: RegExp]> = [
     ["no text", "", /JSON/],
     ["no JSON", "not json", /JSON/],

@@ -228,7 +228,7 @@ describe("an engine that causes an internal error", () => {
       })
       const des = yield* followEngine(engine)
       yield* TestClock.adjust("2 seconds")
-      assert.match(des.logs[0] ?? "", /what answers at .* is no engine: URIError: URI malformed; des retries$/)
+      assert.match(des.logs[0] ?? "", /what answers at .* is not an engine: URIError: URI malformed; des retries$/)
       assert.deepStrictEqual(
         des.events.map(({ Action }) => Action),
         ["connected"]

@@ -88,7 +88,7 @@ describe("the leaves of a record", () => {
     }
   })
 
-  it("of what is no JSON come to an end", () => {
+  it("of what is not JSON come to an end", () => {
     for (const record of [
       "",
       "x",

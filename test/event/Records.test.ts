@@ -101,7 +101,10 @@ describe("a record that is nested deeply, or holds too much", () => {
       assert.lengthOf(few.ids, 1)
       const many = yield* decodeAll([encode(`${eventWith(`"z":${nested(1_000_000)}`)}\n`)])
       assert.lengthOf(many.ids, 0)
-      assert.match(many.skipped[0]?.message ?? "", /^Skipped line 1 of FEED, which is no event: it is nested deeper/)
+      assert.match(
+        many.skipped[0]?.message ?? "",
+        /^Skipped line 1 of FEED, which is not an event: it is nested deeper/
+      )
     })
   )
 
@@ -135,16 +138,16 @@ describe("a record that is nested deeply, or holds too much", () => {
     ["an escape in a key", `{"Type":"container","Action":"start","Actor":{"Attributes":{"\\x":"v"}},${tooManyToRead}}`],
     ["an escape in a value", `{"Type":"container","Action":"start","Actor":{"ID":"\\u12"},${tooManyToRead}}`]
   ] as const) {
-    it.effect(`is skipped where it is read in part and is no JSON, by ${what}`, () =>
+    it.effect(`is skipped where it is read in part and is not JSON, by ${what}`, () =>
       Effect.gen(function* () {
         const { ids, skipped } = yield* decodeAll([encode(`${line}\n${record({ id: "after" })}\n`)])
         assert.deepStrictEqual(ids, ["after"])
-        assert.match(skipped[0]?.message ?? "", /^Skipped line 1 of FEED, which is no event: it is not JSON$/)
+        assert.match(skipped[0]?.message ?? "", /^Skipped line 1 of FEED, which is not an event: it is not JSON$/)
       })
     )
   }
 
-  it("is no event where it is read in part and has no Action", () => {
+  it("is not an event where it is read in part and has no Action", () => {
     const record = `{"Type":"container","z":[${"1,".repeat(3_000_000)}1]}`
     assert.isTrue(Either.isLeft(DockerEvent.decode(record)))
   })
@@ -164,7 +167,7 @@ describe("the log of skipped lines", () => {
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(
           logs.lines.at(-1),
-          "WARN Skipped 990 more lines of FEED, which are no events; at most 10 a minute are shown"
+          "WARN Skipped 990 more lines of FEED, which are not events; at most 10 a minute are shown"
         )
         yield* TestClock.adjust("10 minutes")
         assert.lengthOf(logs.lines, 11)
@@ -174,7 +177,7 @@ describe("the log of skipped lines", () => {
       }).pipe(Effect.scoped, Effect.provide(logs.layer))
       assert.strictEqual(
         logs.lines.at(-1),
-        "WARN Skipped 991 more lines of FEED, which are no events; at most 10 a minute are shown"
+        "WARN Skipped 991 more lines of FEED, which are not events; at most 10 a minute are shown"
       )
     })
   )
@@ -197,7 +200,7 @@ describe("the log of skipped lines", () => {
   )
 })
 
-describe("a flood of records that are no events", () => {
+describe("a flood of records that are not events", () => {
   it.live("gives way to what else there is to do", () =>
     Effect.gen(function* () {
       const flood = encode("{}\n".repeat(20_000))

@@ -251,19 +251,19 @@ describe("a feed on a real socket", () => {
     )
   }
 
-  it.scopedLive("skips lines that are no events and logs where and why", () =>
+  it.scopedLive("skips lines that are not events and logs where and why", () =>
     Effect.gen(function* () {
       const lines = [records[0], "not json", "", " ", '{"Type":"container","Action":7}', records[1], "[]", records[3]]
       const { events, logs } = yield* eventsOf(() => [StandInEngine.feed([`${lines.join("\n")}\n`], "end")])
       assert.deepStrictEqual(events, [expected[0], expected[1], expected[3]])
       const reports = logs.filter((line) => line.includes("Skipped"))
       assert.lengthOf(reports, 3)
-      assert.match(reports[0] ?? "", /^WARN Skipped line 2 of ENDPOINT, which is no event: .*JSON/)
+      assert.match(reports[0] ?? "", /^WARN Skipped line 2 of ENDPOINT, which is not an event: .*JSON/)
       assert.match(
         reports[1] ?? "",
-        /^WARN Skipped line 5 of ENDPOINT, which is no event: Action: Expected .*, actual 7/
+        /^WARN Skipped line 5 of ENDPOINT, which is not an event: Action: Expected .*, actual 7/
       )
-      assert.match(reports[2] ?? "", /^WARN Skipped line 7 of ENDPOINT, which is no event: .*actual \[\]/)
+      assert.match(reports[2] ?? "", /^WARN Skipped line 7 of ENDPOINT, which is not an event: .*actual \[\]/)
     })
   )
 })
@@ -576,12 +576,12 @@ describe("a recorded feed", () => {
     })
   )
 
-  it.effect("logs lines that are no events with the name of its source", () =>
+  it.effect("logs lines that are not events with the name of its source", () =>
     Effect.gen(function* () {
       const logs = collectLogs()
       const events = yield* of(bytes(`\n{}\n${records[0]}`)).pipe(Stream.runCollect, Effect.provide(logs.layer))
       assert.deepStrictEqual([...events], [expected[0]])
-      assert.deepStrictEqual(logs.lines, ["WARN Skipped line 2 of feed.jsonl, which is no event: Type: is missing"])
+      assert.deepStrictEqual(logs.lines, ["WARN Skipped line 2 of feed.jsonl, which is not an event: Type: is missing"])
     })
   )
 

@@ -393,7 +393,7 @@ const fileName = FastCheck.oneof(
   FastCheck.string({ unit: "binary", minLength: 1 }).filter((name) => !/[/\0]/.test(name))
 )
 
-const { entry } = FastCheck.letrec<{ entry: Findings.Entry }>((tie) => ({
+const { entry } = FastCheck.letrec<{ entry: Findings.ListedFile }>((tie) => ({
   entry: FastCheck.oneof(
     { depthSize: "small" },
     FastCheck.record({
@@ -420,7 +420,7 @@ describe("whatever stands in a script directory", () => {
     FastCheck.array(entry, { maxLength: 8 }),
     (listing) => {
       const paths = new Set<string>()
-      const walk = (path: string, entries: ReadonlyArray<Findings.Entry>): void => {
+      const walk = (path: string, entries: ReadonlyArray<Findings.ListedFile>): void => {
         for (const one of entries) {
           paths.add(`${path}/${one.name}`)
           if (one.kind === "directory") walk(`${path}/${one.name}`, one.entries)

@@ -22,7 +22,7 @@ const batch = (...ids: ReadonlyArray<string>): Journal.Batch => {
 const takeId = Effect.gen(function* () {
   const journal = yield* Journal.Journal
   const taken = yield* journal.take("fair")
-  if (Option.isSome(taken)) yield* journal.finish(taken.value.id, "done")
+  if (Option.isSome(taken)) yield* journal.finish(taken.value.id, "succeeded")
   return Option.map(taken, ({ event }) => event.Actor.ID)
 })
 
@@ -114,7 +114,7 @@ describe("the journal in memory", () => {
       const first = yield* Effect.flatten(journal.take("fair"))
       yield* journal.take("fair")
       assert.isFalse(yield* journal.accept(batch("3")))
-      yield* journal.finish(first.id, "done")
+      yield* journal.finish(first.id, "succeeded")
       assert.isTrue(yield* journal.accept(batch("4")))
       assert.deepStrictEqual(yield* takeId, Option.some("4"))
     }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2) })))
@@ -137,7 +137,7 @@ describe("an order of the journal in memory", () => {
       for (let at = 0; at < count; at++) {
         const entry = yield* Effect.flatten(journal.take(order))
         ids.push(entry.event.Actor.ID)
-        yield* journal.finish(entry.id, "done")
+        yield* journal.finish(entry.id, "succeeded")
       }
       return ids.join("")
     })
@@ -175,7 +175,7 @@ describe("an order of the journal in memory", () => {
       const next = yield* Effect.fork(Effect.flatten(journal.take("fair")))
       yield* Effect.yieldNow()
       assert.isNull(next.unsafePoll())
-      yield* journal.finish(first.id, "done")
+      yield* journal.finish(first.id, "succeeded")
       assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
     }).pipe(Effect.provide(JournalInMemory.layer()))
   )

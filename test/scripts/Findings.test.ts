@@ -12,9 +12,9 @@ interface File {
 }
 
 /** A listing from paths: an executable script unless it is said otherwise; `null` is an empty directory. */
-const listing = (files: Readonly<Record<string, File | null>>): ReadonlyArray<Findings.Entry> => {
+const listing = (files: Readonly<Record<string, File | null>>): ReadonlyArray<Findings.ListedFile> => {
   const names = new Set(Object.keys(files).map((path) => path.split("/")[0] ?? ""))
-  return [...names].map((name): Findings.Entry => {
+  return [...names].map((name): Findings.ListedFile => {
     const own = files[name]
     const below = Object.entries(files).filter(([path]) => path.startsWith(`${name}/`))
     if (own === null || below.length > 0) {
@@ -116,12 +116,12 @@ describe("a file that will never run is found, with what mends it", () => {
     [
       "die.sh",
       {},
-      "/d/die.sh is not run: scripts are /d/TYPE/ACTION; move it to /d/container/die, or make it not executable if it is no script"
+      "/d/die.sh is not run: scripts are /d/TYPE/ACTION; move it to /d/container/die, or make it not executable if it is not a script"
     ],
     [
       "notify",
       {},
-      "/d/notify is not run: scripts are /d/TYPE/ACTION; move it to /d/TYPE/ACTION, or make it not executable if it is no script"
+      "/d/notify is not run: scripts are /d/TYPE/ACTION; move it to /d/TYPE/ACTION, or make it not executable if it is not a script"
     ],
     [
       "container",

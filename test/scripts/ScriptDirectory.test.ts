@@ -89,7 +89,7 @@ describe("the scripts of an event", () => {
       assert.deepStrictEqual(yield* find("container", "start"), ["all"])
     }))
 
-  test("may be links, and a link without a target is no script", () =>
+  test("may be links, and a link without a target is not a script", () =>
     Effect.gen(function* () {
       const { directory, find } = yield* open({ "container/start": script })
       symlinkSync("start", `${directory}/container/die`)
@@ -99,7 +99,7 @@ describe("the scripts of an event", () => {
     }))
 })
 
-describe("what is no script", () => {
+describe("what is not a script", () => {
   test("a name that could leave the directory, or that no engine sends, never touches the file system", () =>
     Effect.gen(function* () {
       const { find, logged } = yield* open({ "container/start": script, all: script })

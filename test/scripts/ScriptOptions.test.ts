@@ -391,7 +391,7 @@ describe("a script runs for an event", () => {
     assert.isTrue(runsFor(head, { a: "" }, "east"))
     assert.isFalse(runsFor(head, { a: "" }, "db"))
     assert.isFalse(runsFor(head, {}, "web1"))
-    // A label is no engine.
+    // A label is not an engine.
     assert.isFalse(runsFor(head, { a: "", engine: "web1" }, ""))
     assert.isFalse(runsFor("engine!=web*", {}, "web1"))
     assert.isTrue(runsFor("engine!=web*", {}, "db"))

@@ -17,7 +17,7 @@ export interface Sandbox {
   readonly dir: string
   /** Writes a shell script; its name is relative to the script directory. */
   readonly script: (name: string, body: string, mode?: number) => void
-  /** Writes a file that is no script; its name is relative to the folder. */
+  /** Writes a file that is not a script; its name is relative to the folder. */
   readonly write: (name: string, text: string, mode?: number) => void
   readonly path: (name: string) => string
   readonly exists: (name: string) => boolean

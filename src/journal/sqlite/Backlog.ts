@@ -4,7 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { sayTooOld } from "../Admission.ts"
 
-const events = (count: number) => `${count} ${count === 1 ? "event" : "events"}`
+const events = (n: number) => `${n} ${n === 1 ? "event" : "events"}`
 
 /**
  * Skips the waiting events that happened more than `maxAge` milliseconds ago, except those that `des retry` has queued.

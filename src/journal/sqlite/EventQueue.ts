@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as DockerEvent from "../../event/DockerEvent.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { splitByAge, weigh } from "../Admission.ts"
-import type { Accepted, Earlier, Entry, JournalError, TakeOrder } from "../Journal.ts"
+import type { Accepted, Earlier, Entry, JournalError, Result, TakeOrder } from "../Journal.ts"
 import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
 import * as LargeBacklog from "./LargeBacklog.ts"
@@ -19,6 +19,9 @@ import * as Turns from "./Turns.ts"
 
 /** How many bytes of events that are out may be in memory: 64 MiB, or one larger event. */
 const mostTaken = 67_108_864
+
+/** How the table `event` writes a result: `done` is the word of the first journals. */
+const states: Readonly<Record<Result, string>> = { succeeded: "done", failed: "failed" }
 
 /** How often an idle journal is read again, for events that `des retry` has queued. */
 const lookAgain = "1 second"
@@ -159,14 +162,14 @@ export const make = (options: Options) =>
     let turns = inOrder
     let closed = false
 
-    const finish = Effect.fn("Journal.finish")(function* (id: number, state: "done" | "failed") {
+    const finish = Effect.fn("Journal.finish")(function* (id: number, result: Result) {
       const event = given.get(id)
       if (event === undefined) return
       // A retry needs the record. A large record of an event that succeeded is deleted; its history stays.
-      const cut = state === "done" && event.record.length > keptRecord
+      const cut = result === "succeeded" && event.record.length > keptRecord
       const size = event.runs + (cut ? sizeOfEvent("") : event.record.size)
       yield* safely(
-        sql`UPDATE event SET state = ${state}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
+        sql`UPDATE event SET state = ${states[result]}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
       )
       given.remove(id, event)
       backlog.finished(event.actor, event.record)

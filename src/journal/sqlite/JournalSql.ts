@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
-import { type Batch, type Entry, Journal, type JournalError, type KeptRun } from "../Journal.ts"
+import { type Batch, type Entry, Journal, type JournalError, type KeptRun, type Result } from "../Journal.ts"
 import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
@@ -96,8 +96,8 @@ const make = (options: Options) =>
       } satisfies KeptRun
     })
 
-    const finish = (id: number, state: "done" | "failed") =>
-      Effect.zipRight(queue.finish(id, state), safely(retention.count({ rows: 1, bytes: 0 })))
+    const finish = (id: number, result: Result) =>
+      Effect.zipRight(queue.finish(id, result), safely(retention.count({ rows: 1, bytes: 0 })))
 
     const remembering = <A>(otherwise: A, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
       Effect.catchAll(safely(effect), (error) => {

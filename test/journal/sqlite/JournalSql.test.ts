@@ -93,7 +93,7 @@ const run = (entry: Journal.Entry, outcome: Outcome, last = true) =>
     const kept = yield* journal.begin(entry, script, (entry.earlier[script.path]?.attempts ?? 0) + 1)
     yield* kept.started(process.pid)
     yield* kept.ended(outcome, "the last\nof its output", last)
-    if (last) yield* journal.finish(entry.id, outcome === succeeded ? "done" : "failed")
+    if (last) yield* journal.finish(entry.id, outcome === succeeded ? "succeeded" : "failed")
   })
 
 describe("the journal on disk", () => {
@@ -150,8 +150,8 @@ describe("the journal on disk", () => {
           assert.strictEqual(idOf(yield* Fiber.join(more)), "5")
           const back = yield* journal.reload(first.id)
           assert.isTrue(back.event.record === first.event.record)
-          yield* journal.finish(first.id, "done")
-          yield* journal.finish(first.id + 1, "done")
+          yield* journal.finish(first.id, "succeeded")
+          yield* journal.finish(first.id + 1, "succeeded")
           assert.strictEqual(idOf(yield* take), "innocent")
         }).pipe(life(directory))
       })
@@ -500,7 +500,7 @@ describe("the order of the journal on disk", () => {
       for (let at = 0; at < count; at++) {
         const { event, id } = yield* Effect.flatten(journal.take(order))
         taken.push(`${event.Actor.ID}${event.Actor.Attributes["number"]}`)
-        yield* journal.finish(id, "done")
+        yield* journal.finish(id, "succeeded")
       }
       return taken.join(" ")
     })
@@ -547,7 +547,7 @@ describe("the order of the journal on disk", () => {
         const next = yield* Effect.fork(take)
         yield* TestClock.adjust("1 minute")
         assert.isNull(next.unsafePoll())
-        yield* journal.finish(out[0]?.id ?? 0, "done")
+        yield* journal.finish(out[0]?.id ?? 0, "succeeded")
         assert.strictEqual(idOf(yield* Fiber.join(next)), "storm")
       }).pipe(life(directory))
     })
@@ -589,7 +589,7 @@ describe("the order of the journal on disk", () => {
         yield* accept(large(14))
         assert.strictEqual(yield* waiting, 10)
         const journal = yield* Journal.Journal
-        for (let at = 0; at < 10; at++) yield* journal.finish((yield* take).id, "done")
+        for (let at = 0; at < 10; at++) yield* journal.finish((yield* take).id, "succeeded")
         yield* accept(large(15))
         assert.strictEqual(yield* waiting, 0, "its minute is not over")
         yield* TestClock.adjust("1 minute")
@@ -609,12 +609,12 @@ describe("the order of the journal on disk", () => {
         yield* journal.park(first.id)
         const second = yield* take
         assert.strictEqual(second.event.Actor.Attributes["number"], "1")
-        yield* journal.finish(second.id, "done")
+        yield* journal.finish(second.id, "succeeded")
         assert.deepStrictEqual(yield* journal.reload(first.id), first)
         const third = yield* Effect.fork(take)
         yield* TestClock.adjust("10 seconds")
         assert.isNull(third.unsafePoll(), "the first is out again")
-        yield* journal.finish(first.id, "done")
+        yield* journal.finish(first.id, "succeeded")
         assert.strictEqual((yield* Fiber.join(third)).event.Actor.Attributes["number"], "2")
         assert.strictEqual(yield* journal.unfinished, 1)
       }).pipe(life(directory))
