@@ -13,4 +13,7 @@ setFlagsFromString("--semi-space-growth-factor=1")
 
 const MainLive = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
-runMain((hurry) => Effect.provide(Cli.run(process.argv.slice(2), hurry), MainLive))
+// Nobody reads spans of the program. Without this line, each statement of the journal would make one.
+runMain((hurry) =>
+  Effect.provide(Cli.run(process.argv.slice(2), hurry), MainLive).pipe(Effect.withTracerEnabled(false))
+)

@@ -97,15 +97,19 @@ const isNotDirectory = (error: PlatformError): boolean => SystemReason.codeOf(er
 const isAbsent = (error: PlatformError): boolean =>
   (error._tag === "SystemError" && error.reason === "NotFound") || isNotDirectory(error)
 
+type Info = Pick<FileSystem.File.Info, "type" | "mode">
+
 /**
- * True if nothing exists at the path. Most events have no script at most places, and this synchronous call takes 2 µs;
- * the thread pool takes 50 times as long.
+ * What exists at the path. A synchronous call takes 2 µs; the thread pool takes 50 times as long, and delays the script
+ * by that. Returns `"unclear"` if the call fails.
  */
-const isNotThere = (path: string): boolean => {
+const lookNow = (path: string): Info | "nothing" | "unclear" => {
   try {
-    return statSync(path, { throwIfNoEntry: false }) === undefined
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found === undefined) return "nothing"
+    return { type: found.isFile() ? "File" : found.isDirectory() ? "Directory" : "Unknown", mode: found.mode }
   } catch {
-    return false
+    return "unclear"
   }
 }
 
@@ -206,7 +210,7 @@ const make = (directory: string) =>
             `Script ${path} is not run, since it cannot be read: ${SystemReason.describePlatform(error)}`
           )
 
-    const script = (path: string, info: FileSystem.File.Info) =>
+    const script = (path: string, info: Info) =>
       Effect.gen(function* () {
         if ((info.mode & 0o111) === 0) {
           return yield* refuse(LogLevel.Warning, Findings.notExecutable(path))
@@ -237,7 +241,7 @@ const make = (directory: string) =>
         return there.length === 0 ? Option.none() : Option.some(there.flat())
       })
 
-    const lookAt = (path: string, info: FileSystem.File.Info) => {
+    const lookAt = (path: string, info: Info) => {
       switch (info.type) {
         case "File":
           return script(path, info)
@@ -250,17 +254,20 @@ const make = (directory: string) =>
 
     /** Returns none if there is not a script, and an empty list if there is one that des refuses to run. */
     const scriptsAt = (path: string): Effect.Effect<Option.Option<ReadonlyArray<Script>>> =>
-      Effect.suspend(() => (isNotThere(path) ? Effect.succeedNone : scriptsThere(path)))
-
-    const scriptsThere = (path: string) =>
-      fileSystem.stat(path).pipe(
-        Effect.flatMap((info) => lookAt(path, info)),
-        Effect.catchAll((error) =>
-          error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : problem(path, error)
+      Effect.suspend(() => {
+        const there = lookNow(path)
+        if (there === "nothing") return Effect.succeedNone
+        // The error of this call says why it is unclear.
+        const info: Effect.Effect<Info, PlatformError> =
+          there === "unclear" ? fileSystem.stat(path) : Effect.succeed(there)
+        return Effect.flatMap(info, (found) => lookAt(path, found)).pipe(
+          Effect.catchAll((error) =>
+            error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : problem(path, error)
+          )
         )
-      )
+      })
 
-    const find = Effect.fn("ScriptDirectory.find")(function* (type: string, verb: string) {
+    const find = Effect.fnUntraced(function* (type: string, verb: string) {
       if (!Findings.isName(type) || !Findings.isName(verb)) {
         yield* say(
           LogLevel.Warning,

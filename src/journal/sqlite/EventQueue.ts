@@ -162,7 +162,7 @@ export const make = (options: Options) =>
     let turns = inOrder
     let closed = false
 
-    const finish = Effect.fn("Journal.finish")(function* (id: number, result: Result) {
+    const finish = Effect.fnUntraced(function* (id: number, result: Result) {
       const event = given.get(id)
       if (event === undefined) return
       // A retry needs the record. A large record of an event that succeeded is deleted; its history stays.

@@ -67,7 +67,7 @@ const make = (options: Options) =>
 
     // The events are written first. An event that is marked as seen but not accepted would be lost; one that is
     // accepted but not marked as seen is recognised as a duplicate.
-    const accept = Effect.fn("Journal.accept")(function* (batch: Batch) {
+    const accept = Effect.fnUntraced(function* (batch: Batch) {
       if (broken !== undefined) return yield* broken
       const lost = yield* safely(options.durably(sql)(queue.insert(batch.accepted)))
       // The scripts of accepted events need not wait for the writes below.
@@ -82,7 +82,7 @@ const make = (options: Options) =>
       return true
     })
 
-    const begin = Effect.fn("Journal.begin")(function* (entry: Entry, script: Script, attempt: number) {
+    const begin = Effect.fnUntraced(function* (entry: Entry, script: Script, attempt: number) {
       const leave = yield* quarantine.enter(entry.id)
       const kept = yield* Effect.tapError(runs.begin(entry, script, attempt), () => leave)
       return {
