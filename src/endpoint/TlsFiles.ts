@@ -6,12 +6,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Tls } from "./Endpoint.ts"
 
-/**
- * TLS files that cannot be read, or that cannot be used for a connection.
- *
- * @since 1.0.0
- * @category errors
- */
+/** TLS files that cannot be read, or that cannot be used for a connection. */
 export class TlsFilesError extends Schema.TaggedError<TlsFilesError>()("TlsFilesError", {
   reason: Schema.Literal("Unreadable", "Unusable"),
   files: Schema.Array(Schema.String),
@@ -44,9 +39,6 @@ const systemAuthorities = Effect.gen(function* () {
 
 /**
  * Reads the files of a TLS connection. Each connection reads them again, since certificates are renewed while des runs.
- *
- * @since 1.0.0
- * @category constructors
  */
 export const read = Effect.fn("TlsFiles.read")(function* (tls: Tls) {
   const fileSystem = yield* FileSystem.FileSystem

@@ -63,9 +63,6 @@ const explainTls = (code: string, error: Error, endpoint: Endpoint): string | un
 
 /**
  * Explains why a connection failed, and what to do. `otherSockets` are sockets that exist although the default one does not.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const explain = (cause: Error, endpoint: Endpoint, otherSockets: ReadonlyArray<string>): string => {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""

@@ -10,12 +10,7 @@ const carriageReturn = 0x0d
 /** A record with more bytes counts as endless. A shorter record that is too long to be read is only skipped. */
 export const endlessRecord = 1_073_741_824
 
-/**
- * A record does not end. des closes the connection, since it cannot find the next record.
- *
- * @since 1.0.0
- * @category errors
- */
+/** A record does not end. des closes the connection, since it cannot find the next record. */
 export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessRecord", {}) {
   override get message(): string {
     return `a record has no end after ${endlessRecord} bytes`
@@ -133,9 +128,6 @@ const makeMeter = () => {
 /**
  * Puts every record of a feed on a line of its own. Engines do this themselves, but a proxy may drop the line ends, as the one of Docker
  * Desktop did. Whole lines pass without a scan of each byte. No bytes are held back.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const separate = <E, R>(
   feed: Stream.Stream<Uint8Array, E, R>,

@@ -39,9 +39,6 @@ const advice: ReadonlyArray<readonly [RegExp, string]> = [
  *
  * - `Failed`: ssh ended before the answer was complete. `detail` is its text on stderr.
  * - `NoSsh`: ssh could not be started.
- *
- * @since 1.0.0
- * @category errors
  */
 export class SshError extends Schema.TaggedError<SshError>()("SshError", {
   reason: Schema.Literal("Failed", "NoSsh"),
@@ -57,9 +54,6 @@ export class SshError extends Schema.TaggedError<SshError>()("SshError", {
 /**
  * The arguments of ssh, the same ones as the docker command uses (docker/cli `cli/connhelper`). No part of the endpoint can become an
  * option: the user and the port are values of options, and the host comes after `--`.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const argumentsOf = (endpoint: SshEndpoint): ReadonlyArray<string> => [
   ...(endpoint.user === undefined ? [] : ["-l", endpoint.user]),
@@ -74,9 +68,6 @@ export const argumentsOf = (endpoint: SshEndpoint): ReadonlyArray<string> => [
  * Makes a connection to an engine over the user's own ssh, with its keys, agent, known hosts and configuration. The connection is the
  * input and output of an ssh process. The process ends with the scope. If ssh ends by itself, its text on stderr is the error of the
  * connection.
- *
- * @since 1.0.0
- * @category constructors
  */
 export const connect = Effect.fn("Ssh.connect")(function* (endpoint: SshEndpoint) {
   const outgoing = new PassThrough()

@@ -1,9 +1,6 @@
 /**
  * The fields of an event, as the engine sends them, that des needs to translate podman's words. A label cannot set `status` and
  * `HealthStatus`, since they stand beside the actor.
- *
- * @since 1.0.0
- * @category models
  */
 export interface SentEvent {
   readonly Type: string
@@ -93,9 +90,6 @@ const network = (sent: SentEvent): SentEvent => {
  * The function does not need to know the engine. Docker sends none of the names and shapes that are changed here, whatever labels its
  * containers and images have. Docker's events of volumes and networks carry no labels at all (moby `daemon/events.go`; podman
  * `libpod/events.go`, `pkg/api/handlers/compat/events.go`). So a record from a file or from the journal is translated as in the feed.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const asDocker = (sent: SentEvent): SentEvent => {
   switch (sent.Type) {

@@ -97,9 +97,6 @@ class FeedDecoder {
  * the report. `engine` is the name of its engine (default: none).
  *
  * A flood does not block other feeds: it pauses after each {@link turnMillis}.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const decodeRecords =
   (options: {

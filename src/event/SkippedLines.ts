@@ -5,9 +5,6 @@ import type * as Scope from "effect/Scope"
 /**
  * A line of a feed that is not an event. `message` says which line it is and why it is not an event. `fingerprint` is the same when a replay brings
  * the line again.
- *
- * @since 1.0.0
- * @category models
  */
 export interface SkippedLine {
   readonly fingerprint: string

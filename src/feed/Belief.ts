@@ -1,11 +1,6 @@
 import type { DockerEvent } from "../event/DockerEvent.ts"
 
-/**
- * A container that des believes to be running.
- *
- * @since 1.0.0
- * @category models
- */
+/** A container that des believes to be running. */
 export interface Running {
   /** The id of the container. */
   readonly id: string
@@ -15,27 +10,14 @@ export interface Running {
   readonly startedAt: bigint
 }
 
-/**
- * The containers that des believes to be running, by id.
- *
- * @since 1.0.0
- * @category models
- */
+/** The containers that des believes to be running, by id. */
 export type Belief = Map<string, Running>
 
-/**
- * A change in a container's life.
- *
- * @since 1.0.0
- * @category models
- */
+/** A change in a container's life. */
 export type LifeChange = "started" | "died" | "removed"
 
 /**
  * The part of a container event that des needs to compare containers. The event itself may be large and is not kept.
- *
- * @since 1.0.0
- * @category models
  */
 export interface LifeEvent {
   /** The fingerprint of the event. */
@@ -48,12 +30,7 @@ export interface LifeEvent {
   readonly at: bigint
 }
 
-/**
- * The change in a container's life that an event reports, as a {@link LifeEvent}; undefined if it reports none.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** The change in a container's life that an event reports, as a {@link LifeEvent}; undefined if it reports none. */
 export const lifeEventOf = (event: DockerEvent): LifeEvent | undefined => {
   const change = changeOf(event)
   if (change === undefined) return undefined
@@ -63,9 +40,6 @@ export const lifeEventOf = (event: DockerEvent): LifeEvent | undefined => {
 /**
  * The change in a container's life that an event reports; undefined if it reports none. dockerd calls the end of a container
  * `die` and `destroy`. podman also calls it `died` and `remove`.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const changeOf = (event: Pick<DockerEvent, "Type" | "Action">): LifeChange | undefined => {
   if (event.Type !== "container") return undefined
@@ -83,30 +57,17 @@ export const changeOf = (event: Pick<DockerEvent, "Type" | "Action">): LifeChang
   }
 }
 
-/**
- * True if an event can change a belief: it reports a change in a container's life, or a new name.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** True if an event can change a belief: it reports a change in a container's life, or a new name. */
 export const concerns = (event: DockerEvent): boolean =>
   changeOf(event) !== undefined || (event.Type === "container" && event.Action === "rename")
 
 /**
  * True if an event of podman reports that the host was restarted. No container runs any more then, and podman sends no event
  * for their ends (podman `libpod/runtime.go`, refresh).
- *
- * @since 1.0.0
- * @category combinators
  */
 export const endsAll = (event: DockerEvent): boolean => event.Type === "system" && event.Action === "refresh"
 
-/**
- * Applies an event to a belief.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Applies an event to a belief. */
 export const follow = (belief: Belief, event: DockerEvent): void => {
   const id = event.Actor.ID
   const change = changeOf(event)

@@ -9,9 +9,6 @@ import * as Reconcile from "./Reconcile.ts"
 /**
  * The state that one connection to an engine hands to the next. {@link Recollection} describes `identity`, `last`, `over` and
  * `gaps`.
- *
- * @since 1.0.0
- * @category models
  */
 export interface Continuity {
   identity: string | undefined
@@ -30,12 +27,7 @@ export interface Continuity {
   readonly duplicates: Reconcile.ExpectedDuplicates
 }
 
-/**
- * Begins with what the memory has.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** Begins with what the memory has. */
 export const make = ({ fingerprints, gaps, identity, last, over, running }: Recollection): Continuity => {
   const known = KnownRecords.make(fingerprints)
   return {
@@ -52,12 +44,7 @@ export const make = ({ fingerprints, gaps, identity, last, over, running }: Reco
   }
 }
 
-/**
- * What the memory has to keep.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** What the memory has to keep. */
 export const recollect = ({ belief, gaps, identity, known, last, over }: Continuity): MetEngine => ({
   identity: identity ?? "",
   fingerprints: known.last(remembered),
@@ -67,12 +54,7 @@ export const recollect = ({ belief, gaps, identity, known, last, over }: Continu
   running: [...belief.values()]
 })
 
-/**
- * Learns the record of an event (see {@link KnownRecords.KnownRecords}), then says if it was seen before.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Learns the record of an event (see {@link KnownRecords.KnownRecords}), then says if it was seen before. */
 export const recognise = ({ known }: Continuity, event: DockerEvent): boolean => {
   known.learn(event.record, event.fingerprint)
   return known.has(event.fingerprint)
@@ -93,9 +75,6 @@ export const storeSince = ({ known, last }: Continuity, now: bigint): bigint =>
 /**
  * Begins anew, with the first engine or with another one. The events that it replayed are over and do not run. If the replay was
  * not whole, every event from before this connection is over, too.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const meetAnew = (
   continuity: Continuity,
@@ -108,23 +87,13 @@ export const meetAnew = (
   for (const fingerprint of replay.fingerprints) continuity.known.add(fingerprint)
 }
 
-/**
- * Marks a gap as reported. Until the next event, an idle engine whose connection is cut has no other gap.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Marks a gap as reported. Until the next event, an idle engine whose connection is cut has no other gap. */
 export const reported = (continuity: Continuity, { time }: EngineIdentity): void => {
   continuity.hasNews = false
   continuity.last = time
 }
 
-/**
- * Believes synthetic events, and expects that the engine may still send the real ones.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Believes synthetic events, and expects that the engine may still send the real ones. */
 export const believe = ({ belief, duplicates }: Continuity, synthetic: ReadonlyArray<DockerEvent>): void => {
   for (const event of synthetic) {
     Belief.follow(belief, event)
@@ -132,12 +101,7 @@ export const believe = ({ belief, duplicates }: Continuity, synthetic: ReadonlyA
   }
 }
 
-/**
- * Expects no more duplicates for containers that do not run and got no synthetic event now.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Expects no more duplicates for containers that do not run and got no synthetic event now. */
 export const forgetDuplicates = ({ belief, duplicates }: Continuity, synthetic: ReadonlyArray<DockerEvent>): void => {
   const ids = new Set(synthetic.map((event) => event.Actor.ID))
   for (const id of duplicates.keys()) if (!belief.has(id) && !ids.has(id)) duplicates.delete(id)
@@ -146,9 +110,6 @@ export const forgetDuplicates = ({ belief, duplicates }: Continuity, synthetic: 
 /**
  * Makes a filter for the events of one connection. The filter must get them in their order. It drops events that are known, over or
  * duplicates of synthetic ones, and applies the others to the belief.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const makeSift = (
   continuity: Continuity,

@@ -8,18 +8,10 @@ import * as OwnEvent from "../event/OwnEvent.ts"
  * - `overrun`: more events happened than the engine keeps.
  * - `restart`: the engine was restarted and forgot its events.
  * - `other-engine`: another engine answers at the endpoint.
- *
- * @since 1.0.0
- * @category models
  */
 export type Reason = "overrun" | "restart" | "other-engine"
 
-/**
- * How many records dockerd keeps and can replay (moby `daemon/events/events.go`, since 17.06).
- *
- * @since 1.0.0
- * @category models
- */
+/** How many records dockerd keeps and can replay (moby `daemon/events/events.go`, since 17.06). */
 export const ringSize = 256
 
 const because: Readonly<Record<Reason, string>> = {
@@ -37,9 +29,6 @@ const iso = (nanoseconds: bigint): string => {
 /**
  * Makes the event `des/gap` for events of one actor that des lost itself, because too many of this actor waited. The reason is
  * `backlog`. Whoever lost them has logged it.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const ofBacklog = (loss: {
   /** The actor: the name of its engine, its type and its id. */
@@ -70,12 +59,7 @@ export const ofBacklog = (loss: {
   })
 }
 
-/**
- * Logs a gap and makes its event `des/gap`.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Logs a gap and makes its event `des/gap`. */
 export const report = (gap: {
   /** The name of the engine. */
   readonly engine: string

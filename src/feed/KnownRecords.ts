@@ -5,9 +5,6 @@ import * as Fingerprint from "../event/Fingerprint.ts"
  *
  * Journals of an earlier des know a record by its text instead. `learn`, `textsLeft` and `forgetTexts` replace these texts with
  * fingerprints.
- *
- * @since 1.0.0
- * @category models
  */
 export interface KnownRecords {
   /** True if a record with this fingerprint was seen. */
@@ -34,12 +31,7 @@ export interface KnownRecords {
  */
 const capacity = 4096
 
-/**
- * Begins with these fingerprints, oldest first.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** Begins with these fingerprints, oldest first. */
 export const make = (fingerprints: Iterable<string>): KnownRecords => {
   const known = new Set<string>()
   // The ring finds the oldest one fast. A Set finds its first entry more slowly the more entries were deleted.

@@ -12,12 +12,7 @@ import { decodeRecords } from "../event/Records.ts"
 import * as SkippedLines from "../event/SkippedLines.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
-/**
- * An open feed. It is read all the time, also while nobody takes its events.
- *
- * @since 1.0.0
- * @category models
- */
+/** An open feed. It is read all the time, also while nobody takes its events. */
 export interface LiveFeed {
   /** Gives the events that have come. It waits while there are none. */
   readonly take: Effect.Effect<Chunk.Chunk<DockerEvent>, EngineError>
@@ -62,9 +57,6 @@ const makeAhead = Effect.map(Effect.makeLatch(true), (room) => {
 
 /**
  * Opens the feed of an engine, with the events from `since` on, in nanoseconds since 1970 (0: all that dockerd's ring has).
- *
- * @since 1.0.0
- * @category constructors
  */
 export const open = (
   engine: Engine["Type"],

@@ -10,9 +10,6 @@ import { EngineError } from "../engine/Engine.ts"
  * When the feed was silent for one interval while somebody waits for an event, des asks the engine over another connection for the
  * records that the feed did not bring. Records that the feed brings a moment later were only on their way. The question may take as
  * long as the interval. So des notices a dead feed, or an engine that hangs, within two intervals.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const guard = (feed: {
   /** The name of the engine. */

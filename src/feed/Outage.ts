@@ -1,12 +1,7 @@
 import * as Backoff from "../Backoff.ts"
 import type { EngineError } from "../engine/Engine.ts"
 
-/**
- * The state of an engine's feed: is it open, and if not, for how long and what was said about it.
- *
- * @since 1.0.0
- * @category models
- */
+/** The state of an engine's feed: is it open, and if not, for how long and what was said about it. */
 export interface Outage {
   /** The time when the feed was opened, in milliseconds; undefined while it is not open. */
   readonly openedAt: number | undefined
@@ -20,23 +15,13 @@ export interface Outage {
   readonly warned: string | undefined
 }
 
-/**
- * A line of the log.
- *
- * @since 1.0.0
- * @category models
- */
+/** A line of the log. */
 export interface LogLine {
   readonly level: "Debug" | "Info" | "Warning"
   readonly message: string
 }
 
-/**
- * The state before the first attempt to connect.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** The state before the first attempt to connect. */
 export const begin: Outage = {
   openedAt: undefined,
   failures: 0,
@@ -57,9 +42,6 @@ const useful = 1000
 /**
  * Notes that the feed of `name` was opened at `now`, in milliseconds. `isNewlyConnected` is true if `des/connected` is due. The log line
  * has the level of the warning that it ends, if there was one.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const opened = (
   outage: Outage,
@@ -81,9 +63,6 @@ export const opened = (
  * Notes that the feed was lost, or could not be opened, at `now`, in milliseconds. `delay` is the time until the next attempt, in
  * milliseconds. `isNewlyDisconnected` is true if `des/disconnected` is due. `spread` is a random factor near 1: it keeps many watchers
  * from connecting at the same moment.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const lost = (
   outage: Outage,

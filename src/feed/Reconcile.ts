@@ -6,9 +6,6 @@ import { type Belief, changeOf, type LifeChange, type LifeEvent, type Running } 
 
 /**
  * A change in a container's life that des got no event for. `restartedAt` is the time of the next start, if des knows it.
- *
- * @since 1.0.0
- * @category models
  */
 export type MissedChange =
   | { readonly _tag: "Died"; readonly container: Running; readonly restartedAt: bigint | undefined }
@@ -27,9 +24,6 @@ const isLater = (start: bigint, believed: bigint): boolean => start > believed +
  *
  * `pending` are the changes whose events come next, in their order. For a container with a pending change, only changes before the
  * first pending one are missed. Deaths come before starts: a container leaves before its replacement of the same name comes.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const compare = (input: {
   readonly believed: ReadonlyMap<string, Running>
@@ -60,20 +54,12 @@ export const compare = (input: {
 /**
  * The last synthetic event of a container: its start at `startedAt`, or its death (undefined). The engine may still send the real
  * event.
- *
- * @since 1.0.0
- * @category models
  */
 export interface Synthetic {
   readonly startedAt: bigint | undefined
 }
 
-/**
- * The synthetic events whose real ones may still come, by the id of the container.
- *
- * @since 1.0.0
- * @category models
- */
+/** The synthetic events whose real ones may still come, by the id of the container. */
 export type ExpectedDuplicates = Map<string, Synthetic>
 
 /**
@@ -100,9 +86,6 @@ const judge = ({ startedAt }: Synthetic, change: LifeChange, at: bigint): Judgem
 /**
  * Says if an event is a duplicate of a synthetic one, and removes from `expected` the synthetic event that it settles. An event that
  * is older than the synthetic one is a duplicate, too.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const settle = (expected: ExpectedDuplicates, event: DockerEvent.DockerEvent): "duplicate" | "new" => {
   if (expected.size === 0) return "new"
@@ -123,9 +106,6 @@ const concurrency = 8
 /**
  * Asks the engine for the containers that run, with the times of their starts. The answer is none if the engine refuses the list. A
  * container that cannot be inspected counts as running since an unknown time (0).
- *
- * @since 1.0.0
- * @category combinators
  */
 export const survey = (engine: Engine["Type"]): Effect.Effect<Option.Option<Belief>, EngineError> =>
   Effect.gen(function* () {
@@ -175,9 +155,6 @@ const withoutExitCode = ({ attributes }: Running): Readonly<Record<string, strin
 /**
  * Makes a synthetic death for each container that des believes to be running on the engine `name`: its host was restarted. `at` is the
  * time of the deaths, in nanoseconds since 1970.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const endAll = (believed: Belief, name: string, at: bigint): ReadonlyArray<DockerEvent.DockerEvent> =>
   Array.from(believed.values(), (container) => make(name, "die", container.id, withoutExitCode(container), at))
@@ -185,9 +162,6 @@ export const endAll = (believed: Belief, name: string, at: bigint): ReadonlyArra
 /**
  * Makes the events that the engine would have sent for missed changes. They have the times that the engine noted. If it noted none, they
  * have the time `now` of its clock. A death has its exit code if the engine still has it.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const synthesise = (
   engine: Engine["Type"],

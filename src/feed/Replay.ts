@@ -7,12 +7,7 @@ import { decodeRecords } from "../event/Records.ts"
 import * as Belief from "./Belief.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
-/**
- * What an engine can replay. The records themselves are not kept: they come again with the feed.
- *
- * @since 1.0.0
- * @category models
- */
+/** What an engine can replay. The records themselves are not kept: they come again with the feed. */
 export interface Replay {
   /** The fingerprints of the records. */
   readonly fingerprints: ReadonlyArray<string>
@@ -22,12 +17,7 @@ export interface Replay {
   readonly isWhole: boolean
 }
 
-/**
- * The replay when des did not ask for one. It proves nothing, so it does not count as whole.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** The replay when des did not ask for one. It proves nothing, so it does not count as whole. */
 export const none: Replay = { fingerprints: [], lifeEvents: [], isWhole: false }
 
 /** How long an answer may be silent before des gives it up. Some proxies keep an answer open that has ended (moby #48536). */
@@ -97,12 +87,7 @@ const read = (
     return { fingerprints, lifeEvents, isWhole: isWhole && keptBytes < mostKeptBytes }
   })
 
-/**
- * Reads what dockerd has in its ring up to the time `until`. It reads for at most `within`.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** Reads what dockerd has in its ring up to the time `until`. It reads for at most `within`. */
 export const ofRing = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,
@@ -110,12 +95,7 @@ export const ofRing = (
   within: Duration.DurationInput = patience
 ): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, within)
 
-/**
- * Reads a part of what podman has in its store, from the time `since` on.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** Reads a part of what podman has in its store, from the time `since` on. */
 export const ofStore = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,

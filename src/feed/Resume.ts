@@ -3,30 +3,19 @@ import * as Gap from "./Gap.ts"
 /**
  * How des connects to an engine: for the first time (`first`), to another engine at the same endpoint (`other-engine`), or to the same one
  * again (`again`).
- *
- * @since 1.0.0
- * @category models
  */
 export type Meeting = "first" | "other-engine" | "again"
 
 /**
  * Compares the ID of the engine before (undefined: there was none) with the ID of the engine that answers. If a proxy hides one of the
  * IDs (empty), des takes the engines for the same.
- *
- * @since 1.0.0
- * @category combinators
  */
 export const meetingOf = (before: string | undefined, now: string): Meeting => {
   if (before === undefined) return "first"
   return before !== "" && now !== "" && before !== now ? "other-engine" : "again"
 }
 
-/**
- * The facts that des gathers when it opens a feed.
- *
- * @since 1.0.0
- * @category models
- */
+/** The facts that des gathers when it opens a feed. */
 export interface Facts {
   /** How des connects to the engine. */
   readonly meeting: Meeting
@@ -44,12 +33,7 @@ export interface Facts {
   readonly sync: boolean
 }
 
-/**
- * What des does with a feed that it opens.
- *
- * @since 1.0.0
- * @category models
- */
+/** What des does with a feed that it opens. */
 export interface Plan {
   /** Report a gap for this reason. */
   readonly gap: Gap.Reason | undefined
@@ -78,12 +62,7 @@ const gapOfHead = ({ head, kind }: Facts): Gap.Reason | undefined => {
   return kind === "podman" || head.count >= Gap.ringSize ? "overrun" : "restart"
 }
 
-/**
- * Decides how to resume a feed.
- *
- * @since 1.0.0
- * @category combinators
- */
+/** Decides how to resume a feed. */
 export const decide = (facts: Facts): Plan => {
   const { knowsNothing, meeting, replay, sync } = facts
   const gap = gapOfReplay(facts) ?? gapOfHead(facts)

@@ -16,18 +16,10 @@ import * as RunLog from "./RunLog.ts"
 /**
  * How much the journal keeps of events that have run: for at most `age` milliseconds, at most `count` events, and at
  * most `size` bytes.
- *
- * @since 1.0.0
- * @category models
  */
 export interface Keep extends Bounds {}
 
-/**
- * The default: 30 days, 100,000 events, 1 GiB.
- *
- * @since 1.0.0
- * @category constructors
- */
+/** The default: 30 days, 100,000 events, 1 GiB. */
 export const defaultKeep: Keep = defaults
 
 /**
@@ -39,9 +31,6 @@ export const defaultKeep: Keep = defaults
  * - `engines`: only events of these engines, and events without an engine, are run (default: all). Events of other
  *   engines stay in the journal and wait, because their scripts would ask the wrong engine.
  * - `durably`: makes a write wait until it is on the disk.
- *
- * @since 1.0.0
- * @category models
  */
 export interface Options {
   readonly file: string
@@ -128,9 +117,6 @@ const make = (options: Options) =>
 /**
  * A journal in a database that already has its tables. `accept` returns after the events are written. At the next start
  * of des, accepted events that are not finished run again.
- *
- * @since 1.0.0
- * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Journal, JournalError, SqlClient.SqlClient> =>
   Layer.scoped(Journal, make(options))
