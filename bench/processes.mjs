@@ -1,7 +1,7 @@
 // @ts-check
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 
 /**
@@ -47,14 +47,14 @@ export const within = async (what, promise) => {
 }
 
 /**
- * Starts Node. With `reports` it is one of the bench's own, which talk by IPC; without, what it logs is let go.
+ * Starts Node, or another program. With `reports` it is one of the bench's own, which talk by IPC; without, what it logs is let go.
  *
  * @param {ReadonlyArray<string>} args
- * @param {{ reports: boolean }} options
+ * @param {{ reports: boolean, program?: string }} options
  * @returns {Started}
  */
-const start = (args, { reports }) => {
-  const child = spawn(process.execPath, args, {
+const start = (args, { program = process.execPath, reports }) => {
+  const child = spawn(program, args, {
     stdio: reports ? ["ignore", "ignore", "inherit", "ipc"] : "ignore"
   })
   const ended = once(child, "exit").then(([code, signal]) => `${args.join(" ")} ended (${signal ?? code})`)
@@ -98,10 +98,21 @@ const start = (args, { reports }) => {
 
 export const startOwn = (/** @type {ReadonlyArray<string>} */ args) => start(args, { reports: true })
 
-export const startSilent = (/** @type {ReadonlyArray<string>} */ args) => start(args, { reports: false })
+export const startSilent = (/** @type {ReadonlyArray<string>} */ args, /** @type {string | undefined} */ program) =>
+  start(args, { reports: false, ...(program === undefined ? {} : { program }) })
 
 /** Ends whatever is still there. */
 export const stopAll = () => Promise.all(Array.from(running, (process) => process.stop()))
+
+/** The CPU time of a process itself, without what it started, in milliseconds. Linux counts it in steps of 10 ms. */
+export const cpuTime = (/** @type {number} */ pid) => {
+  const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")
+  const [user, system] = fields.split(" ").slice(11, 13).map(Number)
+  return 10 * ((user ?? Number.NaN) + (system ?? Number.NaN))
+}
+
+/** How many descriptors a process has open. */
+export const openDescriptors = (/** @type {number} */ pid) => readdirSync(`/proc/${pid}/fd`).length
 
 /** The resident memory of a process, in MB. */
 export const residentMemory = (/** @type {number} */ pid) => {

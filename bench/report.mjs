@@ -14,7 +14,7 @@ export const quantile = (values, share) => {
 
 /**
  * One line of the result. `against` is what des is compared with, which is named by `what`; a figure with a target of its
- * own has none. `result` is what the target is about, of medians: des over the other one (`ratio`), des less the other one
+ * own has none. `limit` is what a C program reaches that does nothing else. `result` is what the target is about, of medians: des over the other one (`ratio`), des less the other one
  * (`difference`), or des alone (`value`).
  *
  * @typedef {object} Figure
@@ -22,6 +22,7 @@ export const quantile = (values, share) => {
  * @property {string} unit
  * @property {Side} des
  * @property {(Side & { what: string }) | undefined} against
+ * @property {(Side & { what: string }) | undefined} limit
  * @property {{ of: "ratio" | "difference" | "value", value: number }} result
  * @property {string} target
  * @property {boolean} met
@@ -45,10 +46,10 @@ const results = {
  * Holds what was measured against its target.
  *
  * @param {{ name: string, unit: string, des: ReadonlyArray<number>, against?: { what: string, values: ReadonlyArray<number> },
- *   of: Figure["result"]["of"], atMost?: number, atLeast?: number }} measured
+ *   limit?: { what: string, values: ReadonlyArray<number> } | undefined, of: Figure["result"]["of"], atMost?: number, atLeast?: number }} measured
  * @returns {Figure}
  */
-export const figure = ({ against, atLeast, atMost, des, name, of, unit }) => {
+export const figure = ({ against, atLeast, atMost, des, limit, name, of, unit }) => {
   const side = summarise(des)
   const other = against && { what: against.what, ...summarise(against.values) }
   const value = results[of](side.median, other?.median ?? Number.NaN)
@@ -58,6 +59,7 @@ export const figure = ({ against, atLeast, atMost, des, name, of, unit }) => {
     unit,
     des: side,
     against: other,
+    limit: limit && { what: limit.what, ...summarise(limit.values) },
     result: { of, value },
     target: of === "difference" ? `${bound} more` : bound,
     met: value <= (atMost ?? Number.POSITIVE_INFINITY) && value >= (atLeast ?? Number.NEGATIVE_INFINITY)
@@ -76,12 +78,13 @@ const showResult = (/** @type {Figure["result"]} */ { of, value }) =>
 /** @type {(figures: ReadonlyArray<Figure>) => string} */
 export const table = (figures) => {
   const rows = [
-    ["figure", "unit", "des", "against", "result", "target", ""],
-    ...figures.map(({ against, des, met, name, result, target, unit }) => [
+    ["figure", "unit", "des", "against", "limit", "result", "target", ""],
+    ...figures.map(({ against, des, limit, met, name, result, target, unit }) => [
       name,
       unit,
       show(des),
       against === undefined ? "" : `${against.what}: ${show(against)}`,
+      limit === undefined ? "" : `${limit.what}: ${show(limit)}`,
       `${result.of} ${showResult(result)}`,
       target,
       met ? "met" : "missed"

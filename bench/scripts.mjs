@@ -20,7 +20,7 @@ const busybox = "/bin/busybox"
 
 /**
  * Makes a script directory: `container/true` is the smallest program there is, `container/mark` says that it runs by a byte
- * into a FIFO, `container/shell` is a script of the system's shell. des and raw Node run the same files. `container/block` runs until it is ended.
+ * into a FIFO, `container/shell` is a script of the system's shell, `container/python` one of Python. des and raw Node run the same files. `container/block` runs until it is ended.
  *
  * @param {string} root an empty directory
  */
@@ -41,6 +41,7 @@ export const makeScripts = (root) => {
   execFileSync("mkfifo", [fifo])
   writeFileSync(`${container}/mark`, `#!${root}/sh\necho > ${fifo}\n`, { mode: 0o755 })
   writeFileSync(`${container}/shell`, "#!/bin/sh\n:\n", { mode: 0o755 })
+  writeFileSync(`${container}/python`, "#!/usr/bin/python3\npass\n", { mode: 0o755 })
   writeFileSync(`${container}/block`, `#!${root}/sh\nexec ${root}/sleep 1000000\n`, { mode: 0o755 })
   return { directory, container, marks: openMarks(fifo), isStatic }
 }
