@@ -57,7 +57,7 @@ export default {
       "dispatch/",
       "journal/Journal[.]ts",
       "scripts/",
-      "event/(DockerEvent|EventName)[.]ts",
+      "event/(DockerEvent|EventName|OwnEvent)[.]ts",
       "Backoff[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),

@@ -54,6 +54,25 @@ const makeAccept = /*#__PURE__*/ Effect.map(/*#__PURE__*/ Effect.makeSemaphore(1
 
 type Accept = Effect.Effect.Success<typeof makeAccept>
 
+/** Passes an event about a failed run to the journal, if it has scripts. */
+const makeReportFailure: Effect.Effect<
+  (event: DockerEvent) => Effect.Effect<void, Journal.JournalError>,
+  never,
+  ScriptDirectory.ScriptDirectory | Journal.Journal
+> = /*#__PURE__*/ Effect.gen(function* () {
+  const journal = yield* Journal.Journal
+  const directory = yield* ScriptDirectory.ScriptDirectory
+  return Effect.fnUntraced(function* (event) {
+    const accepted = yield* Effect.provideService(findScripts([event]), ScriptDirectory.ScriptDirectory, directory)
+    for (const own of accepted) {
+      if (yield* journal.acceptOwn(own)) continue
+      yield* Effect.logWarning(
+        `${event.Type}/${event.Action} is lost, since the queue is full: its scripts do not hear that ${event.Actor.ID} failed. Make scripts faster, or keep the queue on disk (--state)`
+      )
+    }
+  })
+})
+
 /** Waits until the journal has room again. The feed must be closed. */
 const waitForRoom = /*#__PURE__*/ Effect.gen(function* () {
   const journal = yield* Journal.Journal
@@ -109,6 +128,7 @@ export const run: Effect.Effect<
   const feed = yield* EventFeed.EventFeed
   const journal = yield* Journal.Journal
   const dispatch = yield* Dispatch.Dispatch
+  const reportFailure = yield* makeReportFailure
 
   const accept = yield* makeAccept
   const reading = Effect.raceFirst(read(accept), reportLosses(accept)).pipe(
@@ -120,7 +140,7 @@ export const run: Effect.Effect<
     Effect.ensuring(journal.close)
   )
   const work = Effect.gen(function* () {
-    const [outcome] = yield* Effect.all([reading, dispatch.run], { concurrency: 2 })
+    const [outcome] = yield* Effect.all([reading, dispatch.run(reportFailure)], { concurrency: 2 })
     yield* outcome
   })
   if (feed.engines.length === 0) return yield* work

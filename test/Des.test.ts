@@ -509,3 +509,81 @@ describe("the layers of several engines", () => {
     }).pipe(Effect.scoped, Effect.provide([JournalInMemory.layer(), Testing.layerRecorder(), NodeFileSystem.layer]))
   )
 })
+
+describe("a script that fails in the end", () => {
+  const alerting = Testing.layerScripts({ "container/start": ["/d/container/start"], "des/failed": ["/d/des/failed"] })
+
+  it.effect("runs the scripts for des/failed with what happened, also at the end of a feed", () =>
+    Effect.gen(function* () {
+      yield* Des.run
+      const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+      assert.deepStrictEqual(ids(runs), ["1 /d/container/start", "/d/container/start /d/des/failed"])
+      assert.include(runs[1]?.environment, {
+        TYPE: "des",
+        ACTION: "failed",
+        ACTOR_ID: "/d/container/start",
+        ACTOR_ATTRIBUTES_SCRIPT: "/d/container/start",
+        ACTOR_ATTRIBUTES_EVENT: "container/start",
+        ACTOR_ATTRIBUTES_ACTOR: "1",
+        ACTOR_ATTRIBUTES_NAME: "web",
+        ACTOR_ATTRIBUTES_IMAGE: "nginx",
+        ACTOR_ATTRIBUTES_ATTEMPTS: "1",
+        ACTOR_ATTRIBUTES_EXIT: "3"
+      })
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(Testing.layerFeed([Testing.makeEvent({ id: "1" })]), alerting, dispatch).pipe(
+          Layer.provideMerge(
+            Testing.layerRecorder(({ script }) =>
+              Outcome.Exited({ code: script.endsWith("start") ? 3 : 1, message: "" })
+            )
+          )
+        )
+      )
+    )
+  )
+
+  it.effect("take their options from the configuration, and name the variable that is missing", () =>
+    Effect.gen(function* () {
+      const configured = Des.layerConfig({ directory: Config.string("SCRIPT_DIR"), base: Config.succeed({}) })
+      const error = yield* Effect.flip(Layer.build(configured))
+      assert.include(String(error), "SCRIPT_DIR")
+      const directory = yield* TempFolder.make("config")
+      const provider = ConfigProvider.fromMap(new Map([["SCRIPT_DIR", `${directory}/none`]]))
+      const absent = yield* Effect.flip(Effect.withConfigProvider(Layer.build(configured), provider))
+      assert.include(String(absent), `${directory}/none does not exist`)
+    }).pipe(Effect.scoped, Effect.provide([JournalInMemory.layer(), Testing.layerRecorder(), NodeFileSystem.layer]))
+  )
+
+  it.effect("is only logged if the queue has no room for des/failed, and des never waits for room", () => {
+    const logs = collectLogs()
+    const events = ["1", "2", "3"].map((id) => Testing.makeEvent({ id }))
+    const capacity = 1024 + 4 * (events[0]?.record.length ?? 0)
+    return Effect.gen(function* () {
+      const running = yield* Effect.fork(Des.run)
+      yield* TestClock.adjust("5 minutes")
+      yield* Fiber.join(running)
+      const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+      assert.deepStrictEqual(
+        runs.filter(({ script }) => script === "/d/container/start").map(({ event }) => event.Actor.ID),
+        ["1", "2", "3"]
+      )
+      assert.match(
+        logs.lines.find((line) => line.startsWith("WARN")) ?? "",
+        /^WARN des\/failed is lost, since the queue is full: its scripts do not hear that \/d\/container\/start failed\./
+      )
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(
+          Testing.layerFeed(events),
+          alerting,
+          Dispatch.layer({ base: {} }).pipe(
+            Layer.provideMerge(JournalInMemory.layer({ capacity, whenFull: "wait" })),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+        ).pipe(Layer.provideMerge(Testing.layerRecorder(() => Outcome.Exited({ code: 1, message: "" }))))
+      ),
+      Effect.provide(logs.layer)
+    )
+  })
+})

@@ -70,6 +70,12 @@ printf '%s\\n' "curl $*" >>"$top/calls"
 cat /dev/fd/3 >"$top/config"
 cat >"$top/body"
 [ ! -e "$top/refuses" ] || exit 22
+`,
+  sendmail: `#!/bin/sh
+top=$(dirname -- "$0")/..
+printf '%s\\n' "sendmail $*" >>"$top/calls"
+cat >"$top/mail"
+[ ! -e "$top/refuses" ] || exit 75
 `
 }
 
@@ -599,6 +605,141 @@ describe("webhook", () => {
       assert.deepStrictEqual(box.calls(), [])
       box.write("refuses", "")
       assert.deepInclude(yield* box.run(die, { ...failed, WEBHOOK_URL }), { code: 22 })
+    })
+  )
+})
+
+/** The variables of a failure whose text strangers have written. */
+const failureWith = (text: string): Variables => ({
+  TYPE: "des",
+  ACTION: "failed",
+  ACTOR_ID: "/etc/docker/events.d/container/die",
+  ACTOR_ATTRIBUTES_SCRIPT: "/etc/docker/events.d/container/die",
+  ACTOR_ATTRIBUTES_EVENT: "container/die",
+  ACTOR_ATTRIBUTES_ACTOR: "c0ffee",
+  ACTOR_ATTRIBUTES_NAME: text,
+  ACTOR_ATTRIBUTES_ATTEMPTS: "3",
+  ACTOR_ATTRIBUTES_EXIT: "1",
+  ACTOR_ATTRIBUTES_OUTPUT: text
+})
+
+describe("alert-mail", () => {
+  const script = "alert-mail/des/failed/alert-mail"
+  const to = (box: Sandbox) => ({ ALERT_MAIL: "ops@example.com", ALERT_SENDMAIL: box.path("bin/sendmail") })
+
+  it.scopedLive("says which script failed, for what and how, and how many failures had no mail", () =>
+    Effect.gen(function* () {
+      const box = yield* sandbox
+      const variables = {
+        ...failureWith("web"),
+        ACTOR_ATTRIBUTES_OUTPUT: "first\nlast",
+        DES_COALESCED: "7",
+        DES_ENGINE: "east"
+      }
+      assert.deepStrictEqual(yield* box.run(script, { ...variables, ...to(box) }), { code: 0, stdout: "", stderr: "" })
+      assert.deepStrictEqual(box.calls(), ["sendmail -i -- ops@example.com"])
+      assert.deepStrictEqual(box.read("mail").split("\n"), [
+        "To: ops@example.com",
+        "Subject: des: /etc/docker/events.d/container/die failed",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+        "script:    /etc/docker/events.d/container/die",
+        "event:     container/die",
+        "actor:     web c0ffee",
+        "engine:    east",
+        "exit code: 1, after 3 attempts (7 more failures before this one)",
+        "",
+        "The end of its output:",
+        "",
+        "first",
+        "last",
+        ""
+      ])
+    })
+  )
+
+  it.scopedLive("keeps what strangers write out of the head and the command line, and removes control characters", () =>
+    Effect.gen(function* () {
+      const box = yield* sandbox
+      for (const text of [...hostile, "\nBcc: evil@example.com\n\nx", "\r\n.\r\nMAIL FROM:<x>", "é".repeat(2000)]) {
+        assert.deepInclude(yield* box.run(script, { ...failureWith(text), ...to(box) }), { code: 0, stderr: "" }, text)
+        const [head = "", ...body] = box.read("mail").split("\n\n")
+        assert.strictEqual(head.split("\n").length, 5)
+        assert.notMatch(head, /^Bcc/m)
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+        assert.notMatch(body.join(""), /[\0-\x08\x0b-\x1f\x7f]/)
+        assert.isTrue(
+          body
+            .join("")
+            .split("\n")
+            .every((line) => Buffer.byteLength(line) < 998)
+        )
+      }
+      assert.deepStrictEqual([...new Set(box.calls())], ["sendmail -i -- ops@example.com"])
+      assert.deepStrictEqual(box.strays(), [])
+    })
+  )
+
+  it.scopedLive("fails when the address is missing or is none, and when sendmail fails", () =>
+    Effect.gen(function* () {
+      const box = yield* sandbox
+      for (const address of ["", "ops", "-fx@example.com", "a@b c", "a@b\nBcc: c@d", ...hostile]) {
+        const { code, stderr } = yield* box.run(script, { ...failureWith(""), ...to(box), ALERT_MAIL: address })
+        assert.strictEqual(code, 1, address)
+        assert.match(stderr, /^alert-mail: ALERT_MAIL /, address)
+      }
+      assert.deepStrictEqual(box.calls(), [])
+      box.write("refuses", "")
+      assert.deepInclude(yield* box.run(script, { ...failureWith(""), ...to(box) }), { code: 75 })
+    })
+  )
+})
+
+describe("alert-webhook", () => {
+  const script = "alert-webhook/des/failed/alert-webhook"
+  const ALERT_URL = "https://hooks.example.com/T0/secret?a=[1]"
+
+  it.scopedLive("posts the record as it came, and keeps it and the address out of the command line", () =>
+    Effect.gen(function* () {
+      const box = yield* sandbox
+      for (const text of hostile) {
+        const record = `${JSON.stringify({ Type: "des", Action: "failed", Actor: { Attributes: { output: text } } })}\n`
+        const run = yield* box.run(script, { ...failureWith(text), ALERT_URL }, record)
+        assert.deepStrictEqual(run, { code: 0, stdout: "", stderr: "" })
+        assert.strictEqual(box.read("body"), record)
+        assert.strictEqual(box.read("config"), `url = "${ALERT_URL}"\n`)
+      }
+      assert.deepStrictEqual(
+        [...new Set(box.calls())],
+        [
+          "curl --disable --config /dev/fd/3 --globoff --proto =http,https --silent --show-error --fail --max-time 10 --retry 3 --retry-connrefused --retry-max-time 60 --header Content-Type: application/json --data-binary @- --output /dev/null"
+        ]
+      )
+      assert.deepStrictEqual(box.strays(), [])
+    })
+  )
+
+  it.scopedLive("fails when the address is missing or is none, and when curl fails", () =>
+    Effect.gen(function* () {
+      const box = yield* sandbox
+      for (const url of [
+        "",
+        "https://",
+        "ftp://example.com/",
+        'http://x"',
+        "http://x\\",
+        'http://x\noutput = "pwned"',
+        ...hostile
+      ]) {
+        const { code, stderr } = yield* box.run(script, { ...failureWith(""), ALERT_URL: url })
+        assert.strictEqual(code, 1, url)
+        assert.match(stderr, /^alert-webhook: ALERT_URL /, url)
+      }
+      assert.deepStrictEqual(box.calls(), [])
+      box.write("refuses", "")
+      assert.deepInclude(yield* box.run(script, { ...failureWith(""), ALERT_URL }), { code: 22 })
     })
   )
 })

@@ -15,6 +15,7 @@ import * as Output from "../scripts/Output.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import { type Bounds, exitCode, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
 import { Trust } from "../scripts/Trust.ts"
+import * as FailedRun from "./FailedRun.ts"
 import type { Stop } from "./Stop.ts"
 
 /** A script that shall run for an event. */
@@ -55,7 +56,7 @@ const causeOf = (outcome: Outcome): Cause.Cause<unknown> => (outcome._tag === "F
  * The limits of this process for the environment of a program. They follow from its stack limit, which only Linux
  * tells.
  */
-const limits = Effect.gen(function* () {
+export const kernelLimits = Effect.gen(function* () {
   const fileSystem = yield* FileSystem.FileSystem
   const text = yield* Effect.orElseSucceed(fileSystem.readFileString("/proc/self/limits"), () => "")
   const soft = /^Max stack size\s+(\S+)/m.exec(text)?.[1]
@@ -91,17 +92,21 @@ export interface Attempts {
   readonly refuse: (due: KeptDue, reason: string) => Effect.Effect<End, JournalError>
 }
 
+/** Takes the event `des/failed` about a run that failed in the end. */
+export type Report = (event: DockerEvent) => Effect.Effect<void, JournalError>
+
 export const make = (defaults: {
   readonly base: Environment.Environment
   readonly engines: Readonly<Record<string, Environment.Environment>>
   readonly bounds: Bounds
   readonly retries: number
   readonly begin: Journal["Type"]["begin"]
+  readonly kernel: Environment.Limits
+  readonly report: Report
 }) =>
   Effect.gen(function* () {
     const runner = yield* ScriptRunner
     const trust = yield* Trust
-    const kernel = yield* limits
 
     const boundsOf = ({ timeout }: Script["options"]): Bounds =>
       timeout === undefined
@@ -137,7 +142,7 @@ export const make = (defaults: {
           ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
           ...kept.variables
         },
-        kernel
+        defaults.kernel
       )
 
     /** Runs a script if it is trusted. Returns the outcome and the end of the output. */
@@ -157,11 +162,30 @@ export const make = (defaults: {
       return { outcome, output: tail.text() }
     })
 
+    /**
+     * Reports a run that failed in the end. This comes before the run is recorded as ended: if des is killed in between,
+     * the script runs again and may be reported twice, but is never forgotten. A failure of a script for des/failed is
+     * not reported, because the script would trigger itself.
+     */
+    const report = (due: Due, kept: KeptRun, failed: Pick<FailedRun.FailedRun, "attempts" | "outcome" | "output">) =>
+      FailedRun.isAbout(due.event)
+        ? Effect.void
+        : Effect.flatMap(
+            FailedRun.toEvent({
+              script: due.script.path,
+              event: due.event,
+              run: kept.variables["DES_RUN"],
+              ...failed
+            }),
+            defaults.report
+          )
+
     const attempt: Attempts["attempt"] = Effect.fnUntraced(function* (due, kept, { last, number }) {
       const { outcome, output } = yield* Effect.onInterrupt(execute(due, kept, number), () => kept.interrupted)
       const failure = describeFailure(outcome)
       if (Option.isSome(failure)) {
         yield* Effect.logError(`Script ${due.script.path} ${failure.value}`, causeOf(outcome))
+        if (last) yield* report(due, kept, { attempts: number, outcome, output })
       }
       yield* kept.ended(outcome, output, last || Option.isNone(failure))
       return Option.isNone(failure)
@@ -191,8 +215,11 @@ export const make = (defaults: {
     const refuse: Attempts["refuse"] = Effect.fnUntraced(function* (due, reason) {
       const message = `${eventName(due.entry.event)}: ${due.script.path} is ${reason}`
       yield* Effect.logError(message)
-      const kept = yield* defaults.begin(due.entry, due.script, earlierOf(due).attempts + 1)
-      yield* kept.ended(Outcome.NotStarted({ message }), "", true)
+      const attempts = earlierOf(due).attempts + 1
+      const kept = yield* defaults.begin(due.entry, due.script, attempts)
+      const outcome = Outcome.NotStarted({ message })
+      yield* report({ ...due, event: due.entry.event }, kept, { attempts, outcome, output: "" })
+      yield* kept.ended(outcome, "", true)
       return "failed" as const
     })
 

@@ -29,7 +29,7 @@ const longestSleep = 2 ** 31 - 1
  * events that it replaces. It returns nothing if the run of a later event has taken the work along.
  */
 export const make = (options: {
-  readonly cooldownOf: (script: Script) => number
+  readonly cooldownOf: (work: Work) => number
   readonly attempts: Attempts.Attempts
   readonly guarded: (due: Attempts.KeptDue) => Effect.Effect<Attempts.End, JournalError>
   readonly stop: Stop
@@ -54,7 +54,7 @@ export const make = (options: {
   })
 
   return Effect.fnUntraced(function* (work: Work): Effect.fn.Return<void, JournalError> {
-    const cooldown = options.cooldownOf(work.script)
+    const cooldown = options.cooldownOf(work)
     // The loop guard is for scripts without a cooldown: with a cooldown a loop harms nobody.
     if (cooldown === 0) return yield* work.settle(yield* options.guarded(work))
     const key = `${work.script.path} ${actorOf(work.entry.event)}`

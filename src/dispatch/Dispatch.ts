@@ -24,6 +24,7 @@ import type { Trust } from "../scripts/Trust.ts"
 import * as Attempts from "./Attempts.ts"
 import type * as Cooldown from "./Cooldown.ts"
 import * as Cooled from "./Cooled.ts"
+import * as FailedRun from "./FailedRun.ts"
 import * as Guarded from "./Guarded.ts"
 import * as Order from "./Order.ts"
 import * as Stop from "./Stop.ts"
@@ -33,9 +34,11 @@ import * as Stop from "./Stop.ts"
  * events stay in order.
  *
  * - `run`: runs scripts until the journal is closed and the last script has ended. If it is interrupted, or the journal
- *   fails, no further script begins, and running scripts get the drain time to end.
+ *   fails, no further script begins, and running scripts get the drain time to end. It passes an event `des/failed` to
+ *   `report` for each script that failed in the end.
  * - `fail`: makes `run` end with an error of the journal that another part met.
- * - `runLast`: runs the scripts of one more event, which is not in the journal, for what is left of the drain time.
+ * - `runLast`: runs the scripts of one more event, which is not in the journal, for what is left of the drain time. Their
+ *   failures are only logged.
  *
  * @since 1.0.0
  * @category services
@@ -43,7 +46,7 @@ import * as Stop from "./Stop.ts"
 export class Dispatch extends Context.Tag("des/Dispatch")<
   Dispatch,
   {
-    readonly run: Effect.Effect<void, JournalError>
+    readonly run: (report: Attempts.Report) => Effect.Effect<void, JournalError>
     readonly fail: (error: JournalError) => Effect.Effect<void>
     readonly runLast: (accepted: Accepted) => Effect.Effect<void>
   }
@@ -60,7 +63,7 @@ export class Dispatch extends Context.Tag("des/Dispatch")<
  * - `retries`: how often a failed run is retried (0): after 1 second, then 2, 4 … up to 5 minutes, each randomly up to
  *   half shorter or longer.
  * - `cooldown`: the shortest time between two runs of a script for one actor (0). Events that come in this time become
- *   one run, of the newest event.
+ *   one run, of the newest event. Scripts for `des/failed` have a cooldown of at least 1 minute.
  * - `drain`: how long running scripts may go on when des stops (30 seconds).
  * - `hurry`: when this effect ends, a stop waits for no script any more (never).
  *
@@ -167,7 +170,9 @@ const makeHandle = (
   const { attempts, journal, orBreak, order, stop } = parts
   const defaultCooldown = Duration.toMillis(options.cooldown ?? defaults.cooldown)
   const cooled = Cooled.make({
-    cooldownOf: (script) => script.options.cooldown ?? defaultCooldown,
+    cooldownOf: ({ entry, script }) =>
+      script.options.cooldown ??
+      (FailedRun.isAbout(entry.event) ? Math.max(defaultCooldown, FailedRun.cooldown) : defaultCooldown),
     attempts,
     guarded: Guarded.make(attempts, stop),
     stop,
@@ -203,19 +208,27 @@ const make = (options: DispatchOptions) =>
     const jobs = options.jobs ?? defaults.jobs
     const stop = yield* Stop.make({ drain: options.drain ?? defaults.drain, hurry: options.hurry ?? Effect.never })
     const broken = yield* makeBroken(stop)
-    const attempts = yield* Attempts.make({
-      base: options.base,
-      engines: options.engines ?? {},
-      bounds: { timeout: options.timeout ?? defaults.timeout, grace: options.grace ?? defaults.grace },
-      retries: options.retries ?? defaults.retries,
-      begin: journal.begin
-    })
+    const kernel = yield* Attempts.kernelLimits
+    const services = yield* Effect.context<ScriptRunner | Trust>()
+    const attemptsWith = (report: Attempts.Report) =>
+      Effect.provide(
+        Attempts.make({
+          base: options.base,
+          engines: options.engines ?? {},
+          bounds: { timeout: options.timeout ?? defaults.timeout, grace: options.grace ?? defaults.grace },
+          retries: options.retries ?? defaults.retries,
+          begin: journal.begin,
+          kernel,
+          report
+        }),
+        services
+      )
 
-    const run = Effect.gen(function* () {
+    const run = Effect.fnUntraced(function* (report: Attempts.Report) {
       const scope = yield* Scope.make()
       const order = yield* Scope.extend(Order.make(jobs), scope)
       const { orBreak } = broken
-      const handle = makeHandle(options, { journal, attempts, order, stop, orBreak })
+      const handle = makeHandle(options, { journal, attempts: yield* attemptsWith(report), order, stop, orBreak })
 
       const next = Effect.flatMap(
         journal.take(jobs === 1 ? "total" : "fair"),
@@ -232,12 +245,21 @@ const make = (options: DispatchOptions) =>
         yield* sayLeft(journal)
       })
 
-      yield* Effect.repeat(next, { while: (more) => more }).pipe(
-        Effect.zipRight(order.awaitIdle),
+      /** Runs events until the journal has none. Returns false if there was none. */
+      const runAll = Effect.flatMap(next, (hasOne) =>
+        hasOne
+          ? Effect.repeat(next, { while: (more) => more }).pipe(Effect.zipRight(order.awaitIdle), Effect.as(true))
+          : Effect.succeed(false)
+      )
+
+      // The last scripts may have reported failures, which are events, too.
+      yield* Effect.repeat(runAll, { while: (had) => had }).pipe(
         Effect.raceFirst(broken.await),
         Effect.onExit((exit) => (Exit.isSuccess(exit) ? Scope.close(scope, exit) : end))
       )
     })
+
+    const unreported = yield* attemptsWith(() => Effect.void)
 
     const runLast = ({ event, scripts }: Accepted) =>
       Effect.gen(function* () {
@@ -248,7 +270,7 @@ const make = (options: DispatchOptions) =>
         }
         const runs = Effect.forEach(
           scripts,
-          (script) => attempts.attempt({ script, event, coalesced: 0 }, unkept, { number: 1, last: true }),
+          (script) => unreported.attempt({ script, event, coalesced: 0 }, unkept, { number: 1, last: true }),
           { discard: true }
         )
         yield* sayDetected(event)

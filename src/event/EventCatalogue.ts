@@ -270,7 +270,7 @@ const system = group("system", [
 
 /** The type of des's own events, and their actions. No engine emits them, but scripts run for them. */
 export const ownType = "des"
-export const ownActions = ["start", "connected", "disconnected", "gap", "stop"] as const
+export const ownActions = ["start", "connected", "disconnected", "gap", "failed", "stop"] as const
 
 /**
  * Every event that engines emit today, by type: dockerd 20.10 to 29, and podman.

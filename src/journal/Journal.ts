@@ -153,6 +153,11 @@ export class Journal extends Context.Tag("des/Journal")<
      * that did not fit, and remembers nothing of the others.
      */
     readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
+    /**
+     * Stores an event that des makes while it runs scripts. It never waits for room, because such a script may be what
+     * takes the room. Returns false if there is none; the event is then lost.
+     */
+    readonly acceptOwn: (accepted: Accepted) => Effect.Effect<boolean, JournalError>
     /** Waits until there is room again. */
     readonly room: Effect.Effect<void>
     /** What the feed remembers of each engine and its accepted events. */

@@ -102,6 +102,14 @@ export const layer = (
         return true
       })
 
+      const acceptOwn = (accepted: Accepted) =>
+        Effect.sync(() => {
+          const bytes = weigh(accepted)
+          if (weights.isFull(bytes) || weights.shares.isOver(actorOf(accepted.event), bytes)) return false
+          put(accepted)
+          return true
+        })
+
       const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
         Effect.suspend(() => {
           wake.unsafeClose()
@@ -149,6 +157,7 @@ export const layer = (
       return {
         durable: false,
         accept,
+        acceptOwn,
         room: muchRoom.await,
         memory: { recall: memory.recall, meet: memory.meet },
         close: Effect.sync(() => {

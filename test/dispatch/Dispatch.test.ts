@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import * as Dispatch from "../../src/dispatch/Dispatch.ts"
+import type { DockerEvent } from "../../src/event/DockerEvent.ts"
 import * as Journal from "../../src/journal/Journal.ts"
 import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
@@ -66,6 +67,7 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     const logs = collectLogs()
     const runs: Array<Seen> = []
     const kept: Array<Outcome> = []
+    const reported: Array<DockerEvent> = []
     // At the end of a test nobody moves the clock, which a drain would wait for.
     const over = yield* Deferred.make<void>()
     yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
@@ -101,13 +103,14 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     const journal = yield* Effect.provide(Journal.Journal, context)
     const { run } = yield* Effect.provide(Dispatch.Dispatch, context)
     let accepted = 0
-    /** Accepts an event that is sent now, of a container by its ID or of `TYPE ID`. */
+    /** Accepts an event that is sent now, of a container by its ID, of `TYPE ID`, or of `ACTION TYPE ID`. */
     const accept = (actor: string, ...scripts: ReadonlyArray<string | Script>) =>
       Effect.gen(function* () {
         const number = String(++accepted)
-        const [id = "", type = "container"] = actor.split(" ").reverse()
+        const [id = "", type = "container", action = "start"] = actor.split(" ").reverse()
         const event = Testing.makeEvent({
           type,
+          action,
           id,
           attributes: { number },
           timeNano: BigInt(yield* Clock.currentTimeMillis) * 1_000_000n
@@ -117,13 +120,17 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
         )
         yield* journal.accept({ events: [event], accepted: [{ event, scripts: paths }] })
       }).pipe(Effect.orDie)
-    const fiber = yield* Effect.fork(Effect.provide(Effect.orDie(run), logs.layer))
+    const fiber = yield* Effect.fork(
+      Effect.provide(Effect.orDie(run((event) => Effect.sync(() => void reported.push(event)))), logs.layer)
+    )
     return {
       accept,
       close: journal.close,
       runs,
       /** What became of each run, as the journal was told. */
       kept,
+      /** The events about runs that failed in the end. */
+      reported,
       logs,
       fiber,
       /** Waits until everything waits for time. */
@@ -791,7 +798,7 @@ describe("the variables of a run", () => {
         const journal = yield* Journal.Journal
         yield* journal.accept({ events, accepted: events.map((event) => ({ event, scripts: [script] })) })
         yield* journal.close
-        yield* Effect.flatMap(Dispatch.Dispatch, ({ run }) => run)
+        yield* Effect.flatMap(Dispatch.Dispatch, ({ run }) => run(() => Effect.void))
         const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
         assert.deepStrictEqual(
           runs.map(({ environment }) => [environment["PATH"], environment["DOCKER_HOST"], environment["DES_ENGINE"]]),
@@ -818,4 +825,113 @@ describe("the variables of a run", () => {
       )
     })
   )
+})
+
+describe("a failure in the end", () => {
+  const notStarted = Outcome.NotStarted({ message: "no interpreter" })
+
+  it.scoped("is reported once, after the last retry, as an event about the script", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, reported } = yield* begin({
+        retries: 2,
+        scripts: ({ script }) => ({ fails: script === "/fails" })
+      })
+      yield* accept("a", "/fails", "/succeeds")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        reported.map(({ Action, Actor, Type }) => ({ Action, Actor, Type })),
+        [
+          {
+            Type: "des",
+            Action: "failed",
+            Actor: {
+              ID: "/fails",
+              Attributes: {
+                script: "/fails",
+                event: "container/start",
+                actor: "a",
+                attempts: "3",
+                exit: "1",
+                output: ""
+              }
+            }
+          }
+        ]
+      )
+    })
+  )
+
+  it.scoped("is not reported if a retry succeeds", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, reported } = yield* begin({
+        retries: 1,
+        scripts: ({ environment }) => ({ fails: environment["DES_ATTEMPT"] === "1" })
+      })
+      yield* accept("a", "/s")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(reported, [])
+    })
+  )
+
+  it.scoped("of a script that could not be started is reported with the reason as its output", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, reported } = yield* begin({ scripts: () => ({ fails: notStarted }) })
+      yield* accept("a", "/s")
+      yield* close
+      yield* ended
+      assert.include(reported[0]?.Actor.Attributes, { exit: "127", output: "no interpreter" })
+    })
+  )
+
+  it.scoped("of a script for des/failed is not reported, so that no alert triggers itself", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, reported, runs } = yield* begin({ scripts: () => ({ fails: true }) })
+      yield* accept("des /s", "/alert")
+      yield* close
+      yield* ended
+      assert.strictEqual(runs.length, 1)
+      assert.deepStrictEqual(
+        reported.map(({ Actor }) => Actor.ID),
+        ["/alert"]
+      )
+      const failure = yield* begin({ scripts: () => ({ fails: true }) })
+      yield* failure.accept("failed des /s", "/alert")
+      yield* failure.close
+      yield* failure.ended
+      assert.strictEqual(failure.runs.length, 1)
+      assert.deepStrictEqual(failure.reported, [])
+    })
+  )
+
+  for (const [alert, options, expected] of [
+    ["/alert", {}, ["1 0-0", "4 60-60"]],
+    ["/alert", { cooldown: "10 seconds" }, ["1 0-0", "4 60-60"]],
+    ["/alert", { cooldown: "2 minutes" }, ["1 0-0", "4 120-120"]],
+    [withOptions("/alert", "cooldown=10s"), {}, ["1 0-0", "4 10-10"]],
+    [withOptions("/alert", "cooldown=0"), {}, ["1 0-0", "2 0-0", "4 0-0"]]
+  ] as const) {
+    const given = typeof alert === "string" ? "" : " and a cooldown in its head"
+    it.scoped(
+      `of one script runs an alert ${expected.length} times within minutes, the newest one${given}: ${JSON.stringify(options)}`,
+      () =>
+        Effect.gen(function* () {
+          const { accept, close, ended, runs } = yield* begin(options)
+          yield* accept("failed des /s", alert)
+          yield* accept("failed des /s", alert)
+          yield* accept("failed des /other", alert)
+          yield* accept("failed des /s", alert)
+          yield* close
+          yield* TestClock.adjust("1 hour")
+          yield* ended
+          const ofScript = runs.filter(({ actor }) => actor === "/s")
+          assert.deepStrictEqual(times(ofScript), [...expected])
+          assert.strictEqual(ofScript.at(-1)?.coalesced, expected.length === 2 ? "1" : undefined)
+          assert.deepStrictEqual(times(runs.filter(({ actor }) => actor === "/other")), ["3 0-0"])
+        })
+    )
+  }
 })

@@ -55,6 +55,16 @@ describe("the journal in memory", () => {
     }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2) })))
   )
 
+  it.effect("stores an event of des's own if there is room, and never waits for room", () =>
+    Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      assert.isTrue(yield* journal.acceptOwn(entry("1")))
+      assert.isTrue(yield* journal.acceptOwn(entry("2")))
+      assert.isFalse(yield* journal.acceptOwn(entry("3")))
+      for (const id of ["1", "2"]) assert.deepStrictEqual(yield* takeId, Option.some(id))
+    }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2), whenFull: "wait" })))
+  )
+
   it.effect("remembers of an engine the events that it stored, and not those that it refused", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal

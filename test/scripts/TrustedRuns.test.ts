@@ -10,6 +10,7 @@ import * as TestClock from "effect/TestClock"
 import * as Attempts from "../../src/dispatch/Attempts.ts"
 import * as Stop from "../../src/dispatch/Stop.ts"
 import * as Journal from "../../src/journal/Journal.ts"
+import * as Environment from "../../src/scripts/Environment.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptDirectory from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
@@ -315,7 +316,15 @@ const trustTimes = (times: number) => {
 const event = Testing.makeEvent()
 
 const attempts = (retries: number) =>
-  Attempts.make({ base: {}, engines: {}, bounds: defaultBounds, retries, begin: () => Effect.succeed(Journal.unkept) })
+  Attempts.make({
+    base: {},
+    engines: {},
+    bounds: defaultBounds,
+    retries,
+    begin: () => Effect.succeed(Journal.unkept),
+    kernel: Environment.defaultLimits,
+    report: () => Effect.void
+  })
 
 const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [script], earlier: {} })
 

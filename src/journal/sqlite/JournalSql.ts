@@ -4,7 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
-import { type Batch, type Entry, Journal, type JournalError, type KeptRun, type Result } from "../Journal.ts"
+import {
+  type Accepted,
+  type Batch,
+  type Entry,
+  Journal,
+  type JournalError,
+  type KeptRun,
+  type Result
+} from "../Journal.ts"
 import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
@@ -53,12 +61,17 @@ const make = (options: Options) =>
     const retention = yield* Retention.make({ keep: options.keep, alsoForget: engines.forgetOld })
     // A failure of the feed memory, whose callers expect none. The next `accept` fails with it.
     let broken: JournalError | undefined
+    const turn = yield* Effect.makeSemaphore(1)
+
+    /** Writes events to the disk, one batch after the other: `durably` changes a setting of the connection meanwhile. */
+    const insert = (accepted: ReadonlyArray<Accepted>) =>
+      turn.withPermits(1)(safely(options.durably(sql)(queue.insert(accepted))))
 
     // The events are written first. An event that is marked as seen but not accepted would be lost; one that is
     // accepted but not marked as seen is recognised as a duplicate.
     const accept = Effect.fnUntraced(function* (batch: Batch) {
       if (broken !== undefined) return yield* broken
-      const lost = yield* safely(options.durably(sql)(queue.insert(batch.accepted)))
+      const lost = yield* insert(batch.accepted)
       // The scripts of accepted events need not wait for the writes below.
       yield* queue.arrived
       // A lost event is not remembered, so that it is accepted if the engine replays it after the next connection.
@@ -69,6 +82,13 @@ const make = (options: Options) =>
       const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
       return true
+    })
+
+    const acceptOwn = Effect.fnUntraced(function* (accepted: Accepted) {
+      const lost = yield* insert([accepted])
+      yield* queue.arrived
+      yield* safely(retention.count({ rows: 1, bytes: accepted.event.record.length }))
+      return lost.length === 0
     })
 
     const begin = Effect.fnUntraced(function* (entry: Entry, script: Script, attempt: number) {
@@ -98,6 +118,7 @@ const make = (options: Options) =>
     return Journal.of({
       durable: true,
       accept,
+      acceptOwn,
       room: Effect.void,
       close: queue.close,
       take: queue.take,

@@ -113,6 +113,20 @@ describe("the journal on disk", () => {
     })
   )
 
+  it.scoped("keeps an event of des's own over the death of des, and wakes a reader for it", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const waiting = yield* Effect.fork(take)
+        yield* Effect.yieldNow()
+        assert.isTrue(yield* journal.acceptOwn(accepted("own")))
+        assert.strictEqual(idOf(yield* Fiber.join(waiting)), "own")
+      }).pipe(life(directory))
+      assert.strictEqual(idOf(yield* life(directory)(take)), "own")
+    })
+  )
+
   it.scoped("wakes a reader that waits, and ends when it is closed and empty", () =>
     Effect.gen(function* () {
       const directory = yield* folder
