@@ -76,7 +76,7 @@ export default {
       name: "only-the-edges-know-the-platform-of-node",
       severity: "error",
       comment: "everything else asks for services, so that a Layer can replace them",
-      from: { path: "^src/", pathNot: "^src/(bin|cli/Watch|engine/EngineHttp|engine/Ssh)[.]ts" },
+      from: { path: "^src/", pathNot: "^src/(bin|cli/RecordFile|engine/EngineHttp|engine/Ssh)[.]ts" },
       to: { path: "@effect/platform-node" }
     },
     {

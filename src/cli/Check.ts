@@ -10,7 +10,7 @@ import * as OwnKeys from "../event/OwnKeys.ts"
 import * as Log from "../Log.ts"
 import * as Conditions from "../scripts/Condition.ts"
 import * as Findings from "../scripts/Findings.ts"
-import * as Inventory from "../scripts/Inventory.ts"
+import type * as Inventory from "../scripts/Inventory.ts"
 import * as Listing from "../scripts/Listing.ts"
 import * as ScriptDirectory from "../scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../scripts/ScriptOptions.ts"
@@ -21,20 +21,9 @@ import * as CliOption from "./CliOption.ts"
 import { UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as GivenEvent from "./GivenEvent.ts"
+import * as Judged from "./Judged.ts"
 import * as Table from "./Table.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
-
-/** A script with what the disk says of it. `untrusted` says why it is not trusted. */
-interface Checked extends Inventory.Found {
-  readonly untrusted: string | undefined
-}
-
-/** Why a script runs for no event at all; `undefined` if it can run. */
-const neverRuns = ({ findings, isEmpty, path, untrusted }: Checked): string | undefined =>
-  isEmpty
-    ? `${path} has only comments, so it is not started`
-    : (findings.find(({ runs }) => !runs)?.message ??
-      (untrusted === undefined ? undefined : `${path} is not trusted: ${untrusted}`))
 
 /** What a script is called in a table: its path in the script directory. */
 const nameIn = (directory: string, path: string): string => path.slice(directory.length + 1)
@@ -42,14 +31,14 @@ const nameIn = (directory: string, path: string): string => path.slice(directory
 const eventOf = ({ action, type }: Inventory.Found): string =>
   type === undefined ? "every event" : `${type}/${action ?? "*"}`
 
-const stateOf = (script: Checked): string => {
-  if (neverRuns(script) !== undefined) return "never runs"
+const stateOf = (script: Judged.Judged): string => {
+  if (Judged.neverRuns(script) !== undefined) return "never runs"
   const { action, type } = script
   return type !== undefined && Findings.unknownEvent(type, action) !== undefined ? "no such event" : "runs"
 }
 
 /** The problems, each once: several scripts can lie in one directory that is not trusted. */
-const problemsOf = (directory: string, listing: Listing.Listing, scripts: ReadonlyArray<Checked>) => {
+const problemsOf = (directory: string, listing: Listing.Listing, scripts: ReadonlyArray<Judged.Judged>) => {
   const untrusted = scripts.flatMap((script) =>
     script.untrusted === undefined || script.isEmpty ? [] : [{ path: script.path, message: script.untrusted }]
   )
@@ -72,7 +61,7 @@ const keyOf = (condition: ScriptOptions.Condition): string => Conditions.keyOf(c
 const isOwn = (condition: ScriptOptions.Condition): boolean => OwnKeys.attributes.includes(keyOf(condition))
 
 /** Conditions on the engine's own attributes that the event of the script does not have. */
-const missingAttributes = ({ action, options, path, type }: Checked): ReadonlyArray<Hint> => {
+const missingAttributes = ({ action, options, path, type }: Judged.Judged): ReadonlyArray<Hint> => {
   if (options === undefined || type === undefined || action === undefined) return []
   const sent = Findings.attributesOf(type, action)
   if (sent === undefined) return []
@@ -86,13 +75,13 @@ const missingAttributes = ({ action, options, path, type }: Checked): ReadonlyAr
 }
 
 /** The conditions of a script on labels of containers. */
-const labelConditions = ({ options, type }: Checked): ReadonlyArray<ScriptOptions.Condition> =>
+const labelConditions = ({ options, type }: Judged.Judged): ReadonlyArray<ScriptOptions.Condition> =>
   type === undefined || type === "container"
     ? (options?.conditions.filter((condition) => condition.on === "attribute" && !isOwn(condition)) ?? [])
     : []
 
 /** Conditions on labels that no running container meets now. */
-const unmetLabels = (script: Checked, running: ReadonlyArray<Engine.Listed>): ReadonlyArray<Hint> =>
+const unmetLabels = (script: Judged.Judged, running: ReadonlyArray<Engine.Listed>): ReadonlyArray<Hint> =>
   labelConditions(script).flatMap((condition) => {
     const isMet = ({ attributes }: Engine.Listed) =>
       ScriptOptions.matches({ conditions: [condition] }, { engine: "", Actor: { Attributes: attributes } })
@@ -114,7 +103,7 @@ const askRunning = Effect.fnUntraced(function* (given: Parameters<typeof Watched
 
 const labelHints = Effect.fnUntraced(function* (
   directory: string,
-  scripts: ReadonlyArray<Checked>,
+  scripts: ReadonlyArray<Judged.Judged>,
   given: Parameters<typeof WatchedEngine.find>[0]
 ) {
   if (!scripts.some((script) => labelConditions(script).length > 0)) return []
@@ -141,7 +130,7 @@ const printJson = (rows: ReadonlyArray<object>) => print(rows.map((row) => Log.e
 
 const report = (
   directory: string,
-  scripts: ReadonlyArray<Checked>,
+  scripts: ReadonlyArray<Judged.Judged>,
   problems: ReadonlyArray<Hint>,
   hints: ReadonlyArray<Hint>
 ) => {
@@ -164,19 +153,12 @@ const report = (
 /** Says which scripts would run for an event, and why the others would not. Returns true if one would run. */
 const explain = Effect.fnUntraced(function* (
   directory: string,
-  scripts: ReadonlyArray<Checked>,
+  scripts: ReadonlyArray<Judged.Judged>,
   event: GivenEvent.Named & { readonly engine: string; readonly attributes: Readonly<Record<string, string>> },
   json: boolean
 ) {
   const [verb = ""] = event.action.split(":", 1)
-  const judged = Inventory.ofEvent(scripts, event.type, verb).map((script) => ({
-    script,
-    why:
-      neverRuns(script) ??
-      (script.options === undefined
-        ? undefined
-        : ScriptOptions.whyNot(script.options, { engine: event.engine, Actor: { Attributes: event.attributes } }))
-  }))
+  const judged = Judged.forEvent(scripts, { ...event, verb })
   const running = judged.filter(({ why }) => why === undefined)
   const unknown = Findings.unknownEvent(event.type, verb)
   if (json) {
@@ -240,17 +222,7 @@ export const check = CliCommand.make({
     const attributes = yield* GivenEvent.attributes(pairs)
     const directory = Trust.absolute(directories[0] ?? given.directory)
     yield* ScriptDirectory.checkReadable(directory)
-    const listing = Listing.read(directory)
-    const trust = yield* Effect.provide(
-      Trust.Trust,
-      given.insecureScripts ? Trust.layerInsecure : Trust.layer({ directory })
-    )
-    const scripts = yield* Effect.forEach(Inventory.list(directory, listing.entries), (script) =>
-      Effect.match(trust.check(script.path), {
-        onFailure: ({ message }): Checked => ({ ...script, untrusted: message }),
-        onSuccess: (): Checked => ({ ...script, untrusted: undefined })
-      })
-    )
+    const { listing, scripts } = yield* Judged.read(directory, given.insecureScripts)
     if (given.event !== undefined) {
       const isEngineGiven = given.endpoint.length + given.context.length > 0
       const engines = isEngineGiven ? yield* WatchedEngine.find(given) : []
@@ -262,7 +234,7 @@ export const check = CliCommand.make({
     if (given.json) {
       yield* printJson([
         ...scripts.map((script) => {
-          const why = neverRuns(script)
+          const why = Judged.neverRuns(script)
           return {
             kind: "script",
             path: script.path,

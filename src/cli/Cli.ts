@@ -10,18 +10,28 @@ import * as CliCommand from "./CliCommand.ts"
 import { history, retry } from "./History.ts"
 import { info } from "./Info.ts"
 import * as Printed from "./Printed.ts"
+import { tryEvent } from "./Try.ts"
 import { des } from "./Watch.ts"
 
 /** The grammar of every command. */
 export const grammars: Arguments.Grammars = {
   des: { name: des.name, ...des.grammar },
   subcommands: new Map(
-    [check, info, history, retry].map(({ grammar, name }) => [name, { name: `${des.name} ${name}`, ...grammar }])
+    [check, tryEvent, info, history, retry].map(({ grammar, name }) => [
+      name,
+      { name: `${des.name} ${name}`, ...grammar }
+    ])
   )
 }
 
 /** Every command. A new subcommand needs a file, and an entry here and above. */
-const command = Command.withSubcommands(des.command, [check.command, info.command, history.command, retry.command])
+const command = Command.withSubcommands(des.command, [
+  check.command,
+  tryEvent.command,
+  info.command,
+  history.command,
+  retry.command
+])
 
 const runCommand = Command.run(command, { name: des.name, version: packageJson.version })
 

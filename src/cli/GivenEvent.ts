@@ -8,11 +8,23 @@ export interface Named {
   readonly action: string
 }
 
-/** Parses TYPE/ACTION. The action may have more behind a colon, as in `container/health_status: healthy`. */
-export const parse: CliOption.Parser<Named> = CliOption.expecting("TYPE/ACTION, such as container/start", (text) => {
+const expected = "TYPE/ACTION, such as container/start"
+
+const read = (text: string): Named | undefined => {
   const [, type, action] = /^([A-Za-z][A-Za-z0-9_-]{0,63})\/([A-Za-z][A-Za-z0-9_-]{0,63}(?::.*)?)$/s.exec(text) ?? []
   return type === undefined || action === undefined ? undefined : { type, action }
-})
+}
+
+/** Parses TYPE/ACTION. The action may have more behind a colon, as in `container/health_status: healthy`. */
+export const parse: CliOption.Parser<Named> = CliOption.expecting(expected, read)
+
+/** Parses TYPE/ACTION as a positional argument. */
+export const parseOperand = (text: string): Effect.Effect<Named, UsageError> => {
+  const named = read(text)
+  return named === undefined
+    ? new UsageError({ message: `${JSON.stringify(text)}: expected ${expected}` })
+    : Effect.succeed(named)
+}
 
 /** Parses attributes, each KEY=VALUE. The last value of a key counts. */
 export const attributes = (texts: ReadonlyArray<string>): Effect.Effect<Readonly<Record<string, string>>, UsageError> =>

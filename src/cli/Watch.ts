@@ -1,24 +1,22 @@
-import { userInfo } from "node:os"
 import { resolve } from "node:path"
-import * as FileSystem from "@effect/platform/FileSystem"
-import * as NodeStream from "@effect/platform-node/NodeStream"
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Record from "effect/Record"
 import * as Des from "../Des.ts"
-import * as DurationText from "../DurationText.ts"
 import * as Dispatch from "../dispatch/Dispatch.ts"
 import * as EventFeed from "../feed/EventFeed.ts"
 import type { Journal } from "../journal/Journal.ts"
 import * as JournalInMemory from "../journal/JournalInMemory.ts"
-import * as SystemReason from "../SystemReason.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
-import { CommandError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
+import * as Outcomes from "./Outcomes.ts"
+import * as RecordFile from "./RecordFile.ts"
+import * as RunOptions from "./RunOptions.ts"
 import * as Scaffold from "./Scaffold.ts"
 import * as Size from "./Size.ts"
 import * as State from "./State.ts"
@@ -26,30 +24,6 @@ import * as WatchedEngine from "./WatchedEngine.ts"
 
 /** The most events of different actors that may be handled at the same time. */
 const mostJobs = 1024
-
-/** The most retries of a failed run. */
-const mostRetries = 9999
-
-const parseVariable: CliOption.Parser<readonly [name: string, value: string | undefined]> = (text, option) => {
-  const at = text.indexOf("=")
-  const name = at === -1 ? text : text.slice(0, at)
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    return Effect.fail(CliOption.refuse(option, text, "expected NAME or NAME=VALUE; a name has letters, digits and _"))
-  }
-  if (Environment.isReserved(name)) {
-    return Effect.fail(CliOption.refuse(option, text, `${name} belongs to the event; take another name`))
-  }
-  return Effect.succeed([name, at === -1 ? undefined : text.slice(at + 1)])
-}
-
-const duration = (spec: {
-  readonly name: string
-  readonly description: string
-  readonly fallback: Duration.DurationInput
-}) => {
-  const fallback = DurationText.format(Duration.toMillis(spec.fallback))
-  return CliOption.withDefault({ ...spec, fallback, placeholder: "DURATION", parse: CliOption.duration })
-}
 
 const options = {
   create: CliOption.flag({
@@ -65,12 +39,7 @@ const options = {
     description: "read the feed from FILE, one JSON record a line (- is stdin), and end after the last script",
     parse: CliOption.anyText
   }),
-  env: CliOption.repeatable({
-    name: "env",
-    placeholder: "NAME[=VALUE]",
-    description: "give scripts one more variable; without VALUE it has the value that it has for des",
-    parse: parseVariable
-  }),
+  ...RunOptions.ofRuns,
   jobs: CliOption.withDefault({
     name: "jobs",
     placeholder: "N",
@@ -79,30 +48,13 @@ const options = {
     fallback: String(Dispatch.defaults.jobs),
     parse: CliOption.wholeNumber(1, mostJobs)
   }),
-  timeout: duration({
-    name: "timeout",
-    description: "end a script that takes longer; 0 is no limit",
-    fallback: Dispatch.defaults.timeout
-  }),
-  grace: duration({
-    name: "grace",
-    description: "the time between SIGTERM and SIGKILL when des ends a script",
-    fallback: Dispatch.defaults.grace
-  }),
-  retries: CliOption.withDefault({
-    name: "retries",
-    placeholder: "N",
-    description: "retry a failed run up to N times, after 1 s, 2 s, 4 s …",
-    fallback: String(Dispatch.defaults.retries),
-    parse: CliOption.wholeNumber(0, mostRetries)
-  }),
-  cooldown: duration({
+  cooldown: RunOptions.duration({
     name: "cooldown",
     description:
       "run a script at most once in this time for one actor; events that come meanwhile become one run, of the newest event",
     fallback: Dispatch.defaults.cooldown
   }),
-  drain: duration({
+  drain: RunOptions.duration({
     name: "drain",
     description: "how long running scripts may go on when des stops",
     fallback: Dispatch.defaults.drain
@@ -128,7 +80,7 @@ const options = {
     description:
       "run container/start, as synthetic events, for containers that run when an engine is met for the first time"
   }),
-  liveness: duration({
+  liveness: RunOptions.duration({
     name: "liveness",
     description: "check a feed that has been silent for so long; 0 is never",
     fallback: EventFeed.defaultLiveness
@@ -138,38 +90,10 @@ const options = {
 
 type Given = CliCommand.Values<typeof options>
 
-/** For these options `0` means no limit. */
-const unlessZero = (limit: Duration.Duration): Duration.Duration => (Duration.isZero(limit) ? Duration.infinity : limit)
-
-/**
- * The user that des runs as. In a container a user often has no entry in the password file; des starts all the same.
- */
-const user = Effect.try(() => userInfo()).pipe(
-  Effect.map(({ homedir, shell, username }) => ({ name: username, home: homedir, shell: shell ?? "/bin/sh" })),
-  Effect.orElseSucceed(() => ({ name: String(process.getuid?.() ?? ""), home: "/", shell: "/bin/sh" }))
-)
-
-/**
- * A feed from a file or from stdin. A FIFO is refused: it cannot be read at a position, and opening it blocks so that
- * no signal can end des.
- */
-const recorded = Effect.fnUntraced(function* (file: string) {
-  if (file === "-") {
-    yield* Effect.logInfo("reading events from stdin")
-    return EventFeed.layerRecords({ source: "stdin", bytes: NodeStream.stdin })
-  }
-  const fileSystem = yield* FileSystem.FileSystem
-  const unreadable = (why: string) => new CommandError({ message: `--from ${file} cannot be read: ${why}` })
-  const { type } = yield* Effect.mapError(fileSystem.stat(file), (error) =>
-    unreadable(SystemReason.describePlatform(error))
-  )
-  if (type === "Directory") return yield* unreadable("it is a directory, not a file of records")
-  if (type === "FIFO") return yield* unreadable("it is a pipe; give it as stdin, with --from -")
-  yield* Effect.mapError(fileSystem.access(file, { readable: true }), (error) =>
-    unreadable(SystemReason.describePlatform(error))
-  )
-  yield* Effect.logInfo(`reading events from ${file}`)
-  return EventFeed.layerRecords({ source: file, bytes: fileSystem.stream(file) })
+const feedOf = Effect.fnUntraced(function* (file: string) {
+  const records = yield* RecordFile.open(file, "--from")
+  yield* Effect.logInfo(`reading events from ${records.source}`)
+  return EventFeed.layerRecords(records)
 })
 
 const journalOf = (
@@ -188,16 +112,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     yield* Effect.logWarning("--insecure-scripts: anybody who can write to a script can run commands as this user")
   }
   const hurry = yield* CliCommand.Hurry
-  const shared = {
-    own: process.env,
-    user: yield* user,
-    extra: Object.fromEntries(
-      given.env.flatMap(([name, value]) => {
-        const text = value ?? process.env[name]
-        return text === undefined ? [] : [[name, text]]
-      })
-    )
-  }
+  const shared = yield* RunOptions.shared(given.env)
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed>,
     environments: Pick<Dispatch.DispatchOptions, "base" | "engines">,
@@ -211,18 +126,21 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
           directory: given.state === undefined ? given.directory : resolve(given.directory),
           ...environments,
           hurry,
-          timeout: unlessZero(given.timeout)
+          timeout: RunOptions.unlessZero(given.timeout)
         }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(kept))
       )
     )
   if (given.from !== undefined) {
-    const feed = yield* recorded(given.from)
+    const feed = yield* feedOf(given.from)
     const base = Environment.base(shared)
-    return yield* run(feed, { base }, yield* journalOf(given, { whenFull: "wait", engines: [] }))
+    const journal = yield* journalOf(given, { whenFull: "wait", engines: [] })
+    const { counts, layer } = Outcomes.counted(journal)
+    yield* run(feed, { base }, layer)
+    return counts.failed === 0 ? 0 : 1
   }
   const engines = yield* WatchedEngine.find(given)
   const feeds = Des.layerFeeds(
-    engines.map((engine) => ({ ...engine, sync: given.sync, liveness: unlessZero(given.liveness) }))
+    engines.map((engine) => ({ ...engine, sync: given.sync, liveness: RunOptions.unlessZero(given.liveness) }))
   )
   const variables = {
     // The variables of each engine replace those of des itself.
@@ -231,6 +149,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   }
   const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
   yield* run(feeds, variables, journal)
+  return 0
 })
 
 /** `des` without a subcommand. */
@@ -249,8 +168,8 @@ export const des = CliCommand.make({
     version: CliOption.flag({ name: "version", description: "print the version, and end" })
   },
   run: Effect.fnUntraced(function* (given) {
-    if (given.create) yield* Scaffold.create(given.directory)
-    else yield* watch(given)
+    if (!given.create) return yield* watch(given)
+    yield* Scaffold.create(given.directory)
     return 0
   })
 })

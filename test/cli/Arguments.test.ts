@@ -171,7 +171,7 @@ describe("Arguments: what was probably meant is suggested", () => {
     ],
     [
       ["info", "-d", "x"],
-      "-d: this is an option of des and des check, not of des info; des info --help shows its options"
+      "-d: this is an option of des, des check and des try, not of des info; des info --help shows its options"
     ],
     [["info", "--jsn"], "--jsn: there is no such option; did you mean --json?"],
     [["histroy"], '"histroy": des takes no positional argument; did you mean des history?'],

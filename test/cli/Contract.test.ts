@@ -175,11 +175,13 @@ describe("command line: exit codes", () => {
       }
     }))
 
-  test("0: after the last script of a feed that ends, whatever the script's own code is", ({ exists, feed, script }) =>
+  test("after the last script of a feed that ends: 1 if a script failed, whatever its own code is, or else 0", (sandbox) =>
     Effect.gen(function* () {
-      script("container/start", "sleep 0.3; touch done; exit 3")
-      assert.strictEqual((yield* feed([record()])).code, 0)
-      assert.isTrue(exists("done"))
+      sandbox.script("container/start", "sleep 0.3; touch done; test -e good || exit 3")
+      assert.strictEqual((yield* sandbox.feed([record()])).code, 1)
+      assert.isTrue(sandbox.exists("done"))
+      sandbox.write("good", "")
+      assert.strictEqual((yield* sandbox.feed([record()])).code, 0)
     }))
 
   test("1: a missing script directory", ({ des, path }) =>
@@ -629,7 +631,7 @@ describe("--log-level", () => {
         ["--log-level", "error", "-d", dir, "--from", "feed.jsonl"]
       ]) {
         const { code, lines, stderr } = yield* des(args)
-        assert.strictEqual(code, 0, stderr)
+        assert.strictEqual(code, 1, stderr)
         assert.lengthOf(lines, 1, stderr)
         assert.match(lines[0] ?? "", / - ERROR - .*container\/start.*Exit=3/)
       }

@@ -39,6 +39,9 @@ const killed = (des: Program.Program) => Effect.zipRight(des.kill("SIGKILL"), de
 
 const assertRuns = (ended: Program.Ended) => assert.strictEqual(ended.code, 0, ended.stderr)
 
+/** A life in which a script failed in the end. */
+const assertFailed = (ended: Program.Ended) => assert.strictEqual(ended.code, 1, ended.stderr)
+
 /** The one line that says why des did not start, or did not go on. */
 const refusal = (ended: Program.Ended) => {
   const errors = ended.lines.filter((line) => line.includes(" - ERROR - "))
@@ -448,7 +451,7 @@ describe("des history", () => {
         record({ id: "last", Action: "die" })
       )
       const begun = Date.now()
-      assertRuns(yield* life(sandbox, feed, ["--timeout", "300ms"]))
+      assertFailed(yield* life(sandbox, feed, ["--timeout", "300ms"]))
       const [heads, ...rows] = table(yield* history(sandbox))
       assert.deepStrictEqual(heads, ["RUN", "BEGAN", "EVENT", "ACTOR", "SCRIPT", "ATTEMPT", "EXIT", "DURATION"])
       const start = `${sandbox.dir}/container/start`
@@ -511,7 +514,7 @@ describe("des history", () => {
       )
       const feed = feedOf(record({ Action: `exec_start: ${hostile}`, id: hostile, attributes: { [hostile]: hostile } }))
       const ended = yield* life(sandbox, feed)
-      assertRuns(ended)
+      assertFailed(ended)
       const print = yield* history(sandbox)
       const lines = print.stdout.trimEnd().split("\n")
       assert.lengthOf(lines, 2)
@@ -660,7 +663,7 @@ describe("des retry", () => {
       yield* des.until("the retry", () => sandbox.lines("ran").length === 3)
       assert.strictEqual(sandbox.lines("ran")[2], "a 2")
       yield* des.endInput
-      assertRuns(yield* des.ended)
+      assertFailed(yield* des.ended)
       sandbox.write("good", "")
       assert.include((yield* retry(sandbox, "2", "3")).stderr, "queued 2 runs again")
       assert.lengthOf(sandbox.lines("ran"), 3)
@@ -681,7 +684,7 @@ describe("des retry", () => {
   test("waits for a des that writes", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "test -e good || exit 1; echo $ACTOR_ID >>ran")
-      assertRuns(yield* life(sandbox, recordsOf("a", "b", "c")))
+      assertFailed(yield* life(sandbox, recordsOf("a", "b", "c")))
       sandbox.write("good", "")
       const queued = yield* whileLocked(sandbox, Effect.fork(retry(sandbox, "1", "2", "3")))
       assertRuns(yield* Fiber.join(queued))
@@ -692,7 +695,7 @@ describe("des retry", () => {
   test("queues nothing if one of the numbers is not a run", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "echo >>ran; exit 1")
-      assertRuns(yield* life(sandbox, recordsOf("a")))
+      assertFailed(yield* life(sandbox, recordsOf("a")))
       assert.include(
         refusal(yield* retry(sandbox, "1", "7", "0")),
         "nothing is queued: the journal has no run 7, 0; des history lists all runs"
@@ -775,7 +778,7 @@ describe("work that des had begun", () => {
   test("a run of des retry that outlived des is ended in the same way", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", deaf(2))
-      assertRuns(yield* life(sandbox, recordsOf("a"), bounds))
+      assertFailed(yield* life(sandbox, recordsOf("a"), bounds))
       assertRuns(yield* retry(sandbox, "1"))
       yield* assertEndedFirst(sandbox, yield* start(sandbox, "", bounds), 2)
     }))
