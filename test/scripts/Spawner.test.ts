@@ -307,7 +307,7 @@ const tests = (
   })
 }
 
-tests("posix_spawn", PosixSpawner.layer, { manyFailures: 1500, inherited: [] })
+tests("posix_spawn", PosixSpawner.layer, { manyFailures: 9_999, inherited: [] })
 tests("Node's child_process", NodeSpawner.layer, { manyFailures: 200, inherited: hidden })
 
 describe("Node's child_process", () => {
