@@ -164,7 +164,7 @@ describe("an endpoint with a password", () => {
     })
   }
 
-  it("is told from a path that holds an @", () => {
+  it("is not found in a path that has an @", () => {
     assert.deepStrictEqual(Either.getOrThrow(Endpoint.parse("unix:///run/a:b@c.sock")), {
       _tag: "Unix",
       path: "/run/a:b@c.sock"
@@ -186,7 +186,7 @@ describe("parse takes no other port than the one that is named", () => {
 })
 
 describe("parse in a context", () => {
-  it("takes the port that is said where none is named", () => {
+  it("takes the default port of the context if the endpoint has none", () => {
     for (const [input, port] of [
       ["tcp://h", 443],
       ["tcp://h:1", 1],
@@ -220,7 +220,7 @@ describe("isExposed", () => {
 })
 
 describe("dockerVariables", () => {
-  it("name the host, and with TLS whether it is verified and where the files are", () => {
+  it("have the host, and with TLS the verification and the folder of the files", () => {
     const files = { ca: "/c/ca.pem", cert: "/c/cert.pem", key: "/c/key.pem" }
     const over = (tls: Endpoint.Tls) =>
       Endpoint.dockerVariables({ _tag: "Tcp", host: "h", port: 2376, basePath: "", tls })
@@ -240,7 +240,7 @@ describe("dockerVariables", () => {
 })
 
 describe("format", () => {
-  it("is what DOCKER_HOST takes", () => {
+  it("gives what DOCKER_HOST accepts", () => {
     assert.strictEqual(Endpoint.format(Endpoint.defaultEndpoint), "unix:///var/run/docker.sock")
     assert.strictEqual(Endpoint.format(tcp("h", 80)), "tcp://h:80")
     assert.strictEqual(Endpoint.format(tcp("[::1]", 2376, "/base")), "tcp://[::1]:2376/base")
@@ -280,7 +280,7 @@ describe("format", () => {
   )
 
   it.prop(
-    "and loses no part of it",
+    "gives a text with every part of the endpoint",
     [FastCheck.domain(), FastCheck.integer({ min: 1, max: 65535 }), FastCheck.constantFrom("", "/a", "/a/b-c")],
     ([host, port, basePath]) => {
       const endpoint = tcp(host.toLowerCase(), port, basePath)

@@ -49,7 +49,7 @@ const over = (text: string, tls: Endpoint.Tls): Endpoint.Endpoint => {
 }
 
 describe("without a context", () => {
-  searching("the option, DOCKER_HOST, and the default follow each other", ({ find }) =>
+  searching("the option comes first, then DOCKER_HOST, then the default", ({ find }) =>
     Effect.gen(function* () {
       const variables = { DOCKER_HOST: "tcp://h:1" }
       assert.deepInclude(yield* find(variables, { endpoint: "unix:///e.sock" }), {
@@ -66,7 +66,7 @@ describe("without a context", () => {
     })
   )
 
-  searching("what cannot be understood is said with what named it", ({ find }) =>
+  searching("an endpoint that cannot be read is reported with the option or variable that has it", ({ find }) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(find({ DOCKER_HOST: "ftp://h" }))
       assert.match(
@@ -76,7 +76,7 @@ describe("without a context", () => {
     })
   )
 
-  searching("TLS variables alone name port 2376 of this host", ({ find, path }) =>
+  searching("TLS variables alone mean port 2376 of this host", ({ find, path }) =>
     Effect.gen(function* () {
       const ca = `${path}/.docker/ca.pem`
       const at2376 = { _tag: "Tcp", host: "localhost", port: 2376, basePath: "" } as const
@@ -88,22 +88,20 @@ describe("without a context", () => {
     })
   )
 
-  searching(
-    "the port is 2375 even with TLS, and a client's files count where they are there",
-    ({ find, path, write }) =>
-      Effect.gen(function* () {
-        const variables = { DOCKER_HOST: "tcp://h", DOCKER_TLS_VERIFY: "0" }
-        const ca = `${path}/.docker/ca.pem`
-        const { endpoint } = yield* find(variables)
-        assert.deepStrictEqual(endpoint, over("tcp://h:2375", { verify: true, ca }))
-        write("cert.pem", "")
-        write("key.pem", "")
-        const files = { ca, cert: `${path}/.docker/cert.pem`, key: `${path}/.docker/key.pem` }
-        const { endpoint: withFiles } = yield* find(variables)
-        assert.deepStrictEqual(withFiles, over("tcp://h:2375", { verify: true, ...files }))
-        const { endpoint: elsewhere } = yield* find({ ...variables, DOCKER_CERT_PATH: "/elsewhere" })
-        assert.deepStrictEqual(elsewhere, over("tcp://h:2375", { verify: true, ca: "/elsewhere/ca.pem" }))
-      })
+  searching("the port is 2375 even with TLS, and the files of a client count if they exist", ({ find, path, write }) =>
+    Effect.gen(function* () {
+      const variables = { DOCKER_HOST: "tcp://h", DOCKER_TLS_VERIFY: "0" }
+      const ca = `${path}/.docker/ca.pem`
+      const { endpoint } = yield* find(variables)
+      assert.deepStrictEqual(endpoint, over("tcp://h:2375", { verify: true, ca }))
+      write("cert.pem", "")
+      write("key.pem", "")
+      const files = { ca, cert: `${path}/.docker/cert.pem`, key: `${path}/.docker/key.pem` }
+      const { endpoint: withFiles } = yield* find(variables)
+      assert.deepStrictEqual(withFiles, over("tcp://h:2375", { verify: true, ...files }))
+      const { endpoint: elsewhere } = yield* find({ ...variables, DOCKER_CERT_PATH: "/elsewhere" })
+      assert.deepStrictEqual(elsewhere, over("tcp://h:2375", { verify: true, ca: "/elsewhere/ca.pem" }))
+    })
   )
 
   searching("http:// is plain and https:// is TLS, whatever the variables say", ({ find, path, write }) =>
@@ -122,7 +120,7 @@ describe("without a context", () => {
     })
   )
 
-  searching("TLS is nothing to a socket and to ssh", ({ find }) =>
+  searching("TLS variables do not matter for a socket and for ssh", ({ find }) =>
     Effect.gen(function* () {
       for (const text of ["unix:///e.sock", "ssh://h"]) {
         const { endpoint } = yield* find({ DOCKER_TLS_VERIFY: "1" }, { endpoint: text })
@@ -131,7 +129,7 @@ describe("without a context", () => {
     })
   )
 
-  searching("sockets of one user and of podman are named where the default one is not there", ({ find, path }) =>
+  searching("the sockets of a user and of podman are named if the default socket does not exist", ({ find, path }) =>
     Effect.gen(function* () {
       const variables = { XDG_RUNTIME_DIR: path }
       const others = (named = {}) => Effect.map(find({ ...variables, ...named }), ({ otherSockets }) => otherSockets)
@@ -149,48 +147,50 @@ describe("with a context", () => {
   const meta = (name: string, docker: object): string =>
     JSON.stringify({ Name: name, Metadata: {}, Endpoints: { docker } })
 
-  searching("its store is that of the docker command, and keys are read in any case", ({ find, path, write }) =>
-    Effect.gen(function* () {
-      const error = yield* Effect.flip(find({ DOCKER_CONTEXT: "prod" }))
-      assert.match(error.message, /^the context "prod", which DOCKER_CONTEXT names, does not exist: there is no /)
-      assert.include(error.message, `${path}/.docker/contexts/meta/6754af96`)
-      const file = /contexts\/meta\/[0-9a-f]{64}\/meta\.json/.exec(error.message)?.[0] ?? ""
-      write(file, `{"NAME":"prod","endpoints":{"docker":{"HOST":"tcp://h:1"}}}`)
-      assert.deepInclude(yield* find({ DOCKER_CONTEXT: "prod" }), {
-        endpoint: parsed("tcp://h:1"),
-        source: { by: "DOCKER_CONTEXT", context: "prod" }
+  searching(
+    "it is read from the store of the docker command, with keys in upper or lower case",
+    ({ find, path, write }) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(find({ DOCKER_CONTEXT: "prod" }))
+        assert.match(error.message, /^the context "prod", which DOCKER_CONTEXT names, does not exist: there is no /)
+        assert.include(error.message, `${path}/.docker/contexts/meta/6754af96`)
+        const file = /contexts\/meta\/[0-9a-f]{64}\/meta\.json/.exec(error.message)?.[0] ?? ""
+        write(file, `{"NAME":"prod","endpoints":{"docker":{"HOST":"tcp://h:1"}}}`)
+        assert.deepInclude(yield* find({ DOCKER_CONTEXT: "prod" }), {
+          endpoint: parsed("tcp://h:1"),
+          source: { by: "DOCKER_CONTEXT", context: "prod" }
+        })
+        write("config.json", `{"CURRENTCONTEXT":"prod"}`)
+        assert.deepInclude(yield* find(), { source: { by: "currentContext", context: "prod" } })
+        assert.deepInclude(yield* find({ DOCKER_CONTEXT: "default" }), { source: { by: "default" } })
+
+        const docker = (host: object) => Effect.sync(() => write(file, meta("prod", host)))
+        const found = Effect.map(find(), ({ endpoint }) => endpoint)
+        yield* docker({ Host: "tcp://h" })
+        assert.deepStrictEqual(yield* found, parsed("tcp://h:80"))
+        yield* docker({})
+        assert.deepStrictEqual(yield* found, Endpoint.defaultEndpoint)
+        yield* docker({ Host: "tcp://h", SkipTLSVerify: true })
+        assert.deepStrictEqual(yield* found, over("tcp://h:443", { verify: false }))
+        const tls = file.replace("/meta/", "/tls/").replace("meta.json", "docker/ca.pem")
+        write(tls, "")
+        yield* docker({ Host: "tcp://h:2376" })
+        assert.deepStrictEqual(yield* found, over("tcp://h:2376", { verify: true, ca: `${path}/.docker/${tls}` }))
+
+        for (const [text, why] of [
+          ["no JSON", /cannot be read from .*: it is not JSON/],
+          [`{"Name":"prod","Endpoints":{}}`, /names no engine in/],
+          [`{"Name":"prod","Endpoints":{"kubernetes":{}}}`, /names no engine in/],
+          ["[]", /names no engine in/],
+          [meta("prod", { Host: "ftp://h" }), /^the context prod: the endpoint "ftp:\/\/h"/]
+        ] as const) {
+          write(file, text)
+          assert.match((yield* Effect.flip(find())).message, why)
+        }
       })
-      write("config.json", `{"CURRENTCONTEXT":"prod"}`)
-      assert.deepInclude(yield* find(), { source: { by: "currentContext", context: "prod" } })
-      assert.deepInclude(yield* find({ DOCKER_CONTEXT: "default" }), { source: { by: "default" } })
-
-      const docker = (host: object) => Effect.sync(() => write(file, meta("prod", host)))
-      const found = Effect.map(find(), ({ endpoint }) => endpoint)
-      yield* docker({ Host: "tcp://h" })
-      assert.deepStrictEqual(yield* found, parsed("tcp://h:80"))
-      yield* docker({})
-      assert.deepStrictEqual(yield* found, Endpoint.defaultEndpoint)
-      yield* docker({ Host: "tcp://h", SkipTLSVerify: true })
-      assert.deepStrictEqual(yield* found, over("tcp://h:443", { verify: false }))
-      const tls = file.replace("/meta/", "/tls/").replace("meta.json", "docker/ca.pem")
-      write(tls, "")
-      yield* docker({ Host: "tcp://h:2376" })
-      assert.deepStrictEqual(yield* found, over("tcp://h:2376", { verify: true, ca: `${path}/.docker/${tls}` }))
-
-      for (const [text, why] of [
-        ["no JSON", /cannot be read from .*: it is not JSON/],
-        [`{"Name":"prod","Endpoints":{}}`, /names no engine in/],
-        [`{"Name":"prod","Endpoints":{"kubernetes":{}}}`, /names no engine in/],
-        ["[]", /names no engine in/],
-        [meta("prod", { Host: "ftp://h" }), /^the context prod: the endpoint "ftp:\/\/h"/]
-      ] as const) {
-        write(file, text)
-        assert.match((yield* Effect.flip(find())).message, why)
-      }
-    })
   )
 
-  searching("the headers of the configuration belong to every way, where a header can have them", ({ find, write }) =>
+  searching("the headers of the configuration count for every endpoint, if they are valid headers", ({ find, write }) =>
     Effect.gen(function* () {
       const HttpHeaders = { "X-Proxy": "a b", "X-Forged": "a\r\nb: c", "bad name": "x", "X-Number": 1 }
       write("config.json", JSON.stringify({ httpheaders: HttpHeaders }))
@@ -200,7 +200,7 @@ describe("with a context", () => {
     })
   )
 
-  searching("a configuration that is not JSON is warned of, and names none", ({ find, write }) =>
+  searching("a configuration that is not JSON gives a warning and no context", ({ find, write }) =>
     Effect.gen(function* () {
       const logs = collectLogs()
       write("config.json", "{")

@@ -49,7 +49,7 @@ const failure = (feed: Effect.Effect<unknown, Engine.EngineError>) =>
 describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== "1")(
   "TLS (which needs openssl)",
   () => {
-    it.scopedLive("reaches an engine whose certificate its own authority issued, by name and by address", () =>
+    it.scopedLive("reaches an engine with a certificate of its own authority, by name and by address", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const feed = yield* feedOver(server(own.issue(), { requestCert: true, rejectUnauthorized: true }))
@@ -59,7 +59,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       })
     )
 
-    it.scopedLive("takes any certificate where nothing is verified, and none but a known one where it is", () =>
+    it.scopedLive("accepts any certificate without verification, and only a known one with it", () =>
       Effect.gen(function* () {
         const [own, other] = [yield* Certificates.authority, yield* Certificates.authority]
         const feed = yield* feedOver(server(own.issue({ names: "DNS:elsewhere" })))
@@ -74,7 +74,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       })
     )
 
-    it.scopedLive("tells an expired certificate from one for another host", () =>
+    it.scopedLive("reports an expired certificate in other words than a certificate for another host", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const { ca } = files(own.issue())
@@ -92,7 +92,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       })
     )
 
-    it.scopedLive("refuses a certificate that has its host only as the common name, as the docker command does", () =>
+    it.scopedLive("refuses a certificate with its host only as the common name, as the docker command does", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const { ca } = files(own.issue())
@@ -130,7 +130,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
     )
 
     for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
-      it.scopedLive(`says that a client's certificate is wanted over ${version}`, () =>
+      it.scopedLive(`says over ${version} that the engine wants a certificate of the client`, () =>
         Effect.gen(function* () {
           const own = yield* Certificates.authority
           const feed = yield* feedOver(
@@ -150,7 +150,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       )
     }
 
-    it.scopedLive("names a file that is missing, or that no key fits", () =>
+    it.scopedLive("names a file that is missing, or whose key does not fit", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const feed = yield* feedOver(server(own.issue()))
@@ -169,7 +169,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       })
     )
 
-    it.scopedLive("reads its files anew with every connection: they are renewed", () =>
+    it.scopedLive("reads its files again for every connection, since they are renewed", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const engine = yield* StandInEngine.make({
@@ -188,7 +188,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       })
     )
 
-    it.scopedLive("knows the system's own authorities where no CA is named", () =>
+    it.scopedLive("knows the authorities of the system if no CA is named", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const feed = yield* feedOver(server(own.issue()))
@@ -200,7 +200,7 @@ describe.skipIf(!isProgram("openssl") && process.env["DES_REQUIRE_ENGINES"] !== 
       })
     )
 
-    it.scopedLive("is told from none: each side says that the other one speaks something else", () =>
+    it.scopedLive("is reported if only one side uses it", () =>
       Effect.gen(function* () {
         const own = yield* Certificates.authority
         const plain = yield* StandInEngine.make({ tcp: true, events: () => StandInEngine.feed([], "stay") })

@@ -43,7 +43,7 @@ const running: Ask = ({ running }) => running
 const inspect: Ask = ({ inspect }) => inspect("c1")
 const feed: Ask = ({ feed }) => feed({})
 
-describe("an answer without end", () => {
+describe("an endless answer", () => {
   for (const [what, options, ask, largest, message] of [
     ["to /_ping", "ping", identify, 65_536, /answers too much: its answer to GET \/_ping is longer than 65536 bytes$/],
     ["to /info", "info", identify, 8_388_608, /GET \/v1\.41\/info is longer than 8388608 bytes$/],
@@ -75,7 +75,7 @@ describe("an answer without end", () => {
     )
   }
 
-  it.scopedLive("to /version is as if there were none, where the ping names no version", () =>
+  it.scopedLive("to /version counts as no answer if the ping names no version", () =>
     Effect.gen(function* () {
       const counter = { sent: 0 }
       const engine = yield* StandInEngine.make({
@@ -93,7 +93,7 @@ describe("an answer without end", () => {
     ["/info", "info", identify],
     ["the feed", "feed", feed]
   ] as const) {
-    it.scopedLive(`that is an error to ${what} is a refusal, of which the beginning is shown`, () =>
+    it.scopedLive(`that is an error for ${what} is a refusal, and its beginning is shown`, () =>
       Effect.gen(function* () {
         const counter = { sent: 0 }
         const answer = endless(500, counter)
@@ -106,7 +106,7 @@ describe("an answer without end", () => {
     )
   }
 
-  it.scopedLive("that drips is given up in 10 seconds", () =>
+  it.scopedLive("that comes drop by drop is given up after 10 seconds", () =>
     Effect.gen(function* () {
       const drip: StandInEngine.Answer = (response) =>
         Effect.forever(
@@ -123,7 +123,7 @@ describe("an answer without end", () => {
 })
 
 describe("a container with so many labels that its description is too long", () => {
-  it.scopedLive("counts as running, and keeps no other container from its synthetic start", () =>
+  it.scopedLive("counts as running, and the other containers get their synthetic starts", () =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const startedAt = "2026-11-23T22:00:00Z"
@@ -143,7 +143,7 @@ describe("a container with so many labels that its description is too long", () 
 })
 
 describe("a record that is too long", () => {
-  it.scopedLive("is reported once, in the ring and in the feed, and the events behind it come", () =>
+  it.scopedLive("is reported once for ring and feed, and the events after it come", () =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const long = record({ id: "long", attributes: { label: "x".repeat(67_108_864) } })
@@ -170,7 +170,7 @@ describe("a record that is too long", () => {
 })
 
 describe("an engine's own answers", () => {
-  it.scopedLive("are read whole up to the bounds", () =>
+  it.scopedLive("are read whole if they are within the bounds", () =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({})
       const labels = { label: "x".repeat(8_000_000) }

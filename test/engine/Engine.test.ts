@@ -74,7 +74,7 @@ describe("the API version", () => {
     ["1.60", "1.55"],
     ["1.100", "1.55"]
   ] as const) {
-    it.effect(`is ${used} with an engine that offers ${offered}`, () =>
+    it.effect(`is ${used} if the engine offers ${offered}`, () =>
       Effect.gen(function* () {
         const { feed, requests } = over({ ping: pong(offered), events: reply("") })
         yield* Effect.asVoid(feed)
@@ -86,7 +86,7 @@ describe("the API version", () => {
     )
   }
 
-  it.effect("is asked for again whenever the engine is identified: it may be another one by then", () =>
+  it.effect("is asked for again each time the engine is identified, since it may be another engine then", () =>
     Effect.gen(function* () {
       const offers = ["1.51", "1.41"]
       const { engine, requests } = over({
@@ -115,7 +115,7 @@ describe("the API version", () => {
     ["names an unknown one", pong("2.0"), "its /_ping names the API version 2.0"],
     ["names none that is a version", pong("1.41.1"), "its /_ping names the API version 1.41.1"]
   ] as const) {
-    it.effect(`makes what answers no engine where it ${what}`, () =>
+    it.effect(`cannot be agreed on with a program that ${what}, which is not an engine`, () =>
       Effect.gen(function* () {
         const { feed, requests } = over({ ping, events: reply("") })
         const error = yield* Effect.flip(feed)
@@ -154,7 +154,7 @@ describe("the requests", () => {
     )
   }
 
-  it.effect("have the headers that are given for every one", () =>
+  it.effect("have the headers of the configuration", () =>
     Effect.gen(function* () {
       const { client, requests } = over({ ping: pong("1.41"), events: reply("") })
       yield* Effect.flatMap(Engine.Engine, ({ feed }) => Effect.asVoid(feed({}))).pipe(
@@ -168,7 +168,7 @@ describe("the requests", () => {
     })
   )
 
-  it.effect("have no header of a configuration that belongs to a request itself", () =>
+  it.effect("ignore a header of the configuration that belongs to the request itself", () =>
     Effect.gen(function* () {
       const { client, requests } = over({ ping: pong("1.41"), events: reply("") })
       const headers = { Host: "other.example", "content-length": "7", "Transfer-Encoding": "chunked", Trailer: "x" }
@@ -183,7 +183,7 @@ describe("the requests", () => {
     })
   )
 
-  it.effect("tell the engine nothing of traces", () =>
+  it.effect("send no trace headers", () =>
     Effect.gen(function* () {
       const { feed, requests } = over({ ping: pong("1.41"), events: reply("") })
       yield* Effect.asVoid(feed).pipe(Effect.withSpan("test"))
@@ -219,7 +219,7 @@ describe("an error answer", () => {
       ["the ping", { ping: answer, events: reply("") }],
       ["the feed", { ping: pong("1.41"), events: answer }]
     ] as const) {
-      it.effect(`${what} to ${where} is told`, () =>
+      it.effect(`with ${what} to ${where} is reported`, () =>
         Effect.gen(function* () {
           const error = yield* Effect.flip(over(answers).feed)
           assert.instanceOf(error, Engine.EngineError)
@@ -256,7 +256,7 @@ describe("no connection", () => {
     )
   }
 
-  it.effect("is Unreachable too where only the feed cannot be opened", () =>
+  it.effect("is Unreachable, too, if only the feed cannot be opened", () =>
     Effect.gen(function* () {
       const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
       const error = yield* Effect.flip(over({ ping: pong("1.41"), events: failing(cause) }).feed)
@@ -277,7 +277,7 @@ describe("no connection", () => {
 
 describe("an engine that does not answer", () => {
   for (const where of ["ping", "events"] as const) {
-    it.effect(`to ${where} is given up after 10 seconds, and its request ended`, () =>
+    it.effect(`to ${where} is given up after 10 seconds, and its request ends`, () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<AbortSignal>()
         const silence: Answer = (_request, signal) => Effect.zipRight(Deferred.succeed(asked, signal), Effect.never)
@@ -298,7 +298,7 @@ describe("an engine that does not answer", () => {
       })
     )
 
-    it.effect(`to ${where} with more than the head of an error is given up too`, () =>
+    it.effect(`to ${where} with more than the head of an error is given up, too`, () =>
       Effect.gen(function* () {
         const asked = yield* Deferred.make<void>()
         const endless: Answer = () =>
@@ -316,7 +316,7 @@ describe("an engine that does not answer", () => {
     )
   }
 
-  it.effect("any more once its feed is open is no failure: engines are silent for days", () =>
+  it.effect("after its feed is open does not fail, since engines are silent for days", () =>
     Effect.gen(function* () {
       let send: (text: string) => void = () => {}
       const body = new ReadableStream<Uint8Array>({
@@ -342,12 +342,12 @@ describe("an engine that does not answer", () => {
   )
 })
 
-describe("what an engine says of itself", () => {
+describe("the identity of an engine", () => {
   const info = (fields: Readonly<Record<string, unknown>>) => reply(JSON.stringify(fields))
   const identify = (ping: Answer, others: Answer) =>
     Effect.flatMap(over({ ping, events: reply(""), others }).engine, ({ identify }) => identify)
 
-  it.effect("of dockerd is its ID, which outlives restarts, and its clock to the last nanosecond", () =>
+  it.effect("is for dockerd its ID, which survives restarts, and its clock to the last nanosecond", () =>
     Effect.gen(function* () {
       const identity = yield* identify(
         pong("1.41"),
@@ -363,7 +363,7 @@ describe("what an engine says of itself", () => {
     })
   )
 
-  it.effect("of podman is its host's name: its ID is another one for each answer", () =>
+  it.effect("is for podman the name of its host, since its ID changes with each answer", () =>
     Effect.gen(function* () {
       const ping = reply("OK", { headers: { "Api-Version": "1.41", "Libpod-Api-Version": "4.3.1" } })
       const identity = yield* identify(ping, info({ ID: "random", Name: "host", SystemTime: "2026-11-23T22:00:00Z" }))
@@ -372,7 +372,7 @@ describe("what an engine says of itself", () => {
     })
   )
 
-  it.effect("is nothing where a proxy lets only the feed through, and its clock is the answer's date", () =>
+  it.effect("is unknown if a proxy allows only the feed, and the clock is the date of the answer", () =>
     Effect.gen(function* () {
       const ping = reply("OK", { headers: { "Api-Version": "1.41", Date: "Mon, 23 Nov 2026 22:00:00 GMT" } })
       const identity = yield* identify(ping, reply("<h1>Forbidden</h1>", { status: 403 }))
@@ -391,7 +391,7 @@ describe("what an engine says of itself", () => {
     ["is nested 3,000 levels deep", nested(3_000), /: it is JSON of another kind$/],
     ["has an ID of 3,000 levels", `{"ID":${nested(3_000)}}`, /: it is JSON of another kind$/]
   ] as const) {
-    it.effect(`is not believed where it ${what}`, () =>
+    it.effect(`is not believed if it ${what}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(identify(pong("1.41"), reply(body)))
         assert.strictEqual(error.reason, "NotAnEngine")
@@ -419,7 +419,7 @@ describe("what an engine says of itself", () => {
     )
   }
 
-  it.effect("is podman's also where a proxy leaves the headers of the ping out", () =>
+  it.effect("is podman's, too, if a proxy removes the headers of the ping", () =>
     Effect.gen(function* () {
       const version = { ApiVersion: "1.41", Components: [{ Name: "Podman Engine" }] }
       const identity = yield* identify(reply("OK"), info({ ...version, Name: "host" }))
@@ -433,7 +433,7 @@ describe("a container", () => {
   const inspect = (others: Answer) =>
     Effect.flatMap(over({ ping: pong("1.41"), events: reply(""), others }).engine, ({ inspect }) => inspect("4a5b"))
 
-  it.effect("has the attributes that the engine puts on its events, and exact times", () =>
+  it.effect("has the attributes of its events, and exact times", () =>
     Effect.gen(function* () {
       const container = yield* inspect(
         reply(
@@ -462,7 +462,7 @@ describe("a container", () => {
     })
   )
 
-  it.effect("that waits for its restart does not run", () =>
+  it.effect("that waits for its restart is not running", () =>
     Effect.gen(function* () {
       const state = { Running: true, Restarting: true, ExitCode: 1 }
       const container = yield* inspect(reply(JSON.stringify({ Id: "4a5b", Config: {}, State: state })))
@@ -470,7 +470,7 @@ describe("a container", () => {
     })
   )
 
-  it.effect("that is there no more is none, and a refusal is an error", () =>
+  it.effect("that does not exist any more gives none, and a refusal is an error", () =>
     Effect.gen(function* () {
       assert.isTrue(Option.isNone(yield* inspect(reply("{}", { status: 404 }))))
       assert.strictEqual((yield* Effect.flip(inspect(reply("{}", { status: 403 })))).status, 403)
@@ -479,7 +479,7 @@ describe("a container", () => {
 })
 
 describe("a time range", () => {
-  it.effect("goes to the engine as seconds with nine digits", () =>
+  it.effect("is sent to the engine as seconds with nine digits", () =>
     Effect.gen(function* () {
       const { engine, requests } = over({ ping: pong("1.41"), events: reply("") })
       const { feed } = yield* engine
@@ -490,7 +490,7 @@ describe("a time range", () => {
 })
 
 describe("the feed", () => {
-  it.effect("is the bytes of the answer, and fails with Ended where they end", () =>
+  it.effect("gives the bytes of the answer, and fails with Ended at their end", () =>
     Effect.gen(function* () {
       const feed = yield* over({ ping: pong("1.41"), events: reply("é\n{") }).feed
       const { error, text } = yield* readAll(feed)
@@ -500,7 +500,7 @@ describe("the feed", () => {
     })
   )
 
-  it.effect("fails with Broken and the reason where the answer breaks off", () =>
+  it.effect("fails with Broken and the reason if the answer breaks off", () =>
     Effect.gen(function* () {
       let pulls = 0
       const body = new ReadableStream<Uint8Array>({
@@ -517,7 +517,7 @@ describe("the feed", () => {
     })
   )
 
-  it.effect("opens before its first byte: the head of the answer is the sign that the engine is there", () =>
+  it.effect("opens before its first byte, as soon as the head of the answer comes", () =>
     Effect.gen(function* () {
       const feed = yield* over({ ping: pong("1.41"), events: reply(new ReadableStream()) }).feed
       assert.isDefined(feed)
@@ -532,7 +532,7 @@ describe("over Node's client on a real socket", () => {
     )
   const unused = { ping: StandInEngine.silence, events: () => StandInEngine.silence }
 
-  it.scopedLive("a socket that is not there is told from one where nobody listens", () =>
+  it.scopedLive("the message for a missing socket differs from that for a socket where nobody listens", () =>
     Effect.gen(function* () {
       const absent = yield* Effect.flip(open({ _tag: "Unix", path: "/run/des-no-such-folder/docker.sock" }))
       assert.strictEqual(absent.reason, "Unreachable")
@@ -544,7 +544,7 @@ describe("over Node's client on a real socket", () => {
     })
   )
 
-  it.scopedLive("what speaks no HTTP, or hangs up, is Unreachable with the reason", () =>
+  it.scopedLive("a program that does not speak HTTP, or hangs up, is Unreachable with the reason", () =>
     Effect.gen(function* () {
       for (const [bytes, reason] of [
         ["SSH-2.0-OpenSSH_9.2\r\n", /Parse Error|HTTP/],

@@ -47,7 +47,7 @@ const assertKeptAlive = (timers: ReturnType<typeof timersTo>) => {
 }
 
 describe("the connection of a feed", () => {
-  it.scopedLive("is alone, and the kernel asks after 30 seconds whether its other end is there", () =>
+  it.scopedLive("is not shared, and the kernel checks its other end after 30 seconds", () =>
     Effect.map(feedTo({}), assertKeptAlive)
   )
 

@@ -38,7 +38,7 @@ const flood = (text: string) =>
 
 describe("a flood of one engine", () => {
   for (const [what, text] of Object.entries(floods)) {
-    it.scopedLive(`of ${what} keeps no event of another engine waiting, and fills no log`, () =>
+    it.scopedLive(`of ${what} delays no event of another engine, and does not fill the log`, () =>
       Effect.gen(function* () {
         const hostile = yield* StandInEngine.make({ events: () => flood(text) })
         const honest = yield* StandInEngine.make({})

@@ -36,7 +36,7 @@ describe("Framing", () => {
   ).map((value) => JSON.stringify(value))
 
   it.prop(
-    "every record has its line, however they are separated and cut",
+    "every record becomes one line, however the records are separated and cut",
     [
       FastCheck.array(FastCheck.tuple(record, FastCheck.constantFrom("\n", "", "\r\n"))),
       FastCheck.constantFrom("", "\u001e"),
@@ -54,20 +54,20 @@ describe("Framing", () => {
     { fastCheck: { numRuns: 1000 } }
   )
 
-  it("a record without its line end is whole at once, not with the next one", () => {
+  it("a record without a line end is complete at once, not with the next record", () => {
     assert.deepStrictEqual(separated([encoder.encode('{"a":{"b":"}"}}'), encoder.encode('{"c":1}')]), [
       '{"a":{"b":"}"}}\n',
       '{"c":1}\n'
     ])
   })
 
-  it("whole lines are the same bytes, not a copy", () => {
+  it("complete lines are passed on without a copy", () => {
     const bytes = encoder.encode('{"a":"x"}\n{"b":1}\n')
     const [same] = Array.from(Effect.runSync(Stream.runCollect(Framing.separate(Stream.make(bytes)))))
     assert.strictEqual(same, bytes)
   })
 
-  it("a record that does not end ends the feed, and long records that end do not", () => {
+  it("a record that does not end ends the feed, and a long record that ends does not", () => {
     const run = (pieces: ReadonlyArray<string>) =>
       Effect.runSync(
         Effect.either(
@@ -81,7 +81,7 @@ describe("Framing", () => {
   })
 
   it.prop(
-    "a line that is not JSON spoils no other one",
+    "a line that is not JSON does not damage the other lines",
     [FastCheck.stringOf(FastCheck.constantFrom("{", "}", '"', "\\", "x"))],
     ([bad]) => {
       const after = separated([

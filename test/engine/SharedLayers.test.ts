@@ -100,7 +100,7 @@ describe("a user's file system and command executor", () => {
   const nothing = FileSystem.layerNoop({})
 
   for (const order of ["before", "after"] as const) {
-    it.scopedLive(`are neither given to the feed nor taken from it, in a graph ${order} it`, () =>
+    it.scopedLive(`are not shared with the feed, in a graph ${order} it`, () =>
       Effect.gen(function* () {
         const engine = yield* StandInEngine.make({ tcp: true })
         const http = EngineHttp.layer({ endpoint: engine.endpoint })

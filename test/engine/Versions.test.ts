@@ -40,7 +40,7 @@ const first = (release: Engine29.Release, options: { readonly apiVersion?: strin
 
 describe("an engine", () => {
   for (const [name, release] of Object.entries(Engine29.releases)) {
-    it.scopedLive(`${name} is asked by its own API, and for lines`, () =>
+    it.scopedLive(`${name} is asked with its own API version, and for lines`, () =>
       Effect.gen(function* () {
         const { event, paths, types } = yield* first(release)
         assert.deepStrictEqual(paths, ["/_ping", `/v${release.newest}/events`])
@@ -51,7 +51,7 @@ describe("an engine", () => {
       })
     )
 
-    it.scopedLive(`${name} is understood with an old API that is pinned, without a ping`, () =>
+    it.scopedLive(`${name} is understood with an old pinned API, without a ping`, () =>
       Effect.gen(function* () {
         const { event, paths } = yield* first(release, { apiVersion: "1.44" })
         assert.deepStrictEqual(paths, ["/v1.44/events"])
@@ -69,7 +69,7 @@ describe("an engine", () => {
       )
     }
 
-    it.scopedLive(`${name} that knows another API than the pinned one is told with both`, () =>
+    it.scopedLive(`${name} that does not know the pinned API is reported with both versions`, () =>
       Effect.gen(function* () {
         const older = yield* Effect.flip(first(release, { apiVersion: "1.39" }))
         assert.match(
@@ -84,7 +84,7 @@ describe("an engine", () => {
     )
   }
 
-  it.scopedLive("that no longer knows what des knows needs a newer des", () =>
+  it.scopedLive("that no longer knows the API of des needs a newer des", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(first({ newest: "1.70", oldest: "1.60", types: [], wildcards: false }))
       assert.match(

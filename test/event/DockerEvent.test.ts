@@ -36,7 +36,7 @@ describe("decode", () => {
     })
   })
 
-  it("gives what is left out its empty value", () => {
+  it("gives a field that is left out its empty value", () => {
     for (const record of [
       '{"Type":"daemon","Action":"reload"}',
       '{"Type":"daemon","Action":"reload","Actor":{}}',
@@ -67,14 +67,14 @@ describe("decode", () => {
     assert.notProperty(event, "HealthStatus")
   })
 
-  it("takes any key and value in the attributes", () => {
+  it("accepts any key and value in the attributes", () => {
     const attributes = { "": "", "a=b": "\u0000\n\t", constructor: "x", "é 🐳": '"', PATH: "/tmp" }
     assert.deepStrictEqual(decode(recordOf("1", attributes)).Actor.Attributes, attributes)
     const named = decode('{"Type":"t","Action":"a","Actor":{"ID":"","Attributes":{"__proto__":"x"}}}')
     assert.deepStrictEqual(Object.entries(named.Actor.Attributes), [["__proto__", "x"]])
   })
 
-  it("takes any action", () => {
+  it("accepts any action", () => {
     for (const action of ["exec_create: sh -c 'a: b'", "health_status: healthy", "../../x", "\u0000", "exec_start: "]) {
       assert.strictEqual(decode(JSON.stringify({ Type: "container", Action: action })).Action, action)
     }
@@ -93,7 +93,7 @@ describe("timeNano", () => {
     }
   })
 
-  it("is read where it stands, in any order and with spaces after the colon", () => {
+  it("is read at any place in the record, and with spaces after the colon", () => {
     const record = '{ "timeNano": \t1795453740123456789, "Type": "container", "Action": "start" }'
     assert.strictEqual(decode(record).timeNano, 1795453740123456789n)
   })
@@ -117,7 +117,7 @@ describe("timeNano", () => {
     })
   }
 
-  it("is the nearest integer where it is written with an exponent", () => {
+  it("is the nearest integer if it is written with an exponent", () => {
     assert.strictEqual(decode(recordOf("1.5e3")).timeNano, 1500n)
     assert.strictEqual(decode(recordOf("1.795453740123456789e18")).timeNano, BigInt(Number("1795453740123456789")))
   })
@@ -198,27 +198,23 @@ const anyRecord = FastCheck.record({
 })
 
 describe("FromRecord", () => {
-  it.prop(
-    "gives back the record that it read, and nothing is lost between",
-    [anyRecord],
-    ([{ fields, record, timeNano }]) => {
-      const event = Schema.decodeSync(DockerEvent.FromRecord)(record)
-      assert.strictEqual(Schema.encodeSync(DockerEvent.FromRecord)(event), record)
-      assert.deepStrictEqual(event, decode(record))
-      const { fingerprint: _, ...read } = event
-      assert.deepStrictEqual(read, {
-        Type: fields.Type,
-        Action: fields.Action,
-        Actor: fields.Actor,
-        scope: fields.scope ?? "",
-        time: fields.time ?? 0,
-        timeNano,
-        record,
-        engine: "",
-        synthetic: false
-      })
-    }
-  )
+  it.prop("decodes and encodes a record without losing anything", [anyRecord], ([{ fields, record, timeNano }]) => {
+    const event = Schema.decodeSync(DockerEvent.FromRecord)(record)
+    assert.strictEqual(Schema.encodeSync(DockerEvent.FromRecord)(event), record)
+    assert.deepStrictEqual(event, decode(record))
+    const { fingerprint: _, ...read } = event
+    assert.deepStrictEqual(read, {
+      Type: fields.Type,
+      Action: fields.Action,
+      Actor: fields.Actor,
+      scope: fields.scope ?? "",
+      time: fields.time ?? 0,
+      timeNano,
+      record,
+      engine: "",
+      synthetic: false
+    })
+  })
 })
 
 describe("verb", () => {

@@ -118,7 +118,7 @@ const seenOnPodman = [
 ]
 
 describe("EventCatalogue", () => {
-  it("has no event twice, and its types are groups", () => {
+  it("has each event once, and the events of one type stand together", () => {
     const names = entries.map(nameOf)
     assert.deepStrictEqual([...new Set(names)], names)
 
@@ -166,14 +166,14 @@ describe("EventCatalogue", () => {
     }
   })
 
-  it("has none that scripts see under another name", () => {
+  it("has no event that scripts see under another name", () => {
     for (const { action, engines, type } of entries) {
       const scope = engines.includes("podman") ? "local" : "swarm"
       assert.strictEqual(asDocker({ Type: type, Action: action, scope }).Action, action, type)
     }
   })
 
-  it("has none that is only documented, or only a name in an engine's source", () => {
+  it("has no event that is only documented, or only a name in an engine's source", () => {
     for (const name of [
       "container/copy",
       "container/died",
@@ -227,7 +227,7 @@ describe("EventCatalogue", () => {
 describe("docs/events.md", () => {
   const lines = Fs.readFileSync(new URL("../../docs/events.md", import.meta.url), "utf8").split("\n")
 
-  it("has the catalogue's rows, all of them, in its order, and no others", () => {
+  it("has exactly the catalogue's rows, in its order", () => {
     let heading = ""
     const rows: Array<string> = []
     for (const line of lines) {
@@ -242,7 +242,7 @@ describe("docs/events.md", () => {
     assert.deepStrictEqual(rows, expected)
   })
 
-  it("has no other table, and every type its heading", () => {
+  it("has no other table, and a heading for each type", () => {
     const tables = lines.filter((line) => line.startsWith("|") && !line.startsWith("| `"))
     const types = new Set(entries.map((entry) => entry.type))
     const head = ["| action | engines | when | variables |", "| --- | --- | --- | --- |"]

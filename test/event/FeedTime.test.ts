@@ -72,7 +72,7 @@ describe("a recorded session", () => {
   const session = `${records.join("\n")}\n`
 
   it.live(
-    "whose feed is cut after every single byte is given whole, and each event once",
+    "gives each event once, although the feed is cut after every single byte",
     () =>
       Effect.gen(function* () {
         const bytes = encode(session)
@@ -111,10 +111,10 @@ describe("a recorded session", () => {
   )
 })
 
-describe("the time of a feed", () => {
+describe("a feed", () => {
   const first = makeRecord({ id: "first" })
 
-  it.scoped("that is half-open ends within two intervals: what it swallowed comes", () =>
+  it.scoped("that is half-open is opened again within two intervals, and brings the events that it had lost", () =>
     Effect.gen(function* () {
       const ring = [first]
       const des = yield* followEngine(engineOf({ ring: () => ring, live: () => Stream.never }))
@@ -125,7 +125,7 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("whose engine hangs is told within two intervals, also when it goes on after nine seconds", () =>
+  it.scoped("whose engine hangs is reported within two intervals, also if the engine goes on after nine seconds", () =>
     Effect.gen(function* () {
       const answers = yield* Effect.makeLatch(true)
       const engine = engineOf({ ring: () => [first], live: () => Stream.never, identify: answers.await })
@@ -149,7 +149,7 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("whose engine needs longer than an interval for what it replays is left alone", () =>
+  it.scoped("stays open if its engine needs longer than an interval for its replay", () =>
     Effect.gen(function* () {
       const slow = Stream.tap(Stream.repeat(Stream.make(encode(`${first}\n`)), Schedule.forever), () =>
         Effect.sleep("400 millis")
@@ -170,7 +170,7 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("whose engine hangs while it is asked is told within two intervals", () =>
+  it.scoped("whose engine hangs during the check is reported within two intervals", () =>
     Effect.gen(function* () {
       let hangs = false
       const given = engineOf({ ring: () => [first], live: () => Stream.never })
@@ -187,7 +187,7 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("that is silent because nothing happens has no end", () =>
+  it.scoped("that is silent because nothing happens stays open", () =>
     Effect.gen(function* () {
       let opened = 0
       const live = () => {
@@ -201,7 +201,7 @@ describe("the time of a feed", () => {
     })
   )
 
-  it.scoped("that a proxy cuts every two seconds gives one line in all", () =>
+  it.scoped("that a proxy cuts every two seconds logs one line in all", () =>
     Effect.gen(function* () {
       let opened = 0
       const live = () => {
@@ -218,7 +218,7 @@ describe("the time of a feed", () => {
 })
 
 describe("an engine that causes an internal error", () => {
-  it.scoped("is retried like one that is away", () =>
+  it.scoped("is retried like an engine that is away", () =>
     Effect.gen(function* () {
       let asked = 0
       const engine = engineOf({

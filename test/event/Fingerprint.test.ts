@@ -75,7 +75,7 @@ const rounded = (timeNano: bigint) => BigInt(String(Number(timeNano)))
 
 describe("the fingerprint of an event", () => {
   it.prop(
-    "is that of its record in any order of keys, with and without the fields for old clients, rounded or not",
+    "is the same for any order of keys, with and without the fields for old clients, rounded or not",
     [said, FastCheck.integer(), FastCheck.boolean(), FastCheck.boolean()],
     ([event, seed, isLegacy, isRounded]) => {
       const other = recordOf(event, {
@@ -90,7 +90,7 @@ describe("the fingerprint of an event", () => {
   )
 
   it.prop(
-    "is another one for every other event",
+    "differs for every other event",
     [said, said, FastCheck.constantFrom<keyof Said>("Type", "Action", "ID", "attributes", "scope", "timeNano")],
     ([event, other, field]) => {
       const changed = { ...event, [field]: other[field] }
@@ -103,21 +103,21 @@ describe("the fingerprint of an event", () => {
     { fastCheck: { numRuns: 1000 } }
   )
 
-  it("cannot be had by putting what divides its parts into one of them", () => {
+  it("differs although a part of the event contains the separator of the parts", () => {
     const of = (attributes: Readonly<Record<string, string>>) =>
       DockerEvent.make({ type: "container", action: "start", id: "1", attributes, timeNano: 5n }).fingerprint
     const all = [{ a: "b", c: "d" }, { a: "b\0c\0d" }, { "a\0b": "c\0d" }, { "a\0b\0c": "d" }, { "a\0b": "", c: "d" }]
     assert.strictEqual(new Set(all.map(of)).size, all.length)
   })
 
-  it("is one for two events that agree in all else and come within 256 ns, and not beyond", () => {
+  it("is the same for two equal events within 256 ns, and differs beyond that", () => {
     const at = (timeNano: bigint) =>
       DockerEvent.make({ type: "container", action: "start", id: "1", attributes: {}, timeNano }).fingerprint
     assert.strictEqual(at(1795453740123456789n), at(1795453740123456800n))
     assert.notStrictEqual(at(1795453740123456789n), at(1795453740123456789n + 256n))
   })
 
-  it("needs no time of nanoseconds", () => {
+  it("does not need a time in nanoseconds", () => {
     const at = (time: number) => fingerprintOf(`{"Type":"container","Action":"start","time":${time}}`)
     assert.notStrictEqual(at(1), at(2))
     assert.strictEqual(
@@ -126,7 +126,7 @@ describe("the fingerprint of an event", () => {
     )
   })
 
-  it("is the same for a recorded feed of dockerd 29 in the form of each API, and scripts get the digits that were sent", () => {
+  it("is the same for each API version of a recorded feed of dockerd 29, and scripts get the digits that were sent", () => {
     const feed = Fs.readFileSync(new URL("../../examples/container-life.jsonl", import.meta.url), "utf8")
     const records = feed.split("\n").filter((line) => line !== "")
     assert.isAbove(records.length, 5)
@@ -146,7 +146,7 @@ describe("the fingerprint of an event", () => {
     }
   })
 
-  it("is the same for an event of podman with and without the fields for old clients, and wherever its health is said", () => {
+  it("is the same for an event of podman with and without the fields for old clients, and for each place of its health", () => {
     const attributes = '"Attributes":{"containerExitCode":"0","image":"alpine","name":"web","podId":""}'
     const rest = `"scope":"local","time":1795453742,"timeNano":1795453742123456701`
     for (const action of ["died", "die", "remove", "health_status", "exec_died"]) {

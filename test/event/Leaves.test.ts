@@ -20,7 +20,7 @@ const json = FastCheck.dictionary(
 )
 
 describe("the leaves of a record", () => {
-  it("are those of JSON.parse, for any JSON and however it is spaced", () => {
+  it("are those of JSON.parse, for any JSON with any white space", () => {
     FastCheck.assert(
       FastCheck.property(json, FastCheck.constantFrom(undefined, 1, "\t"), (value, space) => {
         const record = JSON.stringify(value, null, space)
@@ -42,7 +42,7 @@ describe("the leaves of a record", () => {
     )
   })
 
-  it("have every digit of a number that no double holds", () => {
+  it("have every digit of a number that does not fit into a double", () => {
     const record = '{"a":1795453736016879091,"b":[12345678901234567890123,0.10,-1e400],"c":1.0,"d":-7,"e":1e3}'
     assert.deepStrictEqual(
       Leaves.find(record, nothing, whole).leaves.map(({ value }) => value),
@@ -50,7 +50,7 @@ describe("the leaves of a record", () => {
     )
   })
 
-  it("are kept up to the bounds; the engine's own are kept beyond them, and every other is counted", () => {
+  it("are kept up to the bounds; beyond them only the engine's own are kept, and the others are counted", () => {
     FastCheck.assert(
       FastCheck.property(json, FastCheck.nat(20), FastCheck.nat(200), (value, most, characters) => {
         const record = JSON.stringify({ ...value, own: { ...value, name: "web" }, last: "here" })
@@ -73,7 +73,7 @@ describe("the leaves of a record", () => {
     )
   })
 
-  it("end between two characters of a text that is too long, never inside an escape", () => {
+  it("cut a long text between two characters, never inside an escape", () => {
     for (const unit of ["x", "\\n", "\\u0041", "\\ud83d\\ude00", 'ab\\"', "\\\\"]) {
       for (const before of ["", "a", "ab", "abc"]) {
         const record = `{"a":"${before}${unit.repeat(800_000 / unit.length)}","b":"after"}`
@@ -88,7 +88,7 @@ describe("the leaves of a record", () => {
     }
   })
 
-  it("of what is not JSON come to an end", () => {
+  it("come to an end for a text that is not JSON", () => {
     for (const record of [
       "",
       "x",

@@ -30,7 +30,7 @@ const expected = (text: string): ReadonlyArray<Lines.Line> => {
 
 describe("the lines of a feed", () => {
   it.prop(
-    "are the same wherever the bytes are cut, and so are the size and the fingerprint of a line that is too long",
+    "are the same wherever the bytes are cut, as are the size and the fingerprint of a line that is too long",
     [
       FastCheck.array(FastCheck.constantFrom("\n", "\r\n", "é", "🐳", "x", "{}", "long enough to be dropped"), {
         maxLength: 40
@@ -44,7 +44,7 @@ describe("the lines of a feed", () => {
     { fastCheck: { numRuns: 1000 } }
   )
 
-  it("are not held where they are too long, from the byte on that is too much", () => {
+  it("are not kept in memory beyond the longest length", () => {
     const mebibyte = Buffer.alloc(1_048_576, "x")
     const splitter = Lines.makeSplitter()
     const inUse = () => heapInUse() + process.memoryUsage().arrayBuffers
@@ -55,7 +55,7 @@ describe("the lines of a feed", () => {
     assert.deepInclude(line, { _tag: "TooLong", bytes: 300 * 1_048_576 })
   })
 
-  it("hold little more than their bytes where they come in single bytes", () => {
+  it("take little more memory than their bytes if they come byte by byte", () => {
     const splitter = Lines.makeSplitter()
     const inUse = () => heapInUse() + process.memoryUsage().arrayBuffers
     const before = inUse()

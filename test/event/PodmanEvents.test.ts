@@ -56,7 +56,7 @@ const engineSaid = (record: unknown) =>
 const ifOld = (old: Old, values: Readonly<Record<string, string>>) => (old === "old fields" ? values : {})
 
 describe.each(olds)("podman with %s", (old) => {
-  it("a container's remove is destroy", () => {
+  it("the remove of a container becomes destroy", () => {
     const record = podman(old, { Action: "remove" })
     assert.strictEqual(decode(record).Action, "destroy")
     assert.deepStrictEqual(variables(record, "ACTION", "STATUS", "ID", "FROM", "ACTOR_ATTRIBUTES_NAME"), [
@@ -68,7 +68,7 @@ describe.each(olds)("podman with %s", (old) => {
     })
   })
 
-  it("died is die and exec_died is exec_die, with the exit code, whatever a label says", () => {
+  it("died becomes die and exec_died becomes exec_die, with the exit code, whatever a label says", () => {
     for (const [Action, expected] of [
       ["died", "die"],
       ["exec_died", "exec_die"]
@@ -84,7 +84,7 @@ describe.each(olds)("podman with %s", (old) => {
     }
   })
 
-  it("health_status says the health in the action where Docker does", () => {
+  it("health_status gets the health in its action, as in Docker", () => {
     for (const HealthStatus of ["healthy", "unhealthy"]) {
       const record = podman(old, { Action: "health_status", more: { HealthStatus } })
       assert.strictEqual(DockerEvent.verb(decode(record)), "health_status")
@@ -100,7 +100,7 @@ describe.each(olds)("podman with %s", (old) => {
     }
   })
 
-  it("an image's id has its algorithm, and its actions are Docker's", () => {
+  it("the id of an image gets its algorithm, and its actions become Docker's", () => {
     for (const [Action, expected] of [
       ["loadfromarchive", "load"],
       ["remove", "delete"],
@@ -116,7 +116,7 @@ describe.each(olds)("podman with %s", (old) => {
     }
   })
 
-  it("a volume has its name as its id, and remove is destroy", () => {
+  it("a volume gets its name as its id, and its remove becomes destroy", () => {
     const create = podman(old, { Type: "volume", Action: "create", id: "", attributes: { name: "data" } })
     assert.deepStrictEqual(variables(create, "ACTION", "ACTOR_ID", "ACTOR_ATTRIBUTES_NAME"), ["create", "data", "data"])
     assert.deepStrictEqual(engineSaid(create), { DES_ENGINE_ACTOR_ID: "" })
@@ -124,7 +124,7 @@ describe.each(olds)("podman with %s", (old) => {
     assert.deepStrictEqual(variables(remove, "ACTION", "ACTOR_ID"), ["destroy", "data"])
   })
 
-  it("a network that a container is connected to is the actor, and the container its attribute", () => {
+  it("connecting a container makes the network the actor and the container an attribute", () => {
     for (const Action of ["connect", "disconnect"]) {
       const record = podman(old, { Type: "network", Action, attributes: { network: "inner" } })
       assert.deepStrictEqual(
@@ -143,7 +143,7 @@ describe.each(olds)("podman with %s", (old) => {
     }
   })
 
-  it("a network has its name and its type, and remove is destroy", () => {
+  it("a network gets its name and its type, and its remove becomes destroy", () => {
     const attributes = { name: "", network: "inner", driver: "bridge" }
     for (const [Action, expected] of [
       ["create", "create"],
@@ -187,7 +187,7 @@ describe.each(olds)("podman with %s", (old) => {
   })
 })
 
-it("a die of an older podman gets its exit code, and one that des made up gets none from a label", () => {
+it("a die of an older podman gets its exit code, and a synthetic die gets none from a label", () => {
   const attributes = { containerExitCode: "7" }
   assert.deepStrictEqual(
     variables(podman("old fields", { Action: "die", attributes }), "ACTION", "ACTOR_ATTRIBUTES_EXITCODE"),
@@ -198,7 +198,7 @@ it("a die of an older podman gets its exit code, and one that des made up gets n
   assert.deepStrictEqual(again.Actor.Attributes, attributes)
 })
 
-it("the record stays the engine's own line, and decoding it again gives the same event", () => {
+it("the record stays the line of the engine, and decodes to the same event again", () => {
   const record = JSON.stringify(podman("old fields", { Action: "remove" }))
   const event = Either.getOrThrow(DockerEvent.decode(record))
   assert.strictEqual(event.record, record)
@@ -282,7 +282,7 @@ const dockerRecord = FastCheck.record({
 })
 
 describe("an event of Docker", () => {
-  it("stays as it is, whatever its labels are", () => {
+  it("is not changed, whatever its labels are", () => {
     FastCheck.assert(
       FastCheck.property(dockerRecord, (record) => {
         const { Action, Actor, Type } = decode(record)
@@ -297,7 +297,7 @@ describe("an event of Docker", () => {
     )
   })
 
-  it("keeps the remove of a swarm's network", () => {
+  it("keeps its remove if it is about a network of a swarm", () => {
     const record = {
       Type: "network",
       Action: "remove",
@@ -327,7 +327,7 @@ describe("any event of podman", () => {
     ["NAME", "EXITCODE", "CONTAINER", "TYPE"].map((key) => `ACTOR_ATTRIBUTES_${key}`)
   )
 
-  it("sets no name of des's own but what the engine said, and loses none of it", () => {
+  it("sets the own names only to what the engine sent, and loses none of it", () => {
     FastCheck.assert(
       FastCheck.property(podmanRecord, (record) => {
         const environment = Environment.fromEvent(decode(record))
@@ -345,7 +345,7 @@ describe("any event of podman", () => {
     )
   })
 
-  it("keeps a container's labels, but for one that would hide an exit code", () => {
+  it("keeps the labels of a container, except one that would hide an exit code", () => {
     FastCheck.assert(
       FastCheck.property(podmanRecord, (record) => {
         if (record.Type !== "container") return

@@ -59,7 +59,7 @@ describe("a record that is too long", () => {
     )
   }
 
-  it.effect("is told from one that is just short enough", () =>
+  it.effect("is skipped, and a record that is just short enough is not", () =>
     Effect.gen(function* () {
       const room = Lines.longestRecord - record({ id: "most", attributes: { label: "" } }).length
       const most = record({ id: "most", attributes: { label: "x".repeat(room) } })
@@ -69,7 +69,7 @@ describe("a record that is too long", () => {
   )
 })
 
-describe("a record that is nested deeply, or holds too much", () => {
+describe("a record that is nested deeply or has too many values", () => {
   const nested = (levels: number, open = "[", close = "]") => open.repeat(levels) + close.repeat(levels)
   const eventWith = (field: string) => `{"Type":"container","Action":"start",${field}}`
 
@@ -95,7 +95,7 @@ describe("a record that is nested deeply, or holds too much", () => {
     }
   }
 
-  it.effect("is an event where 3,000 levels are in a field that des does not know, and none with 1,000,000", () =>
+  it.effect("is an event with 3,000 levels in an unknown field, and is skipped with 1,000,000", () =>
     Effect.gen(function* () {
       const few = yield* decodeAll([encode(`${eventWith(`"z":${nested(3_000)}`)}\n`)])
       assert.lengthOf(few.ids, 1)
@@ -112,7 +112,7 @@ describe("a record that is nested deeply, or holds too much", () => {
   const withAttributes = (attributes: ReadonlyArray<string>) =>
     `{"Type":"container","Action":"start","Actor":{"ID":"many","Attributes":{${attributes.join(",")}}},"timeNano":1795453740123456789}`
 
-  it("is read in part with a million labels, and none of them hides what the engine says", () => {
+  it("is read in part if it has a million labels, and none of them hides what the engine sent", () => {
     const many = labels(1_000_000)
     const event = Either.getOrThrow(DockerEvent.decode(withAttributes([...many, '"name":"web"', '"image":"nginx"'])))
     assert.deepInclude(event.Actor.Attributes, { name: "web", image: "nginx", l0: "v0" })
@@ -125,7 +125,7 @@ describe("a record that is nested deeply, or holds too much", () => {
     assert.notStrictEqual(Either.getOrThrow(another).fingerprint, event.fingerprint)
   })
 
-  it("is read in part with an array of three million values", () => {
+  it("is read in part if it has an array of three million values", () => {
     const event = Either.getOrThrow(
       DockerEvent.decode(eventWith(`"Actor":{"ID":"a"},"z":[${"1,".repeat(3_000_000)}1]`))
     )
@@ -138,7 +138,7 @@ describe("a record that is nested deeply, or holds too much", () => {
     ["an escape in a key", `{"Type":"container","Action":"start","Actor":{"Attributes":{"\\x":"v"}},${tooManyToRead}}`],
     ["an escape in a value", `{"Type":"container","Action":"start","Actor":{"ID":"\\u12"},${tooManyToRead}}`]
   ] as const) {
-    it.effect(`is skipped where it is read in part and is not JSON, by ${what}`, () =>
+    it.effect(`is skipped if it is read in part and is not JSON because of ${what}`, () =>
       Effect.gen(function* () {
         const { ids, skipped } = yield* decodeAll([encode(`${line}\n${record({ id: "after" })}\n`)])
         assert.deepStrictEqual(ids, ["after"])
@@ -147,14 +147,14 @@ describe("a record that is nested deeply, or holds too much", () => {
     )
   }
 
-  it("is not an event where it is read in part and has no Action", () => {
+  it("is not an event if it is read in part and has no Action", () => {
     const record = `{"Type":"container","z":[${"1,".repeat(3_000_000)}1]}`
     assert.isTrue(Either.isLeft(DockerEvent.decode(record)))
   })
 })
 
 describe("the log of skipped lines", () => {
-  it.scoped("has the first ten of a minute, and one line for the rest of it", () =>
+  it.scoped("shows the first ten of a minute, and one line for the others", () =>
     Effect.gen(function* () {
       const logs = collectLogs()
       yield* Effect.gen(function* () {
@@ -182,7 +182,7 @@ describe("the log of skipped lines", () => {
     })
   )
 
-  it.effect("reads the message of no line that it does not show", () =>
+  it.effect("makes a message only for a line that it shows", () =>
     Effect.gen(function* () {
       const logs = collectLogs()
       let read = 0
@@ -201,7 +201,7 @@ describe("the log of skipped lines", () => {
 })
 
 describe("a flood of records that are not events", () => {
-  it.live("gives way to what else there is to do", () =>
+  it.live("lets other work run in between", () =>
     Effect.gen(function* () {
       const flood = encode("{}\n".repeat(20_000))
       let turns = 0

@@ -68,7 +68,7 @@ const open = (files: Readonly<Record<string, string>>, trust = Trust.layerInsecu
 const test = (name: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => it.scopedLive(name, body)
 
 describe("the head of a script", () => {
-  test("is read where the script is found, in each of its places", () =>
+  test("is read in each place where a script can be", () =>
     Effect.gen(function* () {
       const { find, logged } = yield* open({
         "container/start/10-a": shell("# des: timeout=1s"),
@@ -85,7 +85,7 @@ describe("the head of a script", () => {
       assert.deepStrictEqual(logged(), [])
     }))
 
-  test("is not read where the script is not trusted", () =>
+  test("is not read if the script is not trusted", () =>
     Effect.gen(function* () {
       const check = (path: string) =>
         path.endsWith("/start")
@@ -98,7 +98,7 @@ describe("the head of a script", () => {
       assert.match(logged().join("\n"), /^ERROR Script container\/start is not run, since it is not trusted: .*$/)
     }))
 
-  test("that cannot be understood is an error with file and line; that script does not run, the others do", () =>
+  test("that cannot be read is an error with file and line; only that script does not run", () =>
     Effect.gen(function* () {
       const { find, logged } = yield* open({
         "container/start/10-a": shell("# des: timeout=1s", "# des: retries=many"),
@@ -111,7 +111,7 @@ describe("the head of a script", () => {
       assert.deepStrictEqual(logged().slice(1), [`DEBUG ${saying}`])
     }))
 
-  test("of a program has no options, whatever its bytes are", () =>
+  test("of a binary program has no options, whatever its bytes are", () =>
     Effect.gen(function* () {
       const { find, logged, path } = yield* open({ "container/start": "", "container/die": "" })
       Fs.copyFileSync("/bin/true", path("container/start"))
@@ -145,7 +145,7 @@ describe("the head of a script", () => {
     const was = { timeout: 1000, conditions: [] }
     const old = new Date("2020-01-01T00:00:00Z")
 
-    test("and not where nothing has changed, or only who may run it", () =>
+    test("and not again if nothing has changed, or only the mode", () =>
       Effect.gen(function* () {
         const { find, opened, path } = yield* open({ "container/start": first, all: shell() })
         for (let times = 0; times < 5; times++) {
@@ -211,7 +211,7 @@ describe("the head of a script", () => {
         }))
     }
 
-    test("which counts at the next event: what could not be understood is mended, and broken again", () =>
+    test("which counts at the next event: a wrong option is corrected, and broken again", () =>
       Effect.gen(function* () {
         const { find, logged, path } = yield* open({ "container/start": shell("# des: nonsense") })
         assert.deepStrictEqual(yield* find("container", "start"), {})
@@ -226,8 +226,8 @@ describe("the head of a script", () => {
   })
 })
 
-describe("what a head says", () => {
-  test("narrows the events that a script runs for, and there is no warning about the others", () =>
+describe("an option in a head", () => {
+  test("limits the events that a script runs for, without a warning about the others", () =>
     Effect.gen(function* () {
       const { path, scripts } = yield* open({
         "container/start/10-backup": shell("# des: label=backup=true image=postgres:*"),

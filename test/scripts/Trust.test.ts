@@ -103,7 +103,7 @@ const ways: Readonly<Record<string, (files: Files) => readonly [directory: strin
 
 for (const [way, go] of Object.entries(ways)) {
   describeRoot(`a script that is reached ${way}`, () => {
-    test("is trusted when all on the way is root's, and root's group may write to it", (files) => {
+    test("is trusted if root owns the whole path, and if root's group may write to it", (files) => {
       files.file(script)
       const [directory, path] = go(files)
       assertTrusted(directory, path)
@@ -112,7 +112,7 @@ for (const [way, go] of Object.entries(ways)) {
     })
 
     for (const [damage, { access, command, reason }] of Object.entries(damages)) {
-      test(`is refused where something on the way ${damage}, until it is mended as the message says`, (files) => {
+      test(`is refused if a part of the path ${damage}, until the command of the message is run`, (files) => {
         files.file(script)
         const [directory, path] = go(files)
         for (const place of Object.values(places)) {
@@ -163,7 +163,7 @@ describeRoot("the command that mends what is refused can be pasted, whatever the
     })
   }
 
-  test("one after the other, where more than one thing is wrong", (files) => {
+  test("names one problem after the other if there are several", (files) => {
     files.file("d/container/start", { uid: nobody, gid: nobody, mode: 0o777 })
     files.change("d", { uid: somebody, gid: somebody, mode: 0o1777 })
     const [directory, path] = [files.path("d"), files.path("d/container/start")]
@@ -177,7 +177,7 @@ describeRoot("the command that mends what is refused can be pasted, whatever the
 })
 
 describeRoot("links", () => {
-  test("to a file that is not trusted are refused, by the file's name", (files) => {
+  test("to an untrusted file are refused, with the name of the file", (files) => {
     files.file("d/container/start")
     files.file("elsewhere/script", { uid: nobody })
     files.link("d/container/die", "../../elsewhere/script")
@@ -185,14 +185,14 @@ describeRoot("links", () => {
     assertTrusted(files.path("d"), files.path("d/container/start"))
   })
 
-  test("to a trusted file in a directory that is not trusted are refused, by the directory's name", (files) => {
+  test("to a trusted file in an untrusted directory are refused, with the name of the directory", (files) => {
     files.file("elsewhere/inner/script")
     files.link("d/container/die", files.path("elsewhere/inner/script"))
     files.change("elsewhere", { mode: 0o777 })
     assertRefused(files.path("d"), files.path("d/container/die"), "WorldWritable", files.path("elsewhere"))
   })
 
-  test("to a file that is marked sticky are refused as any other, since that protects directories alone", (files) => {
+  test("to a sticky file are refused, since the sticky bit protects only directories", (files) => {
     files.file("elsewhere/script", { mode: 0o1757 })
     files.link("d/container/die", "../../elsewhere/script")
     const [directory, path] = [files.path("d"), files.path("d/container/die")]
@@ -200,7 +200,7 @@ describeRoot("links", () => {
     assertTrusted(directory, path)
   })
 
-  test("are refused where the directory that they are in is not trusted, wherever they lead", (files) => {
+  test("in an untrusted directory are refused, wherever they lead", (files) => {
     files.file("d/container/start")
     files.link("elsewhere/link", files.path("d/container/start"))
     files.link("d/container/die", "../../elsewhere/link")
@@ -218,7 +218,7 @@ describeRoot("links", () => {
     assertRefused(directory, `${directory}/container/start`, "Owner", files.path("theirs/d/container/start"))
   })
 
-  test("of /proc that lead elsewhere than their text says are refused", (files) => {
+  test("of /proc that lead elsewhere than their text are refused", (files) => {
     files.file("elsewhere/script", { uid: nobody })
     const open = Fs.openSync(files.path("elsewhere/script"), "r")
     Fs.rmSync(files.path("elsewhere/script"))
@@ -232,7 +232,7 @@ describeRoot("links", () => {
     assert.isTrue(Either.isLeft(result), `${path} is trusted`)
   })
 
-  test("that go in a circle, lead nowhere, or pass through a file are refused, and nothing breaks", (files) => {
+  test("that form a circle, lead nowhere, or pass through a file are refused", (files) => {
     files.file("d/container/start")
     files.link("d/container/self", "self")
     files.link("d/container/there", "back")
@@ -279,7 +279,7 @@ describeRoot("a sticky directory that everybody can write to", () => {
     assertTrusted(files.path("sticky/inner/d"), files.path("sticky/inner/d/container/start"))
   })
 
-  test("is not trusted above it when it belongs to another user, who can replace what is in it", (files) => {
+  test("is not trusted above it if it belongs to another user, who can replace its content", (files) => {
     files.file("sticky/d/container/start")
     files.folder("sticky", { ...sticky, uid: nobody })
     const [directory, path] = [files.path("sticky/d"), files.path("sticky/d/container/start")]
@@ -287,7 +287,7 @@ describeRoot("a sticky directory that everybody can write to", () => {
     assertTrusted(directory, path)
   })
 
-  test("does not make another user's directory in it a script directory", (files) => {
+  test("does not make the directory of another user a trusted script directory", (files) => {
     files.file("sticky/d/container/start")
     files.folder("sticky", sticky)
     files.change("sticky/d", { uid: somebody })
@@ -299,7 +299,7 @@ describeRoot("a sticky directory that everybody can write to", () => {
     ["below the script directory", "d/container"],
     ["deep below the script directory", "d/container/start"]
   ] as const) {
-    test(`is refused ${name}, until it is mended`, (files) => {
+    test(`is refused ${name}, until the command of the message is run`, (files) => {
       files.file("d/container/start/10-script")
       files.change(place, sticky)
       for (const directory of ["d", "link"]) {
@@ -312,7 +312,7 @@ describeRoot("a sticky directory that everybody can write to", () => {
     })
   }
 
-  test("is refused where a link of the script directory leads, since it is not above that", (files) => {
+  test("is refused as the target of a link of the script directory", (files) => {
     files.file("sticky/script")
     files.link("d/container/start", "../../sticky/script")
     files.change("sticky", sticky)
@@ -324,7 +324,7 @@ describeRoot("a sticky directory that everybody can write to", () => {
     ["by .. out of a directory in it", "../../inner/../link"],
     ["by its absolute path", "ABSOLUTE"]
   ] as const) {
-    test(`holds links that others made; they are refused even to a trusted target, reached ${name}`, (files) => {
+    test(`may have links of other users; they are refused even if the target, reached ${name}, is trusted`, (files) => {
       files.file("d/container/start")
       files.folder("inner")
       files.link("link", "d/container/start", nobody)
