@@ -88,7 +88,7 @@ describe("Log: text", () => {
 })
 
 describe("Log: layer", () => {
-  it.effect("counts for what it is provided to, and no longer", () =>
+  it.effect("counts only for the effect that it is provided to", () =>
     Effect.gen(function* () {
       const hello = (format: Log.LogFormat) =>
         Effect.logInfo("hello").pipe(Effect.provide(Log.layer({ format, verbose: false })))
@@ -107,7 +107,7 @@ describe("Log: layer", () => {
 })
 
 describe("Log: json and logfmt", () => {
-  it.effect("json is an object with timestamp, level, message and what the line is about", () =>
+  it.effect("json is an object with timestamp, level, message and annotations", () =>
     Effect.gen(function* () {
       const line = yield* one("json", Effect.logWarning('a "b"\n\\').pipe(Effect.annotateLogs({ script: "/x y" })))
       const { annotations, logLevel, message, timestamp } = JSON.parse(line)
@@ -119,7 +119,7 @@ describe("Log: json and logfmt", () => {
     })
   )
 
-  it.effect("logfmt is pairs of timestamp, level, message and what the line is about", () =>
+  it.effect("logfmt is pairs of timestamp, level, message and annotations", () =>
     Effect.gen(function* () {
       const line = yield* one("logfmt", Effect.logWarning('a "b"\n\\').pipe(Effect.annotateLogs({ script: "/x y" })))
       const { level, message, script, timestamp } = parseLogfmt(line)
@@ -129,7 +129,7 @@ describe("Log: json and logfmt", () => {
   )
 })
 
-describe("Log: what a stranger writes", () => {
+describe("Log: text that strangers write", () => {
   const escapes: Readonly<Record<string, readonly [text: string, shown: string]>> = {
     "a newline": ["\n", "\\n"],
     "a carriage return": ["\r", "\\r"],
@@ -237,7 +237,7 @@ describe("Log: long lines are cut", () => {
     )
   }
 
-  it.effect("a message that is cut inside a character is still one that every reader takes", () =>
+  it.effect("a message that is cut inside a character is still valid for every reader", () =>
     Effect.gen(function* () {
       const line = yield* one("json", Effect.logInfo(`${"x".repeat(16_383)}🐳🐳`))
       assert.notMatch(line, unprintable)

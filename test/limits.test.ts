@@ -52,7 +52,7 @@ describe("docs/limits.md", () => {
   })
 
   for (const { bound, constant, file, what } of rows) {
-    it(`says of ${what} what ${constant} in ${file} says`, () => {
+    it(`has the bound of ${what} that ${constant} in ${file} has`, () => {
       const definition = definitionOf(file, constant)
       const written = spellings(bound)
       if (written.length > 0)

@@ -78,7 +78,7 @@ describeEngine("dockerd", () => {
   )
 
   test(
-    "that is killed and comes back with live restore: who died meanwhile is told, who lives is not",
+    "that is killed and starts again with live restore: des reports the containers that died, and not those that live",
     Effect.gen(function* () {
       const { des, engine } = yield* begin(["--live-restore"])
       const pids = [yield* pidOf(engine, "dies"), yield* pidOf(engine, "returns")]
@@ -107,7 +107,7 @@ describeEngine("dockerd", () => {
   )
 
   test(
-    "that is killed and comes back without live restore ends its containers: each end is told once",
+    "that is killed and starts again without live restore ends its containers: des reports each end once",
     Effect.gen(function* () {
       const { des, engine } = yield* begin([])
       const pid = yield* pidOf(engine, "dies")
@@ -134,7 +134,7 @@ describeEngine("dockerd", () => {
   )
 
   test(
-    "that is restarted in order says the end of its containers itself, and what was not heard is told",
+    "that is restarted in order reports the end of its containers itself, and des adds the missed ones",
     Effect.gen(function* () {
       const { des, engine } = yield* begin([])
       yield* engine.restart

@@ -81,7 +81,7 @@ describe("des info", () => {
       })
     }))
 
-  test("asks each of several engines, and ends with 1 where one of them cannot be watched", (sandbox) =>
+  test("asks each of several engines, and ends with 1 if one of them cannot be watched", (sandbox) =>
     Effect.gen(function* () {
       const url = yield* engineOf(sandbox, { "/_ping": ping, "/version": version, "/info": json({}) })
       const absent = `unix://${sandbox.path("absent.sock")}`
@@ -111,7 +111,7 @@ describe("des info", () => {
       )
     }))
 
-  test("says what a proxy does not let it ask, and that the feed opens all the same", (sandbox) =>
+  test("says what a proxy does not allow, and that the feed opens", (sandbox) =>
     Effect.gen(function* () {
       const url = yield* engineOf(sandbox, { "/_ping": ping })
       const { code, stdout } = yield* sandbox.des(["info", "-e", url])
@@ -127,7 +127,7 @@ describe("des info", () => {
       assert.match(stderr, /refused: 403 Forbidden\n$/)
     }))
 
-  test("what an engine calls itself drives no terminal", (sandbox) =>
+  test("the name of an engine cannot control a terminal", (sandbox) =>
     Effect.gen(function* () {
       const url = yield* engineOf(sandbox, {
         "/_ping": ping,
@@ -140,7 +140,7 @@ describe("des info", () => {
       assert.include(stdout, "(it knows ? to \\u0007)")
     }))
 
-  test("2: wrong usage, each with what is wrong", (sandbox) =>
+  test("2: wrong usage, and the message says what is wrong", (sandbox) =>
     Effect.gen(function* () {
       for (const [args, env, says] of [
         [["--nope"], {}, "--nope"],
@@ -157,7 +157,7 @@ describe("des info", () => {
       }
     }))
 
-  test("the sockets that are there are named where the default one is not", (sandbox) =>
+  test("the existing sockets are named if the default one does not exist", (sandbox) =>
     Effect.gen(function* () {
       if (Fs.existsSync("/var/run/docker.sock")) return
       sandbox.write("run/podman/podman.sock", "")

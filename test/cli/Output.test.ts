@@ -50,7 +50,7 @@ describe("what des writes", () => {
       assert.strictEqual(yield* codeOf(sandbox), "0")
     }))
 
-  test("does not keep a signal from ending it, where nobody reads", (sandbox) =>
+  test("does not keep a signal from ending it if nobody reads", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", `${noise}; touch ran; exec sleep 1000`)
       sandbox.write("feed", feed)

@@ -78,7 +78,7 @@ describe("-c -d DIR", () => {
     }))
 
   test(
-    "what it creates is a script directory that des takes without a word, and whose scripts start no process",
+    "creates a script directory that des accepts without a warning, and whose scripts start no process",
     ({ des, path }) =>
       Effect.gen(function* () {
         yield* des(["-c", "-d", path("new")])
@@ -143,7 +143,7 @@ describe("-c -d DIR", () => {
     }))
 })
 
-describe("-c -d DIR refuses what is there: exit 1, nothing touched", () => {
+describe("-c -d DIR refuses existing files: exit 1, nothing is changed", () => {
   const there: Readonly<Record<string, (path: string) => void>> = {
     "a directory with scripts": (path) => {
       Fs.mkdirSync(`${path}/container`, { recursive: true })

@@ -106,7 +106,7 @@ describe("a stop while a script runs", () => {
       assert.notInclude((yield* assertEnded(sandbox, des, 143)).stderr, "did not run")
     }))
 
-  test("--drain 0: it is told to end at once", (sandbox) =>
+  test("--drain 0: the script gets SIGTERM at once", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* running(sandbox, obedient, ["--drain", "0", ...longGrace])
       yield* des.kill("SIGTERM")
@@ -119,7 +119,7 @@ describe("a stop while a script runs", () => {
     ["SIGTERM", "SIGINT"],
     ["SIGINT", "SIGINT"]
   ] as const) {
-    test(`${first}, then ${second}: the second tells it to end at once`, (sandbox) =>
+    test(`${first}, then ${second}: at the second one the script gets SIGTERM at once`, (sandbox) =>
       Effect.gen(function* () {
         const des = yield* running(sandbox, obedient, ["--drain", "120s", ...longGrace])
         yield* des.kill(first)
@@ -215,7 +215,7 @@ describe("a stop while nothing runs", () => {
       assertLeftOver(ended, 1)
     }))
 
-  test("while des waits for an engine that takes the connection and never answers", (sandbox) =>
+  test("while des waits for an engine that accepts the connection and never answers", (sandbox) =>
     Effect.gen(function* () {
       let connections = 0
       const server = Net.createServer((socket) => {
@@ -288,7 +288,7 @@ describe("a stop, and a script that", () => {
     "one line": "head -c 300000000 /dev/zero",
     "short lines": "yes | head -c 300000000"
   })) {
-    test(`writes 300 MB as ${what}: it is let end, and des stays below 200 MB`, (sandbox) =>
+    test(`writes 300 MB as ${what}: it ends by itself, and des stays below 200 MB`, (sandbox) =>
       Effect.gen(function* () {
         const body = `touch runs; ${writer}; grep VmHWM /proc/$PPID/status >peak.part; mv peak.part peak`
         const des = yield* running(sandbox, body, [])
@@ -418,7 +418,7 @@ describeUnless(noNamespace, "des as the first process of a container", () => {
       yield* assertEnded(sandbox, des, 130)
     }))
 
-  test("a script with children that takes too long does not cost the whole grace, and leaves no zombie", (sandbox) =>
+  test("a script with children that exceeds its timeout does not take the whole grace, and leaves no zombie", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* timedOut(sandbox, [])
       yield* des.until("that des has reaped", () => des.zombies().length === 0)
@@ -427,7 +427,7 @@ describeUnless(noNamespace, "des as the first process of a container", () => {
     }))
 
   describeUnless(noTini, "behind tini", () => {
-    test("no zombie is left of a script with children that takes too long", (sandbox) =>
+    test("a script with children that exceeds its timeout leaves no zombie", (sandbox) =>
       Effect.gen(function* () {
         const des = yield* timedOut(sandbox, ["tini", "--"])
         yield* des.until("that tini has reaped", () => des.zombies().length === 0)

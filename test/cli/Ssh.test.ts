@@ -35,7 +35,7 @@ describe("ssh, played by a script", () => {
       }))
   }
 
-  test("what a stranger's host says is cut, and drives no terminal", (sandbox) =>
+  test("the text of another host is cut, and cannot control a terminal", (sandbox) =>
     Effect.gen(function* () {
       const env = withSsh(sandbox, `printf '\\033[31mred\\nforged\\r' >&2; yes | head -c 3000000 >&2; exit 1`)
       const { lines, stderr } = yield* sandbox.des(["info", "-e", "ssh://h"], { env })
@@ -44,27 +44,27 @@ describe("ssh, played by a script", () => {
       assert.isBelow(stderr.length, 1500)
     }))
 
-  test("one that says nothing is told by its exit code", (sandbox) =>
+  test("an ssh that writes nothing is reported with its exit code", (sandbox) =>
     Effect.gen(function* () {
       const { stderr } = yield* sandbox.des(["info", "-e", "ssh://h"], { env: withSsh(sandbox, "exit 7") })
       assert.match(stderr, /ssh ended: exit code 7\n$/)
     }))
 
-  test("one that leaves its stderr open to another is not waited for", (sandbox) =>
+  test("des does not wait for an ssh that leaves its stderr open to another process", (sandbox) =>
     Effect.gen(function* () {
       const env = withSsh(sandbox, "setsid sleep 100000 & echo no >&2; exit 255")
       const { stderr } = yield* sandbox.des(["info", "-e", "ssh://h"], { env, deadline: 8000 })
       assert.match(stderr, /ssh ended: no\n$/)
     }))
 
-  test("where there is none, that is said", (sandbox) =>
+  test("a missing ssh is reported", (sandbox) =>
     Effect.gen(function* () {
       const { code, stderr } = yield* sandbox.des(["info", "-e", "ssh://h"], { env: { PATH: sandbox.path("bin") } })
       assert.strictEqual(code, 1)
       assert.match(stderr, /ssh cannot be started: .*install openssh-client/)
     }))
 
-  test("one that answers nothing and ignores SIGTERM is gone with des", (sandbox) =>
+  test("an ssh that does not answer and ignores SIGTERM ends with des", (sandbox) =>
     Effect.gen(function* () {
       const env = withSsh(sandbox, "trap '' TERM; echo started >&2; touch started; sleep 100000")
       const des = yield* sandbox.start(["-d", sandbox.dir, "-e", "ssh://h"], { env })
@@ -74,7 +74,7 @@ describe("ssh, played by a script", () => {
       assert.deepStrictEqual(sandbox.processes(), [])
     }))
 
-  test("one that reads its input to the end ends when des is killed", (sandbox) =>
+  test("an ssh that reads its input to the end ends if des is killed", (sandbox) =>
     Effect.gen(function* () {
       const env = withSsh(sandbox, "touch started; cat >/dev/null")
       const des = yield* sandbox.start(["-d", sandbox.dir, "-e", "ssh://h"], { env })

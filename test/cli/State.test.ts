@@ -342,7 +342,7 @@ describe("the state directory", () => {
       }
     }))
 
-  test("takes a record once, however often its file is read", (sandbox) =>
+  test("runs a record once, however often its file is read", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "echo $ACTOR_ID >>ran")
       assertRuns(yield* life(sandbox, recordsOf("a", "b")))
@@ -542,7 +542,7 @@ describe("des history", () => {
     }))
 
   for (const command of [["history"], ["retry", "1"]]) {
-    test(`${command.join(" ")} without a journal says what is missing`, (sandbox) =>
+    test(`${command.join(" ")} without a journal is an error that names the missing journal`, (sandbox) =>
       Effect.gen(function* () {
         const [name = "", ...rest] = command
         const unnamed = yield* sandbox.des(command)
@@ -574,7 +574,7 @@ describe("a journal that another user could have made", () => {
     }))
 
   if (process.getuid?.() === 0) {
-    test("is refused where it is another user's", (sandbox) =>
+    test("is refused if it belongs to another user", (sandbox) =>
       Effect.gen(function* () {
         assertRuns(yield* life(sandbox, recordsOf("a")))
         Fs.chownSync(StateDirectory.journalFile(sandbox.path("state")), 1000, 1000)
@@ -604,7 +604,7 @@ test(
   90_000
 )
 
-test("an event that crashes des twice is set aside, is logged once, and des retry brings it back", (sandbox) =>
+test("an event that crashes des twice is quarantined and logged once, and des retry runs it again", (sandbox) =>
   Effect.gen(function* () {
     sandbox.script("container/die", "echo $ACTOR_ID >>ran")
     sandbox.script("container/start", "echo $ACTOR_ID >>ran")

@@ -56,7 +56,7 @@ const periodic = (period: () => number, events = 2000): ReadonlyArray<number> =>
 const longest = LoopGuard.suspicious + 3
 
 describe("a self-triggering script is stopped", () => {
-  it("after the suspicious runs and three trials, where each run causes the next", () => {
+  it("after the suspicious runs and three trials if each run causes the next", () => {
     assert.deepStrictEqual(play({ sent: [0], takes: () => 100, causes: [50] }), { runs: longest, stopped: 1 })
   })
 
@@ -72,7 +72,7 @@ describe("a self-triggering script is stopped", () => {
     [20, 50, 80],
     [10, 20, 30, 40, 50]
   ]) {
-    it(`within 1,000 runs, where each run causes ${causes.length} more`, () => {
+    it(`within 1,000 runs if each run causes ${causes.length} more`, () => {
       const { runs, stopped } = play({ sent: [0], takes: () => 100, causes })
       assert.isAbove(stopped, 0)
       assert.isAtMost(runs, 1000)

@@ -279,7 +279,7 @@ describeEngine("dockerd", () => {
       assert.deepStrictEqual(at.ssh.clients(), [])
     })
 
-  describe("des info reaches what docker version reaches", () => {
+  describe("des info reaches everything that docker version reaches", () => {
     for (const [name, settingOf] of Object.entries(reached)) {
       test(name, (sandbox) =>
         Effect.gen(function* () {
@@ -301,7 +301,7 @@ describeEngine("dockerd", () => {
     }
   })
 
-  describe("what docker version does not reach, des info does not either, and says why", () => {
+  describe("des info does not reach what docker version does not reach, and says why", () => {
     for (const [name, settingOf] of Object.entries(notReached)) {
       test(name, (sandbox) =>
         Effect.gen(function* () {
@@ -388,7 +388,7 @@ describeEngine("dockerd", () => {
   })
 
   describe("ssh", () => {
-    test("a host whose key is not known is not an engine's, and the message says what to do", (sandbox) =>
+    test("a host with an unknown key is refused, and the message says what to do", (sandbox) =>
       Effect.gen(function* () {
         const at = yield* shared
         yield* Effect.addFinalizer(() => Effect.sync(() => at.ssh.setKnownHosts(at.ssh.knownHosts)))
@@ -397,7 +397,7 @@ describeEngine("dockerd", () => {
         assert.match((yield* info).stderr, /Host key verification failed.*connect once with ssh as this user/)
       }))
 
-    test("that ends is said with its reason, and des connects again", (sandbox) =>
+    test("that ends is reported with its reason, and des connects again", (sandbox) =>
       Effect.gen(function* () {
         const at = yield* shared
         const { args, env } = prepared(at, sandbox, { context: "ssh" })

@@ -44,7 +44,7 @@ for (const [name, start] of [
   ["podman", podman]
 ] as const) {
   describeEngine(name, () => {
-    it.live("tells the life of a container and leaves nothing", () =>
+    it.live("reports the life of a container and leaves nothing behind", () =>
       Effect.gen(function* () {
         const dir = yield* Effect.gen(function* () {
           const engine = yield* start()
@@ -108,7 +108,7 @@ for (const [name, start] of [
       })
     )
 
-    it.scopedLive("says why it does not start and what a command did wrong", () =>
+    it.scopedLive("says why it does not start, and why a command failed", () =>
       Effect.gen(function* () {
         const refused = yield* Effect.flip(start({ args: ["--no-such-flag"] }))
         assert.match(refused.message, /ended with \d+:[\s\S]*no-such-flag/)
@@ -137,7 +137,7 @@ describeEngine("dockerd", () => {
   )
 })
 
-it.live("what a test run that was killed left behind is swept by the next one", () =>
+it.live("the next test run removes what a killed one left behind", () =>
   Effect.gen(function* () {
     const parent = TempFolder.makeSync("harness")
     yield* Effect.addFinalizer(() => Effect.sync(() => Fs.rmSync(parent, { recursive: true })))

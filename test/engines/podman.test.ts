@@ -220,7 +220,7 @@ describeEngine("podman", () => {
     }))
 
   test(
-    "a service that is not there yet is waited for, and one that was killed comes back",
+    "des waits for a service that does not run yet, and reconnects to one that was killed",
     (sandbox) =>
       Effect.gen(function* () {
         const engine = yield* shared

@@ -47,7 +47,7 @@ describeEngine("dockerd", () => {
   )
 
   test(
-    "the events of all come, in each container's order, and scripts are told where from and reach it",
+    "the events of all engines come, in the order of each container, and each script gets the variables of its engine",
     (sandbox) =>
       Effect.gen(function* () {
         const engines = yield* shared
@@ -111,7 +111,7 @@ describeEngine("dockerd", () => {
   )
 
   test(
-    "one that is killed disturbs no other, and its gap is said and healed",
+    "an engine that is killed does not disturb the others, and its gap is reported and repaired",
     (sandbox) =>
       Effect.gen(function* () {
         const engines = yield* shared
@@ -157,7 +157,7 @@ describeEngine("dockerd", () => {
   )
 
   test(
-    "one that is away from the start is waited for while the others work",
+    "des waits for an engine that is away from the start, while the others work",
     (sandbox) =>
       Effect.gen(function* () {
         const engines = yield* shared
@@ -240,7 +240,7 @@ describeEngine("dockerd", () => {
   )
 }, ["podman", "conmon"])
 
-describe("engines that cannot be told apart, or not at all", () => {
+describe("engines with the same name, or with wrong options", () => {
   for (const [what, message, ...args] of [
     ["two of one name", "two engines have the name a;", "-e", "a=unix:///x", "-e", "a=unix:///y"],
     ["one under two names", "a and b are the same engine, unix:///x,", "-e", "a=unix:///x", "-e", "b=/x"],

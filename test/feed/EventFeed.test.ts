@@ -218,7 +218,7 @@ describe("a feed on a real socket", () => {
   ]
 
   for (const [what, version, record, timeNano] of shapes) {
-    it.scopedLive(`of API ${version} says the same event (${what})`, () =>
+    it.scopedLive(`of API ${version} gives the same event (${what})`, () =>
       Effect.gen(function* () {
         const { events, requests } = yield* eventsOf(() => [StandInEngine.feed([`${record}\n`], "end")], {
           ping: StandInEngine.pong({ "Api-Version": version })
@@ -466,7 +466,7 @@ describe("an engine that is away", () => {
     })
   )
 
-  it.effect("brings its events when it is back", () =>
+  it.effect("gives its events when it is back", () =>
     Effect.gen(function* () {
       const reading = yield* feedsOf((number) =>
         number < 20 ? absent : ending(`${nth(records[0], number)}\n`, "Broken")

@@ -41,7 +41,7 @@ const records = (count: number, attributes: Readonly<Record<string, string>>, re
 
 describe("reading from an engine", () => {
   it.live(
-    "is held as identities in a replay, however large the records are",
+    "is kept as identities in a replay, however large the records are",
     () =>
       Effect.gen(function* () {
         const heaps: Array<number> = []

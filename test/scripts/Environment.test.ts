@@ -89,7 +89,7 @@ describe("names", () => {
     assert.strictEqual(environment["ACTOR_ATTRIBUTES_C_D"], "blank")
   })
 
-  it("gives what no engine sends under EVENT_, so that it names nothing that a program reads", () => {
+  it("gives unknown fields names that begin with EVENT_, so that no program reads them by mistake", () => {
     const environment = Environment.fromEvent(
       decode(
         '{"Type":"container","Action":"start","Path":"/evil","LD":{"PRELOAD":"x"},"type":"fake","BASH_ENV":"x","1":"y","DES":{"ATTEMPT":"9"},"list":[1,{"a":true}],"none":null}'
@@ -132,7 +132,7 @@ describe("values", () => {
     assert.strictEqual(Environment.fromEvent(withLabels({ "a\0b": "c\0d" }))["ACTOR_ATTRIBUTES_A_B"], "cd")
   })
 
-  it("puts back status and id by the engine's own rule, and from beside them, empty where there is no image", () => {
+  it("restores status, id and from by the engine's own rule, with an empty from if there is no image", () => {
     const names = (event: DockerEvent.DockerEvent) =>
       Object.entries(Environment.fromEvent(event)).filter(([name]) => ["STATUS", "ID", "FROM"].includes(name))
     assert.deepStrictEqual(names(makeEvent({ action: "exec_create: sh -c x", id: "1", attributes: { image: "i" } })), [
@@ -166,7 +166,7 @@ describe("sizes", () => {
     assert.deepInclude(start(environment), { status: 0, stdout: "container" })
   })
 
-  it("cuts the largest values first where the total is too large", () => {
+  it("cuts the largest values first if the total is too large", () => {
     const labels = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`l${at}`, "x".repeat(100_000)]))
     const environment = Environment.make(withLabels({ ...labels, small: "y".repeat(1000) }), base)
     assert.strictEqual(environment["ACTOR_ATTRIBUTES_SMALL"], "y".repeat(1000))
@@ -383,7 +383,7 @@ describe("the base", () => {
     })
   })
 
-  it("has what reaches the engine from the engine alone", () => {
+  it("has the variables that reach the engine only from that engine", () => {
     const own = { DOCKER_CONFIG: "/c", DOCKER_TLS: "1", DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: "/other" }
     const engine = { DOCKER_HOST: "tcp://h:2376", DOCKER_TLS: "1" }
     const { DOCKER_CONFIG, ...base } = Environment.base({ own, user, engine })
@@ -394,7 +394,7 @@ describe("the base", () => {
     )
   })
 
-  it("has a PATH where des has none, DOCKER_HOST as the engine, and what the user adds above all", () => {
+  it("has a default PATH, the DOCKER_HOST of the engine, and above all the user's own variables", () => {
     assert.deepInclude(
       Environment.base({
         own: { DOCKER_HOST: "tcp://other:1" },

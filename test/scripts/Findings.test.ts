@@ -79,7 +79,7 @@ describe("a script directory in which everything runs", () => {
   })
 })
 
-describe("a file that will never run is found, with what mends it", () => {
+describe("a file that will never run is found, with advice what to do", () => {
   const names = "is not run, since names may hold letters, digits, - and _ only"
   it.each<readonly [string, File | null, string]>([
     ["container/start/10-a.sh", {}, `/d/container/start/10-a.sh ${names}; rename it to 10-a`],

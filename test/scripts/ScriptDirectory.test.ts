@@ -78,7 +78,7 @@ describe("the scripts of an event", () => {
       assert.deepStrictEqual(yield* find("container", "all"), ["container/all"])
     }))
 
-  test("are looked up anew for every event", () =>
+  test("are looked up again for every event", () =>
     Effect.gen(function* () {
       const { directory, find } = yield* open({ "container/start": script })
       assert.deepStrictEqual(yield* find("container", "start"), ["container/start"])
@@ -121,7 +121,7 @@ describe("what is not a script", () => {
       )
     }))
 
-  test("a file that is not executable is logged, with what mends it", () =>
+  test("a file that is not executable is logged, with the command that corrects it", () =>
     Effect.gen(function* () {
       const { directory, find, logged } = yield* open({ "container/start": script })
       chmodSync(`${directory}/container/start`, 0o644)

@@ -78,7 +78,7 @@ describe("the head of a script", () => {
       }))
   }
 
-  it("takes values with blanks in double quotes, around the value or the whole", () => {
+  it("accepts values with blanks in double quotes, around the value or the whole", () => {
     const condition = { excludes: false, on: "attribute" as const }
     const [key, pattern] = ["a b", "c  d"]
     for (const text of ['label="a b=c  d"', '"label=a b=c  d"', 'label="a b"="c  d"', 'label=a" "b=c"  "d']) {
@@ -101,7 +101,7 @@ describe("the head of a script", () => {
     })
   })
 
-  it("takes many on a line and on several lines of its comment block, and keeps all conditions", () => {
+  it("accepts several options on a line and on several lines of its comment block, and keeps all conditions", () => {
     const expected = {
       timeout: 30_000,
       retries: 3,
@@ -131,7 +131,7 @@ describe("the head of a script", () => {
     assert.deepStrictEqual(ScriptOptions.parse(several.join("\r\n")), expected)
   })
 
-  it("takes the last value of an option that stands twice", () => {
+  it("uses the last value of an option that is given twice", () => {
     const expected = { timeout: 2000, conditions: [] }
     assert.deepStrictEqual(parse("# des: timeout=1s timeout=2s"), expected)
     assert.deepStrictEqual(parse("# des: timeout=1s", "# des: timeout=2s"), expected)
@@ -254,7 +254,7 @@ describe("a head that cannot be understood", () => {
     }
   })
 
-  it("is a problem wherever it stands among good ones", () => {
+  it("is a problem at any place among good options", () => {
     for (const text of ["nonsense timeout=1s", "timeout=1s nonsense retries=1", "timeout=1s nonsense"]) {
       assert.hasAllKeys(parse(`# des: ${text}`), ["line", "message"], text)
     }

@@ -70,7 +70,7 @@ describe("the outcome of a script", () => {
       }
     }))
 
-  test("what Node throws where a process is started is an outcome too", () =>
+  test("an error that Node throws at the start of a process is an outcome, too", () =>
     Effect.gen(function* () {
       const directory = yield* makeScripts({ script: "#!/bin/sh\n" })
       const runner = yield* Effect.provide(ScriptRunner.ScriptRunner, ScriptRunner.layer)
@@ -175,7 +175,7 @@ describe("a bound", () => {
       assert.isFalse(isAlive(readFileSync(`${directory}/script.pid`, "utf8")))
     }))
 
-  test("kills a child that ignores it where the script itself does not", () =>
+  test("kills a child that ignores SIGTERM if the script itself does not", () =>
     Effect.gen(function* () {
       const { directory } = yield* run(
         "#!/bin/sh\nsh -c 'trap : TERM; echo $$ > '$0.pid'; while :; do sleep 0.05; done' &\nwait\n",
@@ -194,7 +194,7 @@ describe("a bound", () => {
       assert.isFalse(isAlive(readFileSync(`${directory}/script.pid`, "utf8")))
     }))
 
-  test("is not needed where the script closes its output and goes on", () =>
+  test("is not needed if the script closes its output and goes on", () =>
     Effect.gen(function* () {
       const { outcome } = yield* run("#!/bin/sh\nexec >&- 2>&-\nsleep 0.2\nexit 3\n")
       assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 3, message: "" }))

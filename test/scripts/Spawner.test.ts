@@ -86,7 +86,7 @@ const tests = (
   ) => it.scopedLive(title, () => Effect.provide(body(), Layer.merge(layer, NodeFileSystem.layer)), 60_000)
 
   describe(`a script that ${name} starts`, () => {
-    test("can open its stdin, stdout and stderr anew", () =>
+    test("can open its stdin, stdout and stderr again", () =>
       Effect.gen(function* () {
         const { run } = yield* prepare({
           script: "#!/bin/sh\ncat /dev/stdin\necho out >/dev/stdout\necho err >/dev/stderr\n"
@@ -176,7 +176,7 @@ const tests = (
         assert.isTrue(Fs.existsSync(`${directory}/first.stop`))
       }))
 
-    test("leaves no descriptor open in des, also where a child of it goes on", () =>
+    test("leaves no descriptor open in des, also if a child of it goes on", () =>
       Effect.gen(function* () {
         const { directory, run } = yield* prepare({
           short: "#!/bin/sh\necho short\n",

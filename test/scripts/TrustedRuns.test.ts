@@ -45,7 +45,7 @@ const paste = (line: string): void => {
 }
 
 describeRoot("des, as root", () => {
-  test("does not run a script that is not trusted, says why and what mends it, and runs the others", (sandbox) =>
+  test("does not run an untrusted script, says why and what to do, and runs the others", (sandbox) =>
     Effect.gen(function* () {
       const { dir, feed, script } = sandbox
       const [bad, good] = [Path.join(dir, "container/start/10-bad"), Path.join(dir, "container/start/20-good")]
@@ -81,7 +81,7 @@ describeRoot("des, as root", () => {
       assert.deepStrictEqual(ran(refused), [`${dir}/all`])
     }))
 
-  test("says once that a directory of scripts is not trusted, and nothing of what others put there", (sandbox) =>
+  test("says once that a directory of scripts is not trusted, and nothing about the files in it", (sandbox) =>
     Effect.gen(function* () {
       const { dir, feed, script } = sandbox
       for (const name of ["10-a", "20-b", "30-c"]) script(`container/start/${name}`, "echo ran")
@@ -100,7 +100,7 @@ describeRoot("des, as root", () => {
     ["script directory", ""],
     ["directory above it", "/.."]
   ] as const) {
-    test(`does not start with a ${name} that is not trusted, until it is mended`, ({ dir, feed, script }) =>
+    test(`does not start with an untrusted ${name}, until that is corrected`, ({ dir, feed, script }) =>
       Effect.gen(function* () {
         script("container/start", "echo ran")
         const place = Path.join(dir, above)
@@ -134,7 +134,7 @@ describeRoot("des, as root", () => {
       assert.strictEqual((yield* feed([record()])).code, 1)
     }))
 
-  test("looks for every event: what is mended runs, what others can write to does not, without a restart", (sandbox) =>
+  test("checks for every event: a corrected script runs, and one that others can write to does not, without a restart", (sandbox) =>
     Effect.gen(function* () {
       const { dir, script, start } = sandbox
       script("container/start", "echo run $ACTOR_ID")
@@ -154,7 +154,7 @@ describeRoot("des, as root", () => {
     }))
 })
 
-test("a relative DIR is resolved once: what stands at that path after the working directory was moved is not run", ({
+test("a relative DIR is resolved once: after the working directory was moved, scripts at that path do not run", ({
   path,
   script,
   start,
@@ -224,7 +224,7 @@ describeRoot("des, as another user than root", () => {
     return Object.keys(actions).map((Action) => record({ Action }))
   }
 
-  test("trusts what is its own or root's, and what its primary group or root's can write to", (sandbox) =>
+  test("trusts files of its own and of root, also if its primary group or root's can write to them", (sandbox) =>
     Effect.gen(function* () {
       const { dir } = sandbox
       const records = makeAll(sandbox, trusted)
@@ -242,7 +242,7 @@ describeRoot("des, as another user than root", () => {
       }
     }))
 
-  test("refuses what its primary group can write to, where other users have that group", (sandbox) =>
+  test("refuses files that its primary group can write to if other users have that group", (sandbox) =>
     Effect.gen(function* () {
       const { dir, path, script, top } = sandbox
       // The group nogroup: /etc/passwd has more than one user with it, and des's user is none of them.
@@ -265,7 +265,7 @@ describeRoot("des, as another user than root", () => {
       )
     }))
 
-  test("refuses what others can change, until it is mended as the log says", (sandbox) =>
+  test("refuses files that others can change, until the command of the log is run", (sandbox) =>
     Effect.gen(function* () {
       const { dir } = sandbox
       const records = makeAll(sandbox, refused)

@@ -144,7 +144,7 @@ describe("the journal on disk", () => {
   )
 
   it.scoped(
-    "takes no more events than memory may hold; a parked event takes no memory, and is complete when reloaded",
+    "takes events only up to the memory bound; a parked event takes no memory, and is complete when reloaded",
     () =>
       Effect.gen(function* () {
         const directory = yield* folder
@@ -748,7 +748,7 @@ describe("an event that makes des crash", () => {
     })
   )
 
-  it.scoped("is in the history, and des retry brings it back, with two more lives", () =>
+  it.scoped("is in the history, and des retry runs it again, with two more deaths allowed", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("poison")))
@@ -793,7 +793,7 @@ describe("an event that makes des crash", () => {
     })
   )
 
-  it.scoped("is not an event whose run was stopped with des, nor one that waited", () =>
+  it.scoped("is not an event whose run was stopped with des, and not one that waited", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* life(directory)(accept(accepted("a"), accepted("b")))
@@ -920,7 +920,7 @@ describe("the history", () => {
     })
   )
 
-  it.scoped("queues a run again, which a journal in use takes up, with the attempts counted on", () =>
+  it.scoped("queues a run again for a journal in use, and goes on counting its attempts", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* Effect.gen(function* () {

@@ -44,7 +44,7 @@ describe("a state directory", () => {
     })
   )
 
-  it.scoped("is used by one des at a time, and the second is told which", () =>
+  it.scoped("is used by one des at a time, and the message to a second one names the first", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       yield* use(
@@ -110,7 +110,7 @@ describe("a state directory", () => {
     }
   }
   for (const [what, damage] of Object.entries(damages)) {
-    it.scoped(`whose journal ${what} is refused unchanged, with what to do`, () =>
+    it.scoped(`whose journal ${what} is refused and not changed, with advice what to do`, () =>
       Effect.gen(function* () {
         const directory = yield* folder
         yield* use(
@@ -186,7 +186,7 @@ describeRoot("a state directory as root", () => {
     "a link to a file of root": (directory: string) => Fs.symlinkSync(`${directory}/../victim`, `${directory}/des.pid`)
   }
   for (const [what, plant] of Object.entries(plants)) {
-    it.scoped(`where there is ${what} is refused, and changes nothing`, () =>
+    it.scoped(`with ${what} is refused, and nothing is changed`, () =>
       Effect.gen(function* () {
         const top = yield* folder
         const directory = Path.join(top, "state")
