@@ -10,7 +10,7 @@ const only = (name, from, ...to) => ({
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
-    only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString)[.]ts"),
+    only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString|NearMiss)[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|ShellWord|Terminate)[.]ts"),
     only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "Backoff[.]ts"),
@@ -83,7 +83,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|JsonString|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table)[.]ts"
+        path: "^src/(DurationText|JsonString|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

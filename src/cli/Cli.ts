@@ -7,6 +7,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import * as Arguments from "./Arguments.ts"
 import { check } from "./Check.ts"
 import * as CliCommand from "./CliCommand.ts"
+import { events } from "./Events.ts"
 import { history, retry } from "./History.ts"
 import { info } from "./Info.ts"
 import * as Printed from "./Printed.ts"
@@ -17,7 +18,7 @@ import { des } from "./Watch.ts"
 export const grammars: Arguments.Grammars = {
   des: { name: des.name, ...des.grammar },
   subcommands: new Map(
-    [check, tryEvent, info, history, retry].map(({ grammar, name }) => [
+    [check, tryEvent, events, info, history, retry].map(({ grammar, name }) => [
       name,
       { name: `${des.name} ${name}`, ...grammar }
     ])
@@ -28,6 +29,7 @@ export const grammars: Arguments.Grammars = {
 const command = Command.withSubcommands(des.command, [
   check.command,
   tryEvent.command,
+  events.command,
   info.command,
   history.command,
   retry.command

@@ -1,4 +1,6 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as DurationText from "../DurationText.ts"
 import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as CliOption from "./CliOption.ts"
 
@@ -41,6 +43,40 @@ export const insecureScripts = CliOption.flag({
 
 /** The option that prints results for machines. */
 export const json = CliOption.flag({ name: "json", description: "print one JSON object a line" })
+
+/** Parses a time, a duration before now or a date, to milliseconds since 1970. */
+const parseTime: CliOption.Parser<number> = (text, name) =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const ago = DurationText.parse(text)
+    const at = ago === undefined ? Date.parse(text) : now - ago
+    return Number.isNaN(at)
+      ? Effect.fail(
+          CliOption.refuse(
+            name,
+            text,
+            "expected a duration before now, such as 2h, or a date, such as 2026-11-23T10:00"
+          )
+        )
+      : Effect.succeed(at)
+  })
+
+const times = "a duration before now (2h) or a date (2026-11-23T10:00)"
+
+/** The option that names the earliest time. */
+export const since = (what: string) =>
+  CliOption.optional({ name: "since", placeholder: "TIME", description: `${what}: ${times}`, parse: parseTime })
+
+/** The option that names the latest time. */
+export const until = CliOption.optional({
+  name: "until",
+  placeholder: "TIME",
+  description: `end at this time: ${times}`,
+  parse: parseTime
+})
+
+/** The option that names a file of records. */
+export const from = (description: string) =>
+  CliOption.optional({ name: "from", placeholder: "FILE", description, parse: CliOption.anyText })
 
 /** The options that name engines. */
 export const ofEngine = {

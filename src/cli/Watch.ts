@@ -33,12 +33,9 @@ const options = {
   }),
   directory: CommonOptions.directory,
   ...CommonOptions.ofEngine,
-  from: CliOption.optional({
-    name: "from",
-    placeholder: "FILE",
-    description: "read the feed from FILE, one JSON record a line (- is stdin), and end after the last script",
-    parse: CliOption.anyText
-  }),
+  from: CommonOptions.from(
+    "read the feed from FILE, one JSON record a line (- is stdin), and end after the last script"
+  ),
   ...RunOptions.ofRuns,
   jobs: CliOption.withDefault({
     name: "jobs",

@@ -167,11 +167,11 @@ describe("Arguments: what was probably meant is suggested", () => {
     [["--wizard"], "--wizard: there is no such option; des --help shows its options"],
     [
       ["--json"],
-      "--json: this is an option of des check, des info and des history, not of des; des --help shows its options"
+      "--json: this is an option of des check, des events, des info and des history, not of des; des --help shows its options"
     ],
     [
       ["info", "-d", "x"],
-      "-d: this is an option of des, des check and des try, not of des info; des info --help shows its options"
+      "-d: this is an option of des, des check, des try and des events, not of des info; des info --help shows its options"
     ],
     [["info", "--jsn"], "--jsn: there is no such option; did you mean --json?"],
     [["histroy"], '"histroy": des takes no positional argument; did you mean des history?'],
