@@ -72,6 +72,10 @@ const spread = Random.nextRange(0.5, 1.5)
 
 const noneEarlier: Earlier = { attempts: 0, settled: undefined, outlived: [] }
 
+/** Says that a script is not run since an earlier one of its directory has failed. */
+export const sayingSkipped = (event: DockerEvent, script: Script, failed: string): string =>
+  `${eventName(event)}: ${script.path} is not run, since ${failed} has failed and has stop-on-failure=yes`
+
 /** What happened to this script for this event in an earlier life of des. */
 export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[script.path] ?? noneEarlier
 
@@ -81,6 +85,7 @@ export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[
  * - `attempt`: runs a script once, and records that run in the journal. Returns true if it succeeded.
  * - `run`: runs a script until it succeeds or its retries are used up. After a stop no further attempt begins.
  * - `refuse`: records a failed run with this reason, without running the script.
+ * - `skip`: records that the script is not run for the event, since `failed`, an earlier script, has failed.
  */
 export interface Attempts {
   readonly attempt: (
@@ -90,6 +95,7 @@ export interface Attempts {
   ) => Effect.Effect<boolean, JournalError>
   readonly run: (due: KeptDue, stop: Stop) => Effect.Effect<End, JournalError>
   readonly refuse: (due: KeptDue, reason: string) => Effect.Effect<End, JournalError>
+  readonly skip: (due: KeptDue, failed: string) => Effect.Effect<End, JournalError>
 }
 
 /** Takes the event `des/failed` about a run that failed in the end. */
@@ -223,5 +229,13 @@ export const make = (defaults: {
       return "failed" as const
     })
 
-    return { attempt, run, refuse } satisfies Attempts
+    const skip: Attempts["skip"] = Effect.fnUntraced(function* (due, failed) {
+      const message = sayingSkipped(due.entry.event, due.script, failed)
+      yield* Effect.logWarning(message)
+      const kept = yield* defaults.begin(due.entry, due.script, earlierOf(due).attempts + 1)
+      yield* kept.skipped(message)
+      return "failed" as const
+    })
+
+    return { attempt, run, refuse, skip } satisfies Attempts
   })

@@ -23,7 +23,8 @@ export interface Postponed {
 const longestSleep = 2 ** 31 - 1
 
 /**
- * Runs a script now, or postpones its event until the cooldown of the script and the actor is over.
+ * Runs a script now, or postpones its event until the cooldown of the script and the actor is over. Returns how the run
+ * ended.
  *
  * `later` queues postponed work when its cooldown is over. `release` then returns that work and the number of older
  * events that it replaces. It returns nothing if the run of a later event has taken the work along.
@@ -53,13 +54,20 @@ export const make = (options: {
     )
   })
 
-  return Effect.fnUntraced(function* (work: Work): Effect.fn.Return<void, JournalError> {
+  return Effect.fnUntraced(function* (work: Work): Effect.fn.Return<Attempts.End | "postponed", JournalError> {
     const cooldown = options.cooldownOf(work)
     // The loop guard is for scripts without a cooldown: with a cooldown a loop harms nobody.
-    if (cooldown === 0) return yield* work.settle(yield* options.guarded(work))
+    if (cooldown === 0) {
+      const now = yield* options.guarded(work)
+      yield* work.settle(now)
+      return now
+    }
     const key = `${work.script.path} ${actorOf(work.entry.event)}`
     const wait = cooldowns.begin(key, cooldown, yield* Clock.currentTimeMillis)
-    if (wait > 0) return yield* hold(key, work, wait)
+    if (wait > 0) {
+      yield* hold(key, work, wait)
+      return "postponed"
+    }
     // The cooldown is over, but this event came first in the actor's order. The postponed, older event becomes part of
     // this run.
     const held = cooldowns.release(key)
@@ -67,5 +75,6 @@ export const make = (options: {
     const end = yield* attempts.run({ ...work, coalesced }, stop)
     if (held !== undefined) yield* held.newest.settle(end)
     yield* work.settle(end)
+    return end
   })
 }

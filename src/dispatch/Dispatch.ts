@@ -28,6 +28,7 @@ import * as FailedRun from "./FailedRun.ts"
 import * as Guarded from "./Guarded.ts"
 import * as Order from "./Order.ts"
 import * as Stop from "./Stop.ts"
+import * as StopOnFailure from "./StopOnFailure.ts"
 
 /**
  * Runs the scripts of the events that the journal accepted. The events of one actor stay in order; with one job all
@@ -192,11 +193,18 @@ const makeHandle = (
     const { event, scripts } = entry
     const settle = makeSettle(journal.finish, entry)
     yield* sayDetected(event)
+    const stopOnFailure = StopOnFailure.make()
+    const handleScript = Effect.fnUntraced(function* (work: Cooled.Work) {
+      const { settled } = Attempts.earlierOf(work)
+      if (settled !== undefined) return yield* Effect.as(settle(settled), settled)
+      const failed = stopOnFailure.before(work.script)
+      if (failed === undefined) return yield* cooled(work)
+      return yield* Effect.tap(attempts.skip(work, failed), settle)
+    })
     for (const script of scripts) {
       if (yield* stop.isStopping) return
-      const work: Cooled.Work = { script, entry, coalesced: 0, settle }
-      const { settled } = Attempts.earlierOf(work)
-      yield* settled === undefined ? about(event)(cooled(work)) : settle(settled)
+      const end = yield* about(event)(handleScript({ script, entry, coalesced: 0, settle }))
+      if (end === "failed") stopOnFailure.failed(script)
     }
     yield* journal.park(entry.id)
   })
@@ -268,9 +276,16 @@ const make = (options: DispatchOptions) =>
             `The scripts of ${event.Type}/${verb(event)} are not run, since the scripts before them used up the time of --drain`
           )
         }
+        const stopOnFailure = StopOnFailure.make()
         const runs = Effect.forEach(
           scripts,
-          (script) => unreported.attempt({ script, event, coalesced: 0 }, unkept, { number: 1, last: true }),
+          Effect.fnUntraced(function* (script) {
+            const failed = stopOnFailure.before(script)
+            if (failed !== undefined) return yield* Effect.logWarning(Attempts.sayingSkipped(event, script, failed))
+            const which = { number: 1, last: true }
+            if (!(yield* unreported.attempt({ script, event, coalesced: 0 }, unkept, which)))
+              stopOnFailure.failed(script)
+          }),
           { discard: true }
         )
         yield* sayDetected(event)

@@ -93,6 +93,7 @@ export interface Entry extends Accepted {
  * - `started`: records that the script's process has started. If des ends before this, its own handling of the event
  *   may be the cause.
  * - `ended`: records the outcome and the end of the output. With `last` no retry follows.
+ * - `skipped`: records that the script is not run for its event, and why. No run follows.
  * - `interrupted`: records that des was told to stop before the run ended.
  *
  * @since 1.0.0
@@ -102,6 +103,7 @@ export interface KeptRun {
   readonly variables: Readonly<Record<string, string>>
   readonly started: (pid: number) => Effect.Effect<void>
   readonly ended: (outcome: Outcome, output: string, last: boolean) => Effect.Effect<void, JournalError>
+  readonly skipped: (reason: string) => Effect.Effect<void, JournalError>
   readonly interrupted: Effect.Effect<void>
 }
 
@@ -208,5 +210,6 @@ export const unkept: KeptRun = {
   variables: {},
   started: () => Effect.void,
   ended: () => Effect.void,
+  skipped: () => Effect.void,
   interrupted: Effect.void
 }

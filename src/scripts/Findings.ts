@@ -130,13 +130,21 @@ export const ofFile = (path: string, entry: Extract<ListedFile, { readonly kind:
   return [...unreadable, ...ofScript(path, entry.head, entry.hasInterpreter)]
 }
 
+/** An option of a script that is only for directories of scripts. */
+const alone = (path: string, entry: Extract<ListedFile, { readonly kind: "file" }>): ReadonlyArray<Finding> => {
+  const options = parseOptions(entry.head)
+  if ("line" in options || options.stopOnFailure !== true || !entry.isExecutable) return []
+  const message = `${path}: stop-on-failure=yes has no effect, since this script is not in a directory of scripts; move it to ${path}/10-first, for example`
+  return [{ path, message, runs: true }]
+}
+
 /** A file or a directory of files that runs for an event. */
 const ofScripts = (path: string, entry: ListedFile): ReadonlyArray<Finding> => {
-  if (entry.kind === "file") return ofFile(path, entry)
+  if (entry.kind === "file") return [...ofFile(path, entry), ...alone(path, entry)]
   return entry.entries.flatMap((part) => {
     if (part.kind === "directory" || isLeftover(part.name) || !looksLikeScript(part)) return []
     const inner = `${path}/${part.name}`
-    return isPartName(part.name) ? ofScripts(inner, part) : misnamed(inner, part, isPartName)
+    return isPartName(part.name) ? ofFile(inner, part) : misnamed(inner, part, isPartName)
   })
 }
 

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs"
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -241,10 +242,16 @@ const make = (directory: string) =>
         return there.length === 0 ? Option.none() : Option.some(there.flat())
       })
 
+    /** A script that is in no directory of scripts has none after it that it could keep from running. */
+    const alone = ({ options, path }: Script): Script => {
+      const { stopOnFailure: _, ...others } = options
+      return { path, options: others }
+    }
+
     const lookAt = (path: string, info: Info) => {
       switch (info.type) {
         case "File":
-          return script(path, info)
+          return Effect.map(script(path, info), Option.map(Arr.map(alone)))
         case "Directory":
           return scriptsIn(path)
         default:

@@ -16,6 +16,7 @@ export type Condition = Conditions.Condition
  * - `timeout`: how long a run may take, in milliseconds (0 is no limit).
  * - `retries`: how often a failed run is retried.
  * - `cooldown`: the shortest time between two runs for one actor, in milliseconds.
+ * - `stopOnFailure`: if this script fails in the end, the later scripts of its directory are not run for the event.
  * - `conditions`: all of them must hold.
  *
  * @since 1.0.0
@@ -25,6 +26,7 @@ export interface ScriptOptions {
   readonly timeout?: number
   readonly retries?: number
   readonly cooldown?: number
+  readonly stopOnFailure?: boolean
   readonly conditions: ReadonlyArray<Condition>
 }
 
@@ -59,6 +61,10 @@ const duration = (name: "timeout" | "cooldown", value: string): Parsed => {
 const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
   timeout: (value) => duration("timeout", value),
   cooldown: (value) => duration("cooldown", value),
+  "stop-on-failure": (value) =>
+    value === "yes" || value === "no"
+      ? { stopOnFailure: value === "yes" }
+      : `stop-on-failure takes yes or no, not ${JSON.stringify(value)}`,
   retries: (value) =>
     /^\d{1,4}$/.test(value) ? { retries: Number(value) } : `retries takes a number, not ${JSON.stringify(value)}`
 }
@@ -119,10 +125,20 @@ const optionsIn = (line: string): string | undefined => /^\s*#\s*des:(.*)$/s.exe
 export const parse = (head: string, whole = true): ScriptOptions | Problem => {
   let options: Omit<ScriptOptions, "conditions"> = {}
   const conditions: Array<Condition> = []
+  let lastLine = 1
+  const result = (): ScriptOptions | Problem =>
+    options.stopOnFailure === true && (options.cooldown ?? 0) > 0
+      ? {
+          line: lastLine,
+          message:
+            "stop-on-failure=yes and cooldown contradict each other: a run that waits for a cooldown has not failed when the next script begins; remove one of them"
+        }
+      : { ...options, conditions }
   for (const [index, line] of head.split("\n").entries()) {
-    if (!isComment(line)) return { ...options, conditions }
+    if (!isComment(line)) return result()
     const text = optionsIn(line)
     if (text === undefined) continue
+    lastLine = index + 1
     if ((text.match(/"/g)?.length ?? 0) % 2 === 1)
       return { line: index + 1, message: "a closing double quote is missing" }
     for (const token of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
@@ -132,9 +148,7 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
       else options = { ...options, ...parsed }
     }
   }
-  return whole
-    ? { ...options, conditions }
-    : { line: head.split("\n").length, message: "the comment block is too long to be read whole" }
+  return whole ? result() : { line: head.split("\n").length, message: "the comment block is too long to be read whole" }
 }
 
 /** A comment, in any language, that begins with `des` and an option. */

@@ -54,11 +54,16 @@ const seconds = Effect.map(Clock.currentTimeMillis, (now) => now / 1000)
 
 /** A journal that also keeps what became of its runs. */
 const keepingIn =
-  (kept: Array<Outcome>) =>
+  (kept: Array<Outcome>, skipped: Array<string>) =>
   <R>(context: Context.Context<R | Journal.Journal>) =>
     Context.add(context, Journal.Journal, {
       ...Context.get(context, Journal.Journal),
-      begin: () => Effect.succeed({ ...Journal.unkept, ended: (outcome) => Effect.sync(() => void kept.push(outcome)) })
+      begin: () =>
+        Effect.succeed({
+          ...Journal.unkept,
+          ended: (outcome) => Effect.sync(() => void kept.push(outcome)),
+          skipped: (reason) => Effect.sync(() => void skipped.push(reason))
+        })
     })
 
 /** A dispatch that runs, with a journal to accept into and a runner that only keeps the time. */
@@ -67,6 +72,7 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     const logs = collectLogs()
     const runs: Array<Seen> = []
     const kept: Array<Outcome> = []
+    const skipped: Array<string> = []
     const reported: Array<DockerEvent> = []
     // At the end of a test nobody moves the clock, which a drain would wait for.
     const over = yield* Deferred.make<void>()
@@ -96,7 +102,7 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     })
     const context = yield* Layer.build(
       Dispatch.layer({ base: { PATH: "/bin" }, hurry: Deferred.await(over), ...options }).pipe(
-        Layer.provideMerge(Layer.map(JournalInMemory.layer(), keepingIn(kept))),
+        Layer.provideMerge(Layer.map(JournalInMemory.layer(), keepingIn(kept, skipped))),
         Layer.provide([runner, trust, NodeFileSystem.layer])
       )
     )
@@ -131,6 +137,8 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
       kept,
       /** The events about runs that failed in the end. */
       reported,
+      /** Why runs were skipped, as the journal was told. */
+      skipped,
       logs,
       fiber,
       /** Waits until everything waits for time. */
@@ -932,6 +940,63 @@ describe("a failure in the end", () => {
           assert.strictEqual(ofScript.at(-1)?.coalesced, expected.length === 2 ? "1" : undefined)
           assert.deepStrictEqual(times(runs.filter(({ actor }) => actor === "/other")), ["3 0-0"])
         })
+    )
+  }
+})
+
+describe("stop-on-failure=yes", () => {
+  const first = withOptions("/d/start/10-a", "stop-on-failure=yes retries=1")
+  const scripts = [first, "/d/start/20-b", "/d/start/30-c", "/d/all/10-a"] as const
+  const failing = (path: string, until = Number.POSITIVE_INFINITY) => ({
+    scripts: ({ environment, script }: ScriptRun): Behaviour => ({
+      fails: script === path && Number(environment["DES_ATTEMPT"]) <= until
+    })
+  })
+
+  it.scoped("keeps the rest of the directory from running after the script has failed in the end", () =>
+    Effect.gen(function* () {
+      const { accept, close, ended, reported, runs, said, skipped } = yield* begin(failing("/d/start/10-a"))
+      yield* accept("a", ...scripts)
+      yield* accept("b", "/d/start/20-b")
+      yield* close
+      yield* TestClock.adjust("1 hour")
+      yield* ended
+      assert.deepStrictEqual(
+        runs.map(({ actor, script }) => `${actor} ${script}`),
+        ["a /d/start/10-a", "a /d/start/10-a", "a /d/all/10-a", "b /d/start/20-b"]
+      )
+      const saying = (path: string) =>
+        `container/start a: ${path} is not run, since /d/start/10-a has failed and has stop-on-failure=yes`
+      assert.deepStrictEqual(skipped, ["/d/start/20-b", "/d/start/30-c"].map(saying))
+      assert.deepStrictEqual(
+        said("WARN"),
+        ["/d/start/20-b", "/d/start/30-c"].map((path) => `WARN ${saying(path)}`)
+      )
+      assert.deepStrictEqual(
+        reported.map(({ Actor }) => Actor.ID),
+        ["/d/start/10-a"]
+      )
+    })
+  )
+
+  for (const [what, options, more] of [
+    ["if a retry succeeds", failing("/d/start/10-a", 1), first],
+    ["if another script of the directory fails", failing("/d/start/20-b"), first],
+    ["without the option", failing("/d/start/10-a"), "/d/start/10-a"]
+  ] as const) {
+    it.scoped(`lets the rest run ${what}`, () =>
+      Effect.gen(function* () {
+        const { accept, close, ended, runs, skipped } = yield* begin(options)
+        yield* accept("a", more, "/d/start/20-b", "/d/start/30-c")
+        yield* close
+        yield* TestClock.adjust("1 hour")
+        yield* ended
+        assert.deepStrictEqual(
+          [...new Set(runs.map(({ script }) => script))],
+          ["/d/start/10-a", "/d/start/20-b", "/d/start/30-c"]
+        )
+        assert.deepStrictEqual(skipped, [])
+      })
     )
   }
 })

@@ -36,7 +36,7 @@ describe("a script directory in which everything runs", () => {
         all: {},
         "container/all/10-a": {},
         "container/start": { text: "#!/bin/sh\n# des: timeout=3s\n# DES is described in des(1)\nexit\n" },
-        "container/die/10-a": {},
+        "container/die/10-a": { text: "#!/bin/sh\n# des: stop-on-failure=yes\nexit\n" },
         "container/die/20_B": { text: "" },
         "des/gap": {},
         "pod/create": {},
@@ -174,6 +174,11 @@ describe("a file that will never run is found, with advice what to do", () => {
       "container/start",
       { text: "#!/usr/bin/env node\n// des: timeout=3s\nrun()\n" },
       "/d/container/start: line 2: this option is not read; write it as # des: NAME=VALUE, in a comment before the first command"
+    ],
+    [
+      "container/start",
+      { text: "#!/bin/sh\n# des: stop-on-failure=yes\nexit\n" },
+      "/d/container/start: stop-on-failure=yes has no effect, since this script is not in a directory of scripts; move it to /d/container/start/10-first, for example"
     ],
     [
       "container/start",

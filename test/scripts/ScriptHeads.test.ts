@@ -111,6 +111,16 @@ describe("the head of a script", () => {
       assert.deepStrictEqual(logged().slice(1), [`DEBUG ${saying}`])
     }))
 
+  test("with stop-on-failure counts in a directory of scripts only", () =>
+    Effect.gen(function* () {
+      const head = shell("# des: stop-on-failure=yes retries=1")
+      const { find } = yield* open({ "container/start/10-a": head, "container/die": head })
+      assert.deepStrictEqual(yield* find("container", "start"), {
+        "container/start/10-a": { stopOnFailure: true, retries: 1, conditions: [] }
+      })
+      assert.deepStrictEqual(yield* find("container", "die"), { "container/die": { retries: 1, conditions: [] } })
+    }))
+
   test("of a binary program has no options, whatever its bytes are", () =>
     Effect.gen(function* () {
       const { find, logged, path } = yield* open({ "container/start": "", "container/die": "" })
@@ -284,7 +294,9 @@ describe("an option in a head", () => {
   ) => {
     const parsed = ScriptOptions.parse(head)
     const found = "conditions" in parsed ? [{ path: "/d/script", options: parsed }] : []
-    const scripts = Layer.succeed(ScriptDirectory.ScriptDirectory, { find: () => Effect.succeed(found) })
+    const scripts = Layer.succeed(ScriptDirectory.ScriptDirectory, {
+      find: (type) => Effect.succeed(type === "des" ? [] : found)
+    })
     return Effect.gen(function* () {
       const running = yield* Effect.fork(Des.run)
       yield* TestClock.adjust("1 day")
@@ -368,6 +380,21 @@ describe("an option in a head", () => {
 })
 
 describe("the program", () => {
+  testProgram("skips the rest of a directory after a failure, and not what lies elsewhere", ({ dir, feed, script }) =>
+    Effect.gen(function* () {
+      script("container/start/10-a", "# des: stop-on-failure=yes\nexit 3")
+      script("container/start/20-b", "echo never")
+      script("container/all", "echo all the same")
+      const { stderr } = yield* feed([record()])
+      assert.include(
+        stderr,
+        `container/start web: ${dir}/container/start/20-b is not run, since ${dir}/container/start/10-a has failed`
+      )
+      assert.notInclude(stderr, "20-b: never")
+      assert.include(stderr, "container/all: all the same")
+    })
+  )
+
   testProgram("runs a script with what its head says, and says what it cannot understand", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "# des: name=web timeout=300ms\nsleep 60")

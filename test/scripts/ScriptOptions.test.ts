@@ -30,7 +30,10 @@ describe("the head of a script", () => {
     "timeout=0": { timeout: 0 },
     "cooldown=1m": { cooldown: 60_000 },
     "retries=3": { retries: 3 },
-    "retries=0": { retries: 0 }
+    "retries=0": { retries: 0 },
+    "stop-on-failure=yes": { stopOnFailure: true },
+    "stop-on-failure=no": { stopOnFailure: false },
+    "stop-on-failure=yes cooldown=0": { stopOnFailure: true, cooldown: 0 }
   }
   for (const [text, expected] of Object.entries(bounds)) {
     it(`takes ${text}`, () =>
@@ -202,6 +205,9 @@ describe("a head that cannot be understood", () => {
     "imgae!=x": '"imgae!=x" is not an option; did you mean image!=?',
     "timout!=1s": '"timout!=1s" is not an option; did you mean timeout=?',
     "timeout!=1s": "timeout takes no !=; only conditions take it, such as image!=VALUE",
+    "stop-on-failure=true": 'stop-on-failure takes yes or no, not "true"',
+    "stop-on-failure": '"stop-on-failure" is not an option',
+    "stop-on-falure=yes": '"stop-on-falure=yes" is not an option; did you mean stop-on-failure=?',
     "label!=": 'label takes KEY or KEY=VALUE, not ""',
     "label=a,b": 'label takes one KEY, not "a,b"; put a key that has a comma in double quotes',
     "label=a,b=c": 'label takes one KEY, not "a,b"',
@@ -236,6 +242,20 @@ describe("a head that cannot be understood", () => {
       }
     })
   }
+
+  it("is a problem if stop-on-failure=yes stands beside a cooldown, in any order", () => {
+    for (const [head, line] of [
+      ["# des: stop-on-failure=yes cooldown=1m", 1],
+      ["# des: cooldown=1m\n# des: stop-on-failure=yes\nexit", 2]
+    ] as const) {
+      const problem = ScriptOptions.parse(head)
+      assert.deepInclude(problem, { line })
+      assert.match(
+        "message" in problem ? problem.message : "",
+        /^stop-on-failure=yes and cooldown contradict each other: /
+      )
+    }
+  })
 
   it("lists the known options", () => {
     const problem = parse("# des: nonsense")

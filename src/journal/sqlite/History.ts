@@ -12,7 +12,7 @@ import * as SqliteOnly from "./SqliteOnly.ts"
  * One run of a script for an event, as the journal has it. Times are in milliseconds since 1970.
  *
  * - `timeNano`: the engine's time of the event, in nanoseconds.
- * - `outcome`: null while the script runs, and if des ended before the script.
+ * - `outcome`: null while the script runs, and if des ended before the script. `skipped` if it is not run.
  * - `exit`: the exit code; the negative number of a signal; 124 after a timeout; 127 if the script could not be
  *   started.
  * - `output`: the end of what the script wrote, not escaped, or why it was not started.

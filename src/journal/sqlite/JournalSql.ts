@@ -101,6 +101,10 @@ const make = (options: Options) =>
           queue.ran(entry.id, output)
           return Effect.ensuring(kept.ended(outcome, output, last), leave)
         },
+        skipped: (reason) => {
+          queue.ran(entry.id, reason)
+          return Effect.ensuring(kept.skipped(reason), leave)
+        },
         interrupted: Effect.zipRight(kept.interrupted, leave)
       } satisfies KeptRun
     })

@@ -99,6 +99,12 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
             safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
               exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0} WHERE id = ${id}`)
           ),
+        skipped: (reason) =>
+          Effect.flatMap(Clock.currentTimeMillis, (ended) =>
+            safely(
+              sql`UPDATE run SET ended_at = ${ended}, outcome = 'skipped', output = ${reason}, last = 1 WHERE id = ${id}`
+            )
+          ),
         interrupted: Effect.flatMap(Clock.currentTimeMillis, (ended) =>
           // This error is ignored. Without this note the run may look like a crash of des.
           Effect.ignore(safely(sql`UPDATE run SET ended_at = ${ended}, outcome = 'cut off' WHERE id = ${id}`))

@@ -127,6 +127,28 @@ describe("the journal on disk", () => {
     })
   )
 
+  it.scoped("records a skipped run as such, which is no failure, and does not run it after a restart", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(accepted("1"))
+        const kept = yield* journal.begin(yield* take, script, 1)
+        yield* kept.skipped("10-a has failed")
+        const runs = yield* Stream.runCollect(History.list({}))
+        assert.deepInclude(Chunk.toReadonlyArray(runs)[0], {
+          attempt: 1,
+          outcome: "skipped",
+          exit: null,
+          output: "10-a has failed"
+        })
+        assert.strictEqual(Chunk.size(yield* Stream.runCollect(History.list({ failed: true }))), 0)
+      }).pipe(life(directory))
+      const again = yield* life(directory)(take)
+      assert.deepStrictEqual(again.earlier[script.path], { attempts: 1, settled: "failed", outlived: [] })
+    })
+  )
+
   it.scoped("wakes a reader that waits, and ends when it is closed and empty", () =>
     Effect.gen(function* () {
       const directory = yield* folder
