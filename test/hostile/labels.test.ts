@@ -373,6 +373,7 @@ describeEngine("dockerd", () => {
             ["INFO", `Running script ${script}`, 1],
             ["INFO", `${script}: `, 2 * noise.split("\n").length],
             ["ERROR", `Script ${script} Failed! Exit=3 Message="`, 1],
+            ["DEBUG", "Scripts are started with ", process.env["DES_TESTS_FALLBACK"] === "1" ? flags.length : 0],
             ["DEBUG", "Detected actionable event ", flags.length * events],
             ["DEBUG", "Script ENV: {", flags.length * (events + 1)],
             ["DEBUG", "Finished handling ", flags.length * events]
