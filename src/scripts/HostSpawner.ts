@@ -7,6 +7,8 @@ import type { Spawner } from "./Spawner.ts"
 /** Starts scripts with posix_spawn, or with Node's child_process if posix_spawn cannot be called here. */
 export const layer: Layer.Layer<Spawner> = Layer.catchAll(PosixSpawner.layer, ({ detail = "for an unknown reason" }) =>
   Layer.tap(NodeSpawner.layer, () =>
-    Effect.logDebug(`Scripts are started with Node's child_process, since posix_spawn cannot be called: ${detail.split("\n", 1)[0]}`)
+    Effect.logDebug(
+      `Scripts are started with Node's child_process, since posix_spawn cannot be called: ${detail.split("\n", 1)[0]}`
+    )
   )
 )
