@@ -84,17 +84,30 @@ const bounded = Logger.mapInputOptions((options: Logger.Logger.Options<unknown>)
   cause: Cause.empty
 }))
 
+/** The priorities of syslog, as journald reads them from `<N>` at the begin of a line. */
+const priorities: Readonly<Record<string, number>> = { FATAL: 2, ERROR: 3, WARN: 4, INFO: 6 }
+
+const debugPriority = 7
+
+const withPriority = (logger: Logger.Logger<unknown, string>): Logger.Logger<unknown, string> =>
+  Logger.make((options) => `<${priorities[options.logLevel.label] ?? debugPriority}>${logger.log(options)}`)
+
 /**
  * Writes each log message to stderr, as one escaped line. `verbose` adds DEBUG lines; without it the level is not
- * changed.
+ * changed. With `journald` each line begins with its priority as `<N>`, which journald removes and keeps as a field.
  *
  * @since 1.0.0
  * @category layers
  */
-export const layer = (options: { readonly format: LogFormat; readonly verbose: boolean }): Layer.Layer<never> => {
+export const layer = (options: {
+  readonly format: LogFormat
+  readonly verbose: boolean
+  readonly journald?: boolean
+}): Layer.Layer<never> => {
+  const line = Logger.map(bounded(loggers[options.format]), escape)
   const logger = Logger.replace(
     Logger.defaultLogger,
-    Logger.withConsoleError(Logger.map(bounded(loggers[options.format]), escape))
+    Logger.withConsoleError(options.journald === true ? withPriority(line) : line)
   )
   // One layer provides the other. Merged layers are released at the same time, and the logger would outlive its scope.
   return options.verbose ? Layer.provideMerge(logger, Logger.minimumLogLevel(LogLevel.Debug)) : logger

@@ -12,14 +12,15 @@ import { parseLogfmt } from "./support/Logfmt.ts"
 const written = (
   format: Log.LogFormat,
   effect: Effect.Effect<unknown, unknown>,
-  verbose = false
+  verbose = false,
+  journald = false
 ): Effect.Effect<ReadonlyArray<string>> =>
   Effect.gen(function* () {
     const console = yield* Console.consoleWith(Effect.succeed)
     const texts: Array<string> = []
     const error = (...args: ReadonlyArray<unknown>) => void texts.push(args.join(" "))
     const writing = Effect.ignore(effect).pipe(
-      Effect.provide(Log.layer({ format, verbose })),
+      Effect.provide(Log.layer({ format, verbose, journald })),
       Effect.withConsole({
         ...console,
         log: () => Effect.dieMessage("stdout is for results"),
@@ -46,6 +47,31 @@ const messageIn: Readonly<Record<Log.LogFormat, (line: string) => unknown>> = {
 }
 
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/u
+
+describe("Log: for journald", () => {
+  for (const format of Log.formats) {
+    it.effect(`each line in ${format} begins with its priority, and nothing else changes`, () =>
+      Effect.gen(function* () {
+        const all = Effect.all([
+          Effect.logDebug("a"),
+          Effect.logInfo("<0>b"),
+          Effect.logWarning("c\n<0>d"),
+          Effect.logError("e"),
+          Effect.logFatal("f")
+        ])
+        const lines = yield* written(format, all, true, true)
+        assert.deepStrictEqual(
+          lines.map((line) => /^<(\d)>/.exec(line)?.[1]),
+          ["7", "6", "4", "3", "2"]
+        )
+        assert.deepStrictEqual(
+          lines.map((line) => messageIn[format](line.slice(3))),
+          ["a", "<0>b", format === "text" ? "c\\n<0>d" : "c\n<0>d", "e", "f"]
+        )
+      })
+    )
+  }
+})
 
 describe("Log: text", () => {
   it.effect("is the original's line: local time, name, level, message", () =>

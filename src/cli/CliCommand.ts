@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Log from "../Log.ts"
 import type { Grammar } from "./Arguments.ts"
 import * as CliOption from "./CliOption.ts"
+import * as JournalStream from "./JournalStream.ts"
 
 /** When this effect ends, a stop waits for no script any more. */
 export class Hurry extends Context.Tag("des/Hurry")<Hurry, Effect.Effect<void>>() {}
@@ -81,7 +82,9 @@ export const make = <const Name extends string, const C extends Config, E extend
       Effect.catchAllDefect((defect) =>
         Effect.as(Effect.logError("internal error, please report it", Cause.die(defect)), 1)
       ),
-      Effect.provide(Log.layer({ format: shared.logFormat ?? "text", verbose: shared.verbose })),
+      Effect.provide(
+        Log.layer({ format: shared.logFormat ?? "text", verbose: shared.verbose, journald: JournalStream.isStderr() })
+      ),
       Effect.flatMap(failed)
     )
   ).pipe(Command.withDescription(`${spec.summary}.`))
