@@ -22,7 +22,7 @@ import { UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as GivenEvent from "./GivenEvent.ts"
 import * as Judged from "./Judged.ts"
-import type * as Table from "./Table.ts"
+import * as Table from "./Table.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
 /** What a script is called in a table: its path in the script directory. */
@@ -128,11 +128,7 @@ const print = (lines: ReadonlyArray<string>) => (lines.length === 0 ? Effect.voi
 
 const printJson = (rows: ReadonlyArray<object>) => print(rows.map((row) => Log.escape(JSON.stringify(row))))
 
-/** Loads the module that measures text. The data for it takes 11 MB of memory, which a des that watches does not need. */
-const loadTable = Effect.promise((): Promise<typeof Table> => import("./Table.ts"))
-
 const report = (
-  table: typeof Table,
   directory: string,
   scripts: ReadonlyArray<Judged.Judged>,
   problems: ReadonlyArray<Hint>,
@@ -141,11 +137,11 @@ const report = (
   const shown = scripts.filter(({ isEmpty }) => !isEmpty)
   const empty = scripts.length - shown.length
   const rows = shown.map((script) => [eventOf(script), nameIn(directory, script.path), stateOf(script), script.written])
-  const cells = rows.length === 0 ? [] : [["EVENT", "SCRIPT", "STATE", "OPTIONS"], ...rows]
+  const table = rows.length === 0 ? [] : [["EVENT", "SCRIPT", "STATE", "OPTIONS"], ...rows]
   const comments = empty === 0 ? "" : `, and ${counted(empty, "script")} of comments only`
   return [
-    ...table.format(cells.map((row) => row.map(Log.escape))),
-    ...(cells.length === 0 ? [] : [""]),
+    ...Table.format(table.map((row) => row.map(Log.escape))),
+    ...(table.length === 0 ? [] : [""]),
     ...problems.map(({ message }) => Log.escape(`problem: ${message}`)),
     ...hints.map(({ message }) => Log.escape(`hint: ${message}`)),
     Log.escape(
@@ -253,7 +249,7 @@ export const check = CliCommand.make({
         ...problems.map((problem) => ({ kind: "problem", ...problem })),
         ...hints.map((hint) => ({ kind: "hint", ...hint }))
       ])
-    } else yield* print(report(yield* loadTable, directory, scripts, problems, hints))
+    } else yield* print(report(directory, scripts, problems, hints))
     return problems.length === 0 ? 0 : 1
   })
 })

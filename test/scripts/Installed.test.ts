@@ -55,7 +55,10 @@ for (const [install, [bin, spawner]] of Object.entries(installs)) {
       Effect.gen(function* () {
         const { dir, lines, script, top, write } = sandbox
         write("secret", "a secret")
-        script("container/start", "for fd in /proc/$$/fd/*; do readlink $fd; done >descriptors; cat <&30 >>descriptors")
+        script(
+          "container/start",
+          "for fd in /proc/$$/fd/*; do readlink $fd; done >descriptors; cat /proc/$$/fd/30 >>descriptors; true"
+        )
         const command = ["bash", "-c", 'exec "$@" 30<secret', "bash", process.execPath, bin(sandbox)]
         const options = ["-d", dir, "--from", "-", "-v"]
         const des = yield* Program.run([...command, ...options], {
