@@ -43,7 +43,7 @@ const pendingOf = (
 }
 
 /** What des reports first: the reason of a gap, and synthetic events. `running` is what the engine's list of containers says. */
-interface Finding {
+interface Comparison {
   readonly gap: Gap.Reason | undefined
   readonly synthetic: ReadonlyArray<DockerEvent>
   readonly running: Option.Option<Belief.Belief>
@@ -67,7 +67,7 @@ const compare = Effect.fnUntraced(function* (
   const now = observation.identity.time
   const synthetic = yield* Reconcile.synthesise(engine, missed, { name: engine.name, now })
   const gap = plan.gap ?? (missed.length > 0 ? plan.gapIfDifferent : undefined)
-  const finding: Finding = { gap, synthetic, running }
+  const finding: Comparison = { gap, synthetic, running }
   return finding
 })
 
@@ -76,7 +76,7 @@ const begin = Effect.fnUntraced(function* (
   { continuity, engine }: Options,
   { identity, meeting, replay }: Observation,
   plan: Resume.Plan,
-  { gap, running, synthetic }: Finding
+  { gap, running, synthetic }: Comparison
 ) {
   const { belief, known, last } = continuity
   const isDocker = identity.kind === "docker"
