@@ -46,8 +46,8 @@ const messages = (stderr: string, level: string): ReadonlyArray<string> =>
 
 const start = (name: string): string => record({ attributes: { image: "alpine", name } })
 
-describe("which script", () => {
-  test("DIR/TYPE/ACTION runs for its event, and for no other", ({ feed, lines, script }) =>
+describe("the script of an event", () => {
+  test("is DIR/TYPE/ACTION, which runs for no other event", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       for (const name of ["container/start", "container/die", "network/start", "image/pull"]) {
         script(name, `echo ${name} >>runs`)
@@ -63,7 +63,7 @@ describe("which script", () => {
     ["health_status:healthy", "health_status"],
     ["exec_die", "exec_die"]
   ] as const) {
-    test(`the action counts up to its first colon: \`${action}\` finds ${name}`, ({ feed, lines, script }) =>
+    test(`is looked up by the action up to its first colon: \`${action}\` finds ${name}`, ({ feed, lines, script }) =>
       Effect.gen(function* () {
         script(`container/${name}`, 'printf "%s\\n" "$ACTION" "$STATUS" >>runs')
         yield* feed([record({ Action: action })])
@@ -71,7 +71,7 @@ describe("which script", () => {
       }))
   }
 
-  test("verbatim case", ({ feed, lines, script }) =>
+  test("is looked up in the case that the engine sends", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo lower >>runs")
       script("Container/Start", "echo upper >>runs")
@@ -79,14 +79,18 @@ describe("which script", () => {
       assert.deepStrictEqual(lines("runs"), ["lower"])
     }))
 
-  test("any type and action that the engine sends, no closed list", ({ feed, lines, script }) =>
+  test("is found for any type and action, also for those that des does not know", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("newtype/new_action-2", "echo run >>runs")
       yield* feed([record({ Type: "newtype", Action: "new_action-2: with more" })])
       assert.deepStrictEqual(lines("runs"), ["run"])
     }))
 
-  test("looked up anew for every event: adding, editing and deleting need no restart", ({ dir, lines, ...sandbox }) =>
+  test("is looked up again for every event: adding, editing and deleting need no restart", ({
+    dir,
+    lines,
+    ...sandbox
+  }) =>
     Effect.gen(function* () {
       const des = yield* sandbox.start(["-d", dir, "--from", "-", "-v"], { stdin: "open" })
       const missing = "No script for container/start"
@@ -113,7 +117,7 @@ describe("which script", () => {
       assert.deepStrictEqual(lines("runs"), ["added", "edited", "last", "restored"])
     }))
 
-  test("symbolic links are followed: to a script, to a type's directory, and to DIR", ({
+  test("may be reached through links: to itself, to its type's directory, and to DIR", ({
     des,
     dir,
     lines,
@@ -137,7 +141,7 @@ describe("which script", () => {
       ])
     }))
 
-  test("a dangling link is not a script", ({ dir, feed, script }) =>
+  test("is not a link without a target", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/die", "exit 0")
       Fs.symlinkSync("nowhere", Path.join(dir, "container/start"))
@@ -149,7 +153,7 @@ describe("which script", () => {
     }))
 
   for (const relative of ["events.d", "./events.d", "events.d/", "sub/../events.d", "."]) {
-    test(`a relative DIR is relative to the working directory: ${relative}`, ({
+    test(`is found in a DIR that is relative to the working directory: ${relative}`, ({
       des,
       dir,
       exists,
@@ -167,7 +171,7 @@ describe("which script", () => {
       }))
   }
 
-  test("a script without #! runs under /bin/sh", ({ feed, lines, write }) =>
+  test("runs under /bin/sh if it has no #!", ({ feed, lines, write }) =>
     Effect.gen(function* () {
       write("events.d/container/start", 'echo "$0 $ACTION" >>runs\n', 0o755)
       write("events.d/container/die", "", 0o755)
@@ -194,8 +198,8 @@ TYPE=container
 TIMENANO=1471131434853322607`
 }
 
-describe("its environment", () => {
-  test("the README's example, byte for byte", ({ feed, lines, script }) =>
+describe("the environment of a script", () => {
+  test("is the README's example, byte for byte", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", "env >variables")
       yield* feed([readme.record])
@@ -203,7 +207,7 @@ describe("its environment", () => {
       assert.deepStrictEqual(seen.toSorted(), readme.shown.split("\n").toSorted())
     }))
 
-  test("the README's example from an engine of API 1.52, which sends no status, id and from", (sandbox) =>
+  test("is the README's example, also if an engine of API 1.52 sends no status, id and from", (sandbox) =>
     Effect.gen(function* () {
       const { id, from, status, ...fields } = JSON.parse(readme.record)
       assert.isDefined(id ?? from ?? status)
@@ -219,12 +223,12 @@ describe("its environment", () => {
 
   const sent: ReadonlyArray<readonly [what: string, fields: Fields, expected: Readonly<Record<string, string>>]> = [
     [
-      "ACTION and STATUS are whole",
+      "the whole ACTION and STATUS",
       { Action: "health_status: healthy" },
       { ACTION: "health_status: healthy", STATUS: "health_status: healthy" }
     ],
     ["TYPE, SCOPE and TIME", {}, { TYPE: "container", SCOPE: "local", TIME: "1795453740" }],
-    ["TIMENANO has all 19 digits", {}, { TIMENANO: "1795453740123456789" }],
+    ["all 19 digits of TIMENANO", {}, { TIMENANO: "1795453740123456789" }],
     ["ACTOR_ID, ID and FROM", {}, { ACTOR_ID: "467730e17a0a", ID: "467730e17a0a", FROM: "alpine" }],
     ["_IMAGE and _NAME", {}, { ACTOR_ATTRIBUTES_IMAGE: "alpine", ACTOR_ATTRIBUTES_NAME: "web" }],
     ["_EXITCODE", { Action: "die", attributes: { exitCode: "137" } }, { ACTOR_ATTRIBUTES_EXITCODE: "137" }],
@@ -249,15 +253,14 @@ describe("its environment", () => {
     ["an empty value", { attributes: { empty: "" } }, { ACTOR_ATTRIBUTES_EMPTY: "" }]
   ]
   for (const [what, fields, expected] of sent) {
-    test(what, (sandbox) =>
+    test(`has ${what}`, (sandbox) =>
       Effect.gen(function* () {
         const [seen = {}] = yield* variables(sandbox, record(fields))
         assert.deepStrictEqual({ ...seen, ...expected }, seen)
-      })
-    )
+      }))
   }
 
-  test("API 1.52 and later: status, id and from are put back as the engine did", (sandbox) =>
+  test("has STATUS, ID and FROM also from API 1.52, by the engine's own earlier rule", (sandbox) =>
     Effect.gen(function* () {
       const legacy = ({ FROM, ID, STATUS }: Readonly<Record<string, string>>) => [STATUS, ID, FROM]
       const seen = yield* variables(
@@ -277,13 +280,13 @@ describe("its environment", () => {
       ])
     }))
 
-  test("earlier APIs: what the engine sent is given", (sandbox) =>
+  test("has STATUS, ID and FROM as an earlier API sends them", (sandbox) =>
     Effect.gen(function* () {
       const [seen = {}] = yield* variables(sandbox, record({ more: { status: "s", id: "i", from: "f" } }))
       assert.deepStrictEqual([seen["STATUS"], seen["ID"], seen["FROM"]], ["s", "i", "f"])
     }))
 
-  test("the record is on stdin: one line, byte for byte, then the end", ({ feed, read, script }) =>
+  test("comes with the record on stdin: one line, byte for byte, then the end", ({ feed, read, script }) =>
     Effect.gen(function* () {
       script("container/start", "cat >record")
       const text = ` ${record({ attributes: { note: "Ä\u2028\\🐳" } }).replace('{"Type"', '{ "Type"')}`
@@ -292,15 +295,15 @@ describe("its environment", () => {
     }))
 })
 
-describe("how it runs", () => {
-  test("no arguments; des's working directory; des's user", ({ feed, lines, script, top }) =>
+describe("a run", () => {
+  test("has no arguments, and des's working directory and user", ({ feed, lines, script, top }) =>
     Effect.gen(function* () {
       script("container/start", 'echo "$#" >seen; pwd >>seen; id -u >>seen; id -g >>seen')
       yield* feed([record()])
       assert.deepStrictEqual(lines("seen"), ["0", top, String(process.getuid?.()), String(process.getgid?.())])
     }))
 
-  test("stdout and stderr are captured", ({ dir, feed, script }) =>
+  test("has its stdout and stderr logged", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo to stdout; echo to stderr >&2; printf 'no newline'")
       const { stderr, stdout } = yield* feed([record()])
@@ -312,7 +315,7 @@ describe("how it runs", () => {
       )
     }))
 
-  test("a non-zero exit is logged as an error and does not stop des", ({ dir, feed, lines, script }) =>
+  test("that fails is logged as an error and does not stop des", ({ dir, feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", "exit 3")
       script("container/die", "echo run >>runs")
@@ -324,14 +327,14 @@ describe("how it runs", () => {
   const slowly = 'echo "begin $ACTOR_ATTRIBUTES_NAME" >>runs; sleep 0.1; echo "end $ACTOR_ATTRIBUTES_NAME" >>runs'
   const actors = ["a", "b", "c"].map((name) => record({ id: name, attributes: { name } }))
 
-  test("one script at a time, in event order", ({ feed, lines, script }) =>
+  test("waits for the one before, in the order of the events", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", slowly)
       yield* feed(actors)
       assert.deepStrictEqual(lines("runs"), ["begin a", "end a", "begin b", "end b", "begin c", "end c"])
     }))
 
-  test("unless the user asks for more", ({ dir, lines, script, start: startDes }) =>
+  test("does not wait for runs of other actors with --jobs", ({ dir, lines, script, start: startDes }) =>
     Effect.gen(function* () {
       script("container/start", 'echo "begin $ACTOR_ATTRIBUTES_NAME" >>runs; while [ ! -e go ]; do sleep 0.05; done')
       const des = yield* startDes(["-d", dir, "--from", "-", "--jobs", "3"], { stdin: `${actors.join("\n")}\n` })
@@ -341,8 +344,8 @@ describe("how it runs", () => {
     }))
 })
 
-describe("its log", () => {
-  test("goes to stderr as `TIME - docker-event-script - LEVEL - message`, in local time", ({ feed, script }) =>
+describe("the log", () => {
+  test("is on stderr as `TIME - docker-event-script - LEVEL - message`, in local time", ({ feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo hello; exit 1")
       const before = Date.now()
@@ -362,7 +365,7 @@ describe("its log", () => {
       }
     }))
 
-  test("INFO `watching ENDPOINT for events`", ({ dir, start: startDes }) =>
+  test("has INFO `watching ENDPOINT for events`", ({ dir, start: startDes }) =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ events: () => StandInEngine.feed([], "stay") })
       const des = yield* startDes(["-d", dir, "-e", format(engine.endpoint)])
@@ -370,14 +373,14 @@ describe("its log", () => {
       assert.deepStrictEqual(messages(yield* des.stderr, "INFO"), [`watching ${format(engine.endpoint)} for events`])
     }))
 
-  test("INFO `Running script PATH`", ({ dir, feed, script }) =>
+  test("has INFO `Running script PATH`", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "exit 0")
       const { stderr } = yield* feed([record()])
       assert.include(messages(stderr, "INFO"), `Running script ${dir}/container/start`)
     }))
 
-  test("DEBUG `No script for TYPE/ACTION`, since having none is the normal state", ({ dir, feed }) =>
+  test("has DEBUG `No script for TYPE/ACTION`, because that is the normal state", ({ dir, feed }) =>
     Effect.gen(function* () {
       Fs.mkdirSync(Path.join(dir, "container"))
       const records = [record(), record({ Action: "die: whatever" }), record({ Type: "newtype" })]
@@ -390,7 +393,7 @@ describe("its log", () => {
       assert.notInclude((yield* feed(records)).stderr, "No script")
     }))
 
-  test("a script with nothing but comments starts no process, until a command stands in it", ({ dir, feed, script }) =>
+  test("has no run of a script of comments only, until it has a command", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "# What could be done here:\n\n  # echo started")
       const without = yield* feed([record()], ["-v"])
@@ -400,7 +403,7 @@ describe("its log", () => {
       assert.include((yield* feed([record()])).stderr, `${dir}/container/start: started`)
     }))
 
-  test('ERROR `Script PATH Failed! Exit=N Message="…"`, with the last line of stderr', ({ dir, feed, script }) =>
+  test('has ERROR `Script PATH Failed! Exit=N Message="…"`, with the last line of stderr', ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo first >&2; echo 'the last' >&2; echo out; exit 42")
       const { stderr } = yield* feed([record()])
@@ -410,12 +413,16 @@ describe("its log", () => {
     }))
 
   const failures: Readonly<Record<string, readonly [text: string, args?: ReadonlyArray<string>]>> = {
-    "a signal ends": ["#!/bin/sh\nkill -9 $$\n"],
-    "has an interpreter that is missing": ["#!/nonexistent/interpreter\n"],
-    "takes too long": ["#!/bin/sh\nsleep 600\n", ["--timeout", "100ms"]]
+    "is ended by a signal": ["#!/bin/sh\nkill -9 $$\n"],
+    "has no interpreter": ["#!/nonexistent/interpreter\n"],
+    "exceeds its timeout": ["#!/bin/sh\nsleep 600\n", ["--timeout", "100ms"]]
   }
   for (const [what, [text, args]] of Object.entries(failures)) {
-    test(`ERROR \`Script PATH Failed! Exit=N Message="…"\` also for a script that ${what}`, ({ dir, feed, write }) =>
+    test(`has ERROR \`Script PATH Failed! Exit=N Message="…"\` also for a script that ${what}`, ({
+      dir,
+      feed,
+      write
+    }) =>
       Effect.gen(function* () {
         write("events.d/container/start", text, 0o755)
         const { stderr } = yield* feed([record()], args)
@@ -425,7 +432,7 @@ describe("its log", () => {
       }))
   }
 
-  test("DEBUG `Detected actionable event TYPE/ACTION: {…}`, `Script ENV: {…}`, `Finished handling TYPE/ACTION`", ({
+  test("has DEBUG `Detected actionable event TYPE/ACTION: {…}`, `Script ENV: {…}`, `Finished handling TYPE/ACTION`", ({
     feed,
     script
   }) =>
@@ -442,7 +449,7 @@ describe("its log", () => {
       assert.strictEqual(finished, "Finished handling container/exec_create")
     }))
 
-  test("no DEBUG without -v", ({ feed, script }) =>
+  test("has no DEBUG without -v", ({ feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "exit 0")
       const { stderr } = yield* feed([record(), record({ Action: "die" })])
@@ -450,16 +457,16 @@ describe("its log", () => {
     }))
 })
 
-describe("what was broken there, and must not be here", () => {
-  describe("1. -e was ignored, DOCKER_HOST too", () => {
+describe("a bug of the original is not repeated", () => {
+  describe("1. it ignored -e and DOCKER_HOST", () => {
     const oneStart = () => StandInEngine.make({ events: () => StandInEngine.feed([`${record()}\n`], "stay") })
 
     const asked: Readonly<
       Record<string, (endpoint: string) => { args: ReadonlyArray<string>; env: Readonly<Record<string, string>> }>
     > = {
-      "-e is the engine that is asked": (endpoint) => ({ args: ["-e", endpoint], env: {} }),
-      "DOCKER_HOST is the engine that is asked": (endpoint) => ({ args: [], env: { DOCKER_HOST: endpoint } }),
-      "-e stands above DOCKER_HOST": (endpoint) => ({
+      "des connects to the engine of -e": (endpoint) => ({ args: ["-e", endpoint], env: {} }),
+      "des connects to the engine of DOCKER_HOST": (endpoint) => ({ args: [], env: { DOCKER_HOST: endpoint } }),
+      "-e wins over DOCKER_HOST": (endpoint) => ({
         args: ["-e", endpoint],
         env: { DOCKER_HOST: "unix:///nonexistent/docker.sock" }
       })
@@ -479,7 +486,7 @@ describe("what was broken there, and must not be here", () => {
       )
     }
 
-    test("-e takes tcp://HOST:PORT", ({ dir, exists, script, start: startDes }) =>
+    test("-e accepts tcp://HOST:PORT", ({ dir, exists, script, start: startDes }) =>
       Effect.gen(function* () {
         const engine = yield* StandInEngine.make({
           events: () => StandInEngine.feed([`${record()}\n`], "stay"),
@@ -491,9 +498,9 @@ describe("what was broken there, and must not be here", () => {
       }))
   })
 
-  describe("2. the feed's end was exit 0: a restarted engine left des dead", () => {
+  describe("2. it exited with 0 at the end of the feed, so an engine restart ended it", () => {
     for (const ending of ["end", "break", "reset"] as const) {
-      test(`des connects again after: ${ending}`, ({ dir, lines, script, start: startDes }) =>
+      test(`des connects again after the feed's ${ending}`, ({ dir, lines, script, start: startDes }) =>
         Effect.gen(function* () {
           const engine = yield* StandInEngine.make({
             events: (number) => StandInEngine.feed([`${start(`feed ${number}`)}\n`], number === 0 ? ending : "stay"),
@@ -512,7 +519,7 @@ describe("what was broken there, and must not be here", () => {
     }
   })
 
-  test("3. an absent engine at start was a traceback: des says so once, waits, and watches when it comes", ({
+  test("3. it crashed without an engine at the start: des logs that once, waits, and watches when the engine comes", ({
     dir,
     exists,
     path,
@@ -539,7 +546,7 @@ describe("what was broken there, and must not be here", () => {
       for (const line of stderr.trimEnd().split("\n")) assert.match(line, /^\d{4}-.* - docker-event-script - [A-Z]+ - /)
     }))
 
-  test("3. an engine that stays away is one line, not one a try", ({ dir, start: startDes }) =>
+  test("3. an engine that stays away is one log line, not one for each attempt", ({ dir, start: startDes }) =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({
         ping: StandInEngine.refuse(503, "starting"),
@@ -553,7 +560,7 @@ describe("what was broken there, and must not be here", () => {
       ])
     }))
 
-  test("4. scripts ran on the read path: the feed is read while a script runs, and nothing is lost", ({
+  test("4. it did not read while a script ran: des reads on, and loses nothing", ({
     dir,
     exists,
     lines,
@@ -589,7 +596,12 @@ describe("what was broken there, and must not be here", () => {
       assert.deepStrictEqual(lines("runs"), names)
     }))
 
-  test("5. the path went through `sh -c`: any name of DIR works, and none is run", ({ des, exists, path, write }) =>
+  test("5. it passed the path to `sh -c`: in des any name of DIR works, and none is run as a command", ({
+    des,
+    exists,
+    path,
+    write
+  }) =>
     Effect.gen(function* () {
       const name = "a b; touch pwned; $(touch pwned) `touch pwned` 'q' \"d\" & * \\ ü"
       write(`${name}/container/start`, "#!/bin/sh\ntouch ran\n", 0o755)
@@ -600,7 +612,7 @@ describe("what was broken there, and must not be here", () => {
       assert.include(messages(stderr, "INFO"), `Running script ${path(name)}/container/start`)
     }))
 
-  test("6. type and action went into the path unchecked: nothing outside DIR/TYPE/ACTION runs", ({
+  test("6. it did not check type and action in the path: des runs nothing outside DIR/TYPE/ACTION", ({
     dir,
     exists,
     feed,
@@ -640,7 +652,7 @@ describe("what was broken there, and must not be here", () => {
       assert.deepStrictEqual(messages(stderr, "ERROR"), [])
     }))
 
-  test("7. a directory or a non-executable file counted as a script: neither is run, and the latter is said", ({
+  test("7. it ran directories and non-executable files: des runs neither, and warns of the files", ({
     dir,
     feed,
     script
@@ -660,7 +672,7 @@ describe("what was broken there, and must not be here", () => {
       assert.deepStrictEqual(messages(stderr, "ERROR"), [])
     }))
 
-  test("8. the environment was wiped: PATH is des's own, and a usual one where des has none", ({
+  test("8. it gave scripts no PATH: des gives them its own, or a usual one if it has none", ({
     dir,
     feed,
     lines,
@@ -681,7 +693,7 @@ describe("what was broken there, and must not be here", () => {
     }))
 
   const dash = ["/bin/dash", "/usr/bin/dash"].find((path) => Fs.existsSync(path)) ?? "/bin/sh"
-  test(`9. label variables are no shell names: all are, and arrive under ${dash}`, ({ feed, lines, write }) =>
+  test(`9. its label variables were not shell names: all are now, and ${dash} reads them`, ({ feed, lines, write }) =>
     Effect.gen(function* () {
       const labels = {
         "com.example.x": "dots",
@@ -704,7 +716,7 @@ describe("what was broken there, and must not be here", () => {
       for (const line of lines("names")) assert.match(line, /^export [A-Z_][A-Z0-9_]*(?:=|$)/)
     }))
 
-  describe("10. an event killed the daemon: it runs its script, and so does the next one", () => {
+  describe("10. an event ended it: in des it and the next one run their scripts with", () => {
     const hostile: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       "a label over 128 KiB": { big: "x".repeat(200_000) },
       "labels of 4 MB together": Object.fromEntries(
@@ -732,7 +744,12 @@ describe("what was broken there, and must not be here", () => {
       )
     }
 
-    test("what does not fit is cut and listed, and is whole in the record", ({ feed, lines, read, script }) =>
+    test("values too large for the kernel: they are cut and listed, and whole in the record", ({
+      feed,
+      lines,
+      read,
+      script
+    }) =>
       Effect.gen(function* () {
         script("container/start", 'echo "${#ACTOR_ATTRIBUTES_BIG}" >seen; echo "$DES_TRUNCATED" >>seen; cat >record')
         const text = record({ attributes: { big: "x".repeat(200_000), name: "web" } })
@@ -743,7 +760,7 @@ describe("what was broken there, and must not be here", () => {
         assert.strictEqual(read("record"), `${text}\n`)
       }))
 
-    test("an event without Type or Action is skipped and said, and the next one runs", ({ feed, lines, script }) =>
+    test("an event without Type or Action before it: that one is skipped and logged", ({ feed, lines, script }) =>
       Effect.gen(function* () {
         script("container/start", 'echo "$ACTOR_ATTRIBUTES_NAME" >>runs')
         const { code, stderr } = yield* feed(['{"Action":"start"}', '{"Type":"container"}', start("next")])
@@ -753,8 +770,8 @@ describe("what was broken there, and must not be here", () => {
       }))
   })
 
-  describe("11. the output of scripts", () => {
-    test("of one that succeeded was never logged: it is, line by line", ({ dir, feed, script }) =>
+  describe("11. it handled the output of scripts badly", () => {
+    test("it did not log output of a successful script: des does, line by line", ({ dir, feed, script }) =>
       Effect.gen(function* () {
         script("container/start", "printf 'one\\n\\ntwo\\r\\n'; exit 0")
         const { stderr } = yield* feed([record()])
@@ -765,7 +782,7 @@ describe("what was broken there, and must not be here", () => {
         )
       }))
 
-    test("it cannot forge a line of the log", ({ feed, script }) =>
+    test("output could forge a log line: in des it cannot", ({ feed, script }) =>
       Effect.gen(function* () {
         script(
           "container/start",
@@ -782,7 +799,7 @@ describe("what was broken there, and must not be here", () => {
       ["in short lines, on stderr", "yes | head -c 300000000 >&2"]
     ] as const) {
       test(
-        `300 MB of it took 300 MB of memory: des stays flat, ${what}`,
+        `300 MB of output took 300 MB of memory: des stays below 200 MB, ${what}`,
         ({ dir, exists, path, script, start: startDes }) =>
           Effect.gen(function* () {
             script("container/start", `${command}; touch written; while [ ! -e go ]; do sleep 0.05; done`)
@@ -800,7 +817,7 @@ describe("what was broken there, and must not be here", () => {
       )
     }
 
-    test("a background child blocked the feed: the next event's script runs while the child holds stdout open", ({
+    test("a background child blocked the feed: in des the next script runs while the child holds stdout open", ({
       dir,
       lines,
       processes,
@@ -819,7 +836,7 @@ describe("what was broken there, and must not be here", () => {
       }))
   })
 
-  test("12. SIGTERM orphaned the running script: it is gone before des is, with what it started", ({
+  test("12. SIGTERM orphaned the running script: des ends the script and its children before itself", ({
     dir,
     lines,
     processes,
@@ -837,7 +854,7 @@ describe("what was broken there, and must not be here", () => {
       assert.deepStrictEqual(processes(), [])
     }))
 
-  test("13. -c wrote mode 0777, needed the parent to exist, and listed the events of 2016", ({ path, top }) =>
+  test("13. -c wrote mode 0777, needed the parent, and knew the events of 2016: des does not", ({ path, top }) =>
     Effect.gen(function* () {
       const create = Program.des("-c", "-d", path("parent/new"))
       const { code } = yield* Program.run(["/bin/sh", "-c", 'umask 0; exec "$@"', "sh", ...create], {
@@ -860,7 +877,7 @@ describe("what was broken there, and must not be here", () => {
       }
     }))
 
-  test("14. a missing DIR was no error: exit 1, and what mends it", ({ des, path }) =>
+  test("14. it accepted a missing DIR: des exits with 1 and says what to do", ({ des, path }) =>
     Effect.gen(function* () {
       for (const args of [
         ["--from", "/dev/null"],
@@ -874,10 +891,7 @@ describe("what was broken there, and must not be here", () => {
       }
     }))
 
-  test("15. it does not start on a current Python at all: it starts on this Node, as the bundle alone", ({
-    path,
-    top
-  }) =>
+  test("15. it does not start on a current Python: des starts on this Node, with its bundle alone", ({ path, top }) =>
     Effect.gen(function* () {
       Fs.copyFileSync(Program.bin, path("des"))
       Fs.chmodSync(path("des"), 0o755)

@@ -48,7 +48,7 @@ const ids = (runs: ReadonlyArray<ScriptRun>) => runs.map((run) => `${run.event.A
 
 describe("des", () => {
   it.effect(
-    "runs the scripts of each event in the feed's order, with the event's environment, and ends with the feed",
+    "runs the scripts of each event in the feed's order, with the event's environment, and ends after the feed",
     () =>
       Effect.gen(function* () {
         yield* Des.run
@@ -71,7 +71,7 @@ describe("des", () => {
       )
   )
 
-  it.effect("goes on after a script that fails, and says how it failed", () => {
+  it.effect("logs how a script failed, and goes on", () => {
     const logs = collectLogs()
     const outcomes: Readonly<Record<string, Outcome>> = {
       "1": Outcome.Exited({ code: 3, message: 'a "quote"' }),
@@ -136,7 +136,7 @@ describe("des", () => {
     })
   )
 
-  it.effect("runs what was accepted before a feed fails, and then fails as the feed did", () =>
+  it.effect("runs the accepted events after a feed fails, and then fails with the feed's error", () =>
     Effect.gen(function* () {
       const error = new EventFeedError({ reason: "Unreadable", source: "f", cause: new Error("gone") })
       const result = yield* Effect.either(Des.run).pipe(
@@ -155,7 +155,7 @@ describe("des", () => {
     })
   )
 
-  describe("when it is interrupted", () => {
+  describe("that is interrupted", () => {
     /** Runs until a script has started that ends after `takes`, or 5 seconds after it was told to. */
     const interruptDuring = (takes: Duration.DurationInput, hurry: Effect.Effect<void> = Effect.never) =>
       Effect.gen(function* () {
@@ -188,7 +188,7 @@ describe("des", () => {
         yield* Fiber.join(stopping)
       })
 
-    it.effect("it gives what runs the drain time, begins nothing more, and says what did not run", () =>
+    it.effect("gives running scripts the drain time, starts no more, and logs how many events did not run", () =>
       Effect.gen(function* () {
         const { logs, ran, stopping } = yield* interruptDuring("20 seconds")
         yield* endsAfter(stopping, 20)
@@ -197,7 +197,7 @@ describe("des", () => {
       })
     )
 
-    it.effect("it ends what still runs after the drain time, and waits until it is gone", () =>
+    it.effect("ends the scripts that still run after the drain time, and waits for their end", () =>
       Effect.gen(function* () {
         const { ran, stopping } = yield* interruptDuring("1 hour")
         yield* endsAfter(stopping, 35)
@@ -205,7 +205,7 @@ describe("des", () => {
       })
     )
 
-    it.effect("it does not wait for the drain time when it is told to hurry", () =>
+    it.effect("does not wait for the drain time if it must hurry", () =>
       Effect.gen(function* () {
         const hurry = yield* Deferred.make<void>()
         const { stopping } = yield* interruptDuring("1 hour", Deferred.await(hurry))
@@ -239,7 +239,7 @@ describe("des's own events", () => {
       )
     })
 
-  it.effect("are des/start before all others and des/stop after them", () =>
+  it.effect("are des/start before all other events and des/stop after them", () =>
     Effect.gen(function* () {
       const runs = yield* run(Stream.make(Testing.makeEvent({ id: "1" })))
       assert.deepStrictEqual(
@@ -255,7 +255,7 @@ describe("des's own events", () => {
     })
   )
 
-  it.effect("say that a signal was the reason of a stop, after what ran has ended", () =>
+  it.effect("have a signal as the reason of des/stop, after the running scripts have ended", () =>
     Effect.gen(function* () {
       const ran: Array<string> = []
       const started = yield* Deferred.make<void>()
@@ -282,7 +282,7 @@ describe("des's own events", () => {
     })
   )
 
-  it.effect("get no time in a stop that has used up its own", () =>
+  it.effect("do not run in a stop whose drain time is over", () =>
     Effect.gen(function* () {
       const logs = collectLogs()
       const started = yield* Deferred.make<void>()
@@ -309,7 +309,7 @@ describe("des's own events", () => {
     })
   )
 
-  it.effect("end a stop after the drain time, whatever des/stop does", () =>
+  it.effect("delay a stop by no more than the drain time, whatever des/stop does", () =>
     Effect.gen(function* () {
       const stopped = yield* Deferred.make<void>()
       const runner = Layer.succeed(ScriptRunner, {
@@ -336,7 +336,7 @@ describe("des's own events", () => {
 describe("a journal", () => {
   const start = (id: string) => Testing.makeEvent({ id, timeNano: BigInt(id) })
 
-  it.effect("that loses events of an actor gives scripts a des/gap with their count, once a minute", () => {
+  it.effect("that loses events of an actor emits a des/gap with their number, once a minute", () => {
     const storm = Array.from({ length: 40 }, () => ({ ...start("1"), engine: "unix:///e" }))
     const feed = Layer.succeed(EventFeed, {
       engines: ["unix:///e"],
@@ -372,72 +372,75 @@ describe("a journal", () => {
     )
   })
 
-  it.effect("that is full closes the feed until there is room, and the feed goes on behind what was accepted", () => {
-    const logs = collectLogs()
-    return Effect.gen(function* () {
-      const gate = yield* Deferred.make<void>()
-      const ran: Array<string> = []
-      const runner = Layer.succeed(ScriptRunner, {
-        run: ({ event }: ScriptRun) =>
-          Effect.as(
-            Effect.zipLeft(
-              Deferred.await(gate),
-              Effect.sync(() => ran.push(event.Actor.ID))
-            ),
-            Outcome.Exited({ code: 0, message: "" })
+  it.effect(
+    "that is full closes the feed until there is room, and the feed continues after the accepted events",
+    () => {
+      const logs = collectLogs()
+      return Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const ran: Array<string> = []
+        const runner = Layer.succeed(ScriptRunner, {
+          run: ({ event }: ScriptRun) =>
+            Effect.as(
+              Effect.zipLeft(
+                Deferred.await(gate),
+                Effect.sync(() => ran.push(event.Actor.ID))
+              ),
+              Outcome.Exited({ code: 0, message: "" })
+            )
+        })
+        const all = ["1", "2", "3", "4", "5"].map((id) => ({ ...start(id), engine: "unix:///e" }))
+        let open = 0
+        let opened = 0
+        // An engine that replays all, of which the feed leaves out what is known.
+        const resume = (memory: FeedMemory) =>
+          Stream.unwrapScoped(
+            Effect.gen(function* () {
+              yield* Effect.acquireRelease(
+                Effect.sync(() => {
+                  open++
+                  opened++
+                }),
+                () => Effect.sync(() => open--)
+              )
+              const { fingerprints } = yield* memory.recall("unix:///e")
+              return Stream.rechunk(
+                Stream.fromIterable(all.filter(({ fingerprint }) => !fingerprints.includes(fingerprint))),
+                2
+              )
+            })
           )
-      })
-      const all = ["1", "2", "3", "4", "5"].map((id) => ({ ...start(id), engine: "unix:///e" }))
-      let open = 0
-      let opened = 0
-      // An engine that replays all, of which the feed leaves out what is known.
-      const resume = (memory: FeedMemory) =>
-        Stream.unwrapScoped(
-          Effect.gen(function* () {
-            yield* Effect.acquireRelease(
-              Effect.sync(() => {
-                open++
-                opened++
-              }),
-              () => Effect.sync(() => open--)
+        const layer = Layer.succeed(EventFeed, { engines: ["unix:///e"], events: Stream.die("not used"), resume })
+        const scripts = Testing.layerScripts({ "container/start": ["/s"] })
+        const capacity = 2 * (1024 + 4 * start("1").record.length)
+        const fiber = yield* Des.run.pipe(
+          Effect.provide(
+            Layer.mergeAll(layer, scripts, Layer.provide(Dispatch.layer({ base: {} }), runner)).pipe(
+              Layer.provideMerge(JournalInMemory.layer({ capacity })),
+              Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
             )
-            const { fingerprints } = yield* memory.recall("unix:///e")
-            return Stream.rechunk(
-              Stream.fromIterable(all.filter(({ fingerprint }) => !fingerprints.includes(fingerprint))),
-              2
-            )
-          })
+          ),
+          Effect.provide(logs.layer),
+          Effect.fork
         )
-      const layer = Layer.succeed(EventFeed, { engines: ["unix:///e"], events: Stream.die("not used"), resume })
-      const scripts = Testing.layerScripts({ "container/start": ["/s"] })
-      const capacity = 2 * (1024 + 4 * start("1").record.length)
-      const fiber = yield* Des.run.pipe(
-        Effect.provide(
-          Layer.mergeAll(layer, scripts, Layer.provide(Dispatch.layer({ base: {} }), runner)).pipe(
-            Layer.provideMerge(JournalInMemory.layer({ capacity })),
-            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
-          )
-        ),
-        Effect.provide(logs.layer),
-        Effect.fork
-      )
-      const warnings = () => logs.lines.filter((line) => line.startsWith("WARN"))
-      while (warnings().length === 0) yield* Effect.yieldNow()
-      for (let at = 0; at < 100; at++) yield* Effect.yieldNow()
-      assert.deepStrictEqual([open, opened], [0, 1])
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(fiber)
-      assert.deepStrictEqual(ran, ["1", "2", "3", "4", "5"])
-      assert.isAbove(opened, 1)
-      assert.match(
-        warnings()[0] ?? "",
-        /queue of accepted events is full: des reads no more events until scripts catch up/
-      )
-      assert.match(warnings()[1] ?? "", /has room again: des reads on/)
-    })
-  })
+        const warnings = () => logs.lines.filter((line) => line.startsWith("WARN"))
+        while (warnings().length === 0) yield* Effect.yieldNow()
+        for (let at = 0; at < 100; at++) yield* Effect.yieldNow()
+        assert.deepStrictEqual([open, opened], [0, 1])
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(ran, ["1", "2", "3", "4", "5"])
+        assert.isAbove(opened, 1)
+        assert.match(
+          warnings()[0] ?? "",
+          /queue of accepted events is full: des reads no more events until scripts catch up/
+        )
+        assert.match(warnings()[1] ?? "", /has room again: des reads on/)
+      })
+    }
+  )
 
-  it.effect("that fails ends des with its error, and begins nothing more", () =>
+  it.effect("that fails ends des with its error, and no more scripts start", () =>
     Effect.gen(function* () {
       const error = new Journal.JournalError({ reason: "Full", detail: "no room" })
       const failing = Layer.map(JournalInMemory.layer(), (context) => {
@@ -513,7 +516,7 @@ describe("the layers of several engines", () => {
 describe("a script that fails in the end", () => {
   const alerting = Testing.layerScripts({ "container/start": ["/d/container/start"], "des/failed": ["/d/des/failed"] })
 
-  it.effect("runs the scripts for des/failed with what happened, also at the end of a feed", () =>
+  it.effect("runs the scripts for des/failed with the details of the failure, also at the end of a feed", () =>
     Effect.gen(function* () {
       yield* Des.run
       const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
@@ -555,7 +558,7 @@ describe("a script that fails in the end", () => {
     }).pipe(Effect.scoped, Effect.provide([JournalInMemory.layer(), Testing.layerRecorder(), NodeFileSystem.layer]))
   )
 
-  it.effect("is only logged if the queue has no room for des/failed, and des never waits for room", () => {
+  it.effect("is only logged if the queue has no room for des/failed, because des never waits for room", () => {
     const logs = collectLogs()
     const events = ["1", "2", "3"].map((id) => Testing.makeEvent({ id }))
     const capacity = 1024 + 4 * (events[0]?.record.length ?? 0)

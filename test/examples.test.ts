@@ -178,7 +178,7 @@ const hostile: ReadonlyArray<string> = [
 ]
 
 describe("the files", () => {
-  it("are scripts, with a mode that git keeps and the kernel starts", () => {
+  it("are executable scripts", () => {
     assert.isAbove(scripts.length, 15)
     for (const script of scripts) {
       const file = Path.join(examples, script)
@@ -189,7 +189,7 @@ describe("the files", () => {
     }
   })
 
-  it("lie where des looks for them", () => {
+  it("are in the places where des looks for them", () => {
     for (const script of scripts) {
       const [, ...path] = script.split("/")
       for (const name of path) assert.match(name, /^[A-Za-z][A-Za-z0-9_-]{0,63}$|^[0-9]{2}-[a-z-]+$/, script)
@@ -286,7 +286,7 @@ describe("events.d", () => {
     })
   )
 
-  it.scopedLive("prints nothing that disturbs a terminal, and runs nothing, whatever the values are", () =>
+  it.scopedLive("prints no control characters and runs no part of a value, whatever the values are", () =>
     Effect.gen(function* () {
       const { run, strays } = yield* sandbox
       const value = hostile.join("")
@@ -325,7 +325,7 @@ describe("hosts", () => {
     )
   const line = (id: string, name: string, address: string) => `${address} ${name} # des:${id}\n`
 
-  it.scopedLive("writes the addresses of what starts and removes those of what ends, and no others", () =>
+  it.scopedLive("adds the address of each container that starts, and removes only those of containers that end", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own, 0o640)
@@ -372,7 +372,7 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("gives a container that was started again, or renamed, its new line", () =>
+  it.scopedLive("replaces the line of a container that was restarted or renamed", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own)
@@ -401,23 +401,25 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("removes a container that the list has still, and one that goes while it is looked at", () =>
-    Effect.gen(function* () {
-      const box = yield* sandbox
-      const lines = line(web, "web", "10.0.0.2") + line(web2, "web2", "10.0.0.3")
-      box.write("hosts", own + lines)
-      starts(box, web, "web", "10.0.0.2")
-      starts(box, web2, "web2", "10.0.0.3")
-      box.write(`engine/exited/${web}`, "")
-      assert.deepInclude(yield* box.run(die, at(box, web)), { code: 0 })
-      assert.strictEqual(box.read("hosts"), own + line(web2, "web2", "10.0.0.3"))
-      box.write("engine/vanishing", "")
-      assert.deepInclude(yield* box.run(die, at(box, web2)), { code: 0 })
-      assert.strictEqual(box.read("hosts"), own)
-    })
+  it.scopedLive(
+    "removes a container that is still in the engine's list, and one that is removed during the inspect",
+    () =>
+      Effect.gen(function* () {
+        const box = yield* sandbox
+        const lines = line(web, "web", "10.0.0.2") + line(web2, "web2", "10.0.0.3")
+        box.write("hosts", own + lines)
+        starts(box, web, "web", "10.0.0.2")
+        starts(box, web2, "web2", "10.0.0.3")
+        box.write(`engine/exited/${web}`, "")
+        assert.deepInclude(yield* box.run(die, at(box, web)), { code: 0 })
+        assert.strictEqual(box.read("hosts"), own + line(web2, "web2", "10.0.0.3"))
+        box.write("engine/vanishing", "")
+        assert.deepInclude(yield* box.run(die, at(box, web2)), { code: 0 })
+        assert.strictEqual(box.read("hosts"), own)
+      })
   )
 
-  it.scopedLive("loses no line when many start at once", () =>
+  it.scopedLive("loses no line when many containers start at once", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own)
@@ -435,7 +437,7 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("writes over the file when it cannot be replaced, as a bind mount cannot", () =>
+  it.scopedLive("overwrites the file if it cannot be replaced, as a bind mount", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own)
@@ -461,7 +463,7 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("leaves the file alone when the engine does not answer", () =>
+  it.scopedLive("does not change the file if the engine does not answer", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own + line(web, "web", "10.0.0.2"))
@@ -473,7 +475,7 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("does not give a container a name that stands in another line, unless with a suffix", () =>
+  it.scopedLive("does not use a name that another line has, unless it has a suffix", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own)
@@ -493,7 +495,7 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("writes no name and no address that does not belong into a hosts file", () =>
+  it.scopedLive("writes only valid names and addresses", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own)
@@ -510,7 +512,7 @@ describe("hosts", () => {
     })
   )
 
-  it.scopedLive("refuses an ID that is none before anything is asked", () =>
+  it.scopedLive("refuses an invalid ID before it asks the engine", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("hosts", own)
@@ -531,7 +533,7 @@ describe("webhook", () => {
   const failed = { TYPE: "container", ACTION: "die", ACTOR_ATTRIBUTES_EXITCODE: "1" }
   const WEBHOOK_URL = "https://hooks.example.com/T0/secret?a=[1]"
 
-  it.scopedLive("posts the record as it came", () =>
+  it.scopedLive("posts the unchanged record", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       const record = `${JSON.stringify({ Type: "container", label: hostile })}\n`
@@ -553,7 +555,7 @@ describe("webhook", () => {
     })
   )
 
-  it.scopedLive("keeps the event and the address out of the command line, and bounds every try", () =>
+  it.scopedLive("keeps the event and the address out of the command line, and bounds every attempt", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const value of hostile) {
@@ -571,7 +573,7 @@ describe("webhook", () => {
     })
   )
 
-  it.scopedLive("is quiet about exit codes that are no failure", () =>
+  it.scopedLive("posts nothing for exit codes that are no failure", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       const quiet = { ...failed, WEBHOOK_URL, WEBHOOK_QUIET_CODES: "0 143 137" }
@@ -585,7 +587,7 @@ describe("webhook", () => {
     })
   )
 
-  it.scopedLive("fails when the address is missing or is none, and when curl fails", () =>
+  it.scopedLive("fails if the address is missing or invalid, and if curl fails", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       const wrong = [
@@ -627,7 +629,7 @@ describe("alert-mail", () => {
   const script = "alert-mail/des/failed/alert-mail"
   const to = (box: Sandbox) => ({ ALERT_MAIL: "ops@example.com", ALERT_SENDMAIL: box.path("bin/sendmail") })
 
-  it.scopedLive("says which script failed, for what and how, and how many failures had no mail", () =>
+  it.scopedLive("says which script failed, for which event, how, and how many failures had no mail", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       const variables = {
@@ -660,7 +662,7 @@ describe("alert-mail", () => {
     })
   )
 
-  it.scopedLive("keeps what strangers write out of the head and the command line, and removes control characters", () =>
+  it.scopedLive("keeps text of strangers out of the head and the command line, and removes control characters", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const text of [...hostile, "\nBcc: evil@example.com\n\nx", "\r\n.\r\nMAIL FROM:<x>", "é".repeat(2000)]) {
@@ -682,7 +684,7 @@ describe("alert-mail", () => {
     })
   )
 
-  it.scopedLive("fails when the address is missing or is none, and when sendmail fails", () =>
+  it.scopedLive("fails if the address is missing or invalid, and if sendmail fails", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const address of ["", "ops", "-fx@example.com", "a@b c", "a@b\nBcc: c@d", ...hostile]) {
@@ -701,7 +703,7 @@ describe("alert-webhook", () => {
   const script = "alert-webhook/des/failed/alert-webhook"
   const ALERT_URL = "https://hooks.example.com/T0/secret?a=[1]"
 
-  it.scopedLive("posts the record as it came, and keeps it and the address out of the command line", () =>
+  it.scopedLive("posts the unchanged record, and keeps it and the address out of the command line", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const text of hostile) {
@@ -721,7 +723,7 @@ describe("alert-webhook", () => {
     })
   )
 
-  it.scopedLive("fails when the address is missing or is none, and when curl fails", () =>
+  it.scopedLive("fails if the address is missing or invalid, and if curl fails", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const url of [
@@ -772,7 +774,7 @@ describe("proxy", () => {
       .map((line) => line.trim())
   const prepared = Effect.tap(sandbox, (box) => Effect.sync(() => Fs.mkdirSync(box.path("conf.d"))))
 
-  it.scopedLive("serves what has the label, and reloads only when something changed", () =>
+  it.scopedLive("serves the containers with the label, and reloads only after a change", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       starts(box, "aa", "web.example.com", null, "", "10.0.0.2", "10.1.0.2")
@@ -816,24 +818,26 @@ describe("proxy", () => {
     })
   )
 
-  it.scopedLive("leaves out a container that the list has still, and one that goes while it is looked at", () =>
-    Effect.gen(function* () {
-      const box = yield* prepared
-      starts(box, "aa", "web.example.com", null, "10.0.0.2")
-      starts(box, "ab", "old.example.com", null, "10.0.0.3")
-      starts(box, "a0", "gone.example.com", null, "10.0.0.4")
-      box.write(`engine/exited/${idOf("ab")}`, "")
-      box.write("engine/vanishing", "")
-      assert.deepInclude(yield* box.run(start, at(box)), { code: 0 })
-      assert.isFalse(box.exists(`engine/running/${idOf("a0")}`))
-      assert.deepStrictEqual(
-        served(box).filter((line) => line.startsWith("server_name")),
-        ["server_name web.example.com;"]
-      )
-    })
+  it.scopedLive(
+    "leaves out an ended container that is still in the engine's list, and one that is removed during the inspect",
+    () =>
+      Effect.gen(function* () {
+        const box = yield* prepared
+        starts(box, "aa", "web.example.com", null, "10.0.0.2")
+        starts(box, "ab", "old.example.com", null, "10.0.0.3")
+        starts(box, "a0", "gone.example.com", null, "10.0.0.4")
+        box.write(`engine/exited/${idOf("ab")}`, "")
+        box.write("engine/vanishing", "")
+        assert.deepInclude(yield* box.run(start, at(box)), { code: 0 })
+        assert.isFalse(box.exists(`engine/running/${idOf("a0")}`))
+        assert.deepStrictEqual(
+          served(box).filter((line) => line.startsWith("server_name")),
+          ["server_name web.example.com;"]
+        )
+      })
   )
 
-  it.scopedLive("asks nothing for a container without the label", () =>
+  it.scopedLive("does not ask the engine about a container without the label", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       const without = { TYPE: "container", ACTION: "start", PROXY_FILE: box.path("conf.d/des.conf") }
@@ -842,7 +846,7 @@ describe("proxy", () => {
     })
   )
 
-  it.scopedLive("takes no host name, port or address into the configuration that is none", () =>
+  it.scopedLive("writes only valid host names, ports and addresses into the configuration", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       starts(box, "aa", "web.example.com", null, "10.0.0.2")
@@ -879,7 +883,7 @@ describe("proxy", () => {
     })
   )
 
-  it.scopedLive("serves names of PROXY_DOMAIN only", () =>
+  it.scopedLive("serves only names of PROXY_DOMAIN", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       for (const [digits, vhost] of [
@@ -924,7 +928,7 @@ describe("proxy", () => {
     })
   )
 
-  it.scopedLive("leaves everything as it is when the engine does not answer", () =>
+  it.scopedLive("changes nothing if the engine does not answer", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       starts(box, "aa", "web.example.com", null, "10.0.0.2")
@@ -939,7 +943,7 @@ describe("proxy", () => {
     })
   )
 
-  it.scopedLive("reloads again when the last reload failed", () =>
+  it.scopedLive("reloads again if the last reload failed", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       starts(box, "aa", "web.example.com", null, "10.0.0.2")
@@ -977,7 +981,7 @@ describe("unhealthy", () => {
   })
   const restarts = (box: Sandbox) => box.calls().filter((call) => call.startsWith("docker restart"))
 
-  it.scopedLive("restarts what is unhealthy, once", () =>
+  it.scopedLive("restarts an unhealthy container once", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write(`engine/unhealthy/${id}`, "")
@@ -992,7 +996,7 @@ describe("unhealthy", () => {
     })
   )
 
-  it.scopedLive("leaves alone what is healthy or does not ask for it, and asks nothing", () =>
+  it.scopedLive("does nothing for a container that is healthy or has no label for it", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write(`engine/unhealthy/${id}`, "")
@@ -1018,7 +1022,7 @@ describe("unhealthy", () => {
     })
   )
 
-  it.scopedLive("gives up after so many restarts in an hour, and begins again later", () =>
+  it.scopedLive("gives up after the limit of restarts in an hour, and begins again later", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       const state = `state/restarts-${id}`
@@ -1040,7 +1044,7 @@ describe("unhealthy", () => {
     })
   )
 
-  it.scopedLive("counts a restart that fails", () =>
+  it.scopedLive("counts a failed restart, too", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write(`engine/unhealthy/${id}`, "")
@@ -1051,7 +1055,7 @@ describe("unhealthy", () => {
     })
   )
 
-  it.scopedLive("restarts once for the same event twice at once", () =>
+  it.scopedLive("restarts once if the same event comes twice at once", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write(`engine/unhealthy/${id}`, "")
@@ -1064,7 +1068,7 @@ describe("unhealthy", () => {
     })
   )
 
-  it.scopedLive("forgets containers that were not restarted for long", () =>
+  it.scopedLive("forgets containers that were not restarted for a long time", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       const old = new Date(Date.now() - 49 * 3_600_000)
@@ -1079,7 +1083,7 @@ describe("unhealthy", () => {
     })
   )
 
-  it.scopedLive("refuses an ID that is none", () =>
+  it.scopedLive("refuses an invalid ID", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const value of [...hostile, "", "../state", `${id}\n`, `../${"a".repeat(61)}`]) {
@@ -1097,7 +1101,7 @@ describe("log", () => {
   const prepared = Effect.tap(sandbox, (box) => Effect.sync(() => Fs.mkdirSync(box.path("log"))))
   const at = (box: Sandbox): Variables => ({ LOG_FILE: box.path("log/events") })
 
-  it.scopedLive("keeps every record as it came, for its owner only", () =>
+  it.scopedLive("keeps every record unchanged, readable only by its owner", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       const records = hostile.map((label) => `${JSON.stringify({ label })}\n`)
@@ -1109,7 +1113,7 @@ describe("log", () => {
     })
   )
 
-  it.scopedLive("begins a new file when it is too large, and keeps so many", () =>
+  it.scopedLive("begins a new file when the old one is too large, and keeps only the newest files", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       for (const record of ["1", "2", "3", "4", "5", "6", "7"]) {
@@ -1127,7 +1131,7 @@ describe("log", () => {
     })
   )
 
-  it.scopedLive("loses no record when many come at once", () =>
+  it.scopedLive("loses no record if many come at once", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       const records = Array.from({ length: 12 }, (_, index) => JSON.stringify({ index, text: "x".repeat(100_000) }))
@@ -1141,7 +1145,7 @@ describe("log", () => {
     })
   )
 
-  it.scopedLive("begins a line of its own after a record that was cut short", () =>
+  it.scopedLive("begins a new line after a record that was cut short", () =>
     Effect.gen(function* () {
       const box = yield* prepared
       box.write("log/events", '{"cut')
@@ -1156,7 +1160,7 @@ describe("prune", () => {
   const call = "docker image prune --force --filter until=24h"
   const at = (box: Sandbox): Variables => ({ TYPE: "image", ACTION: "untag", PRUNE_STAMP: box.path("stamp") })
 
-  it.scopedLive("removes dangling images once a day, whichever event asks", () =>
+  it.scopedLive("removes dangling images once a day, whatever event triggers it", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       for (const other of [script, "prune/image/tag/prune-images", "prune/image/pull/prune-images"]) {
@@ -1188,7 +1192,7 @@ describe("prune", () => {
     })
   )
 
-  it.scopedLive("tries again when the engine did not answer", () =>
+  it.scopedLive("retries at the next event if the engine did not answer", () =>
     Effect.gen(function* () {
       const box = yield* sandbox
       box.write("engine/away", "")

@@ -22,9 +22,9 @@ const assertUsageError = ({ code, stderr, stdout }: Program.Ended, says = ""): v
   assert.include(stderr, says)
 }
 
-describe("command line: flags", () => {
+describe("command line: options", () => {
   for (const flag of ["-h", "--help"]) {
-    test(`${flag} shows the flags and their defaults on stdout`, ({ des }) =>
+    test(`${flag} prints the options and their defaults on stdout`, ({ des }) =>
       Effect.gen(function* () {
         const { code, stderr, stdout } = yield* des([flag])
         assert.strictEqual(code, 0)
@@ -35,7 +35,7 @@ describe("command line: flags", () => {
       }))
   }
 
-  test("help comes before everything beside it", ({ des, dir, exists }) =>
+  test("--help wins over every other option", ({ des, dir, exists }) =>
     Effect.gen(function* () {
       for (const args of [["-vh"], ["-h", "--nope"], ["-c", "-d", "new", "-h"], ["-d", dir, "--help"]]) {
         const { code, stdout } = yield* des(args)
@@ -45,7 +45,7 @@ describe("command line: flags", () => {
       assert.isFalse(exists("new"))
     }))
 
-  test("no positionals", ({ des, dir }) =>
+  test("positional arguments are wrong usage", ({ des, dir }) =>
     Effect.gen(function* () {
       for (const args of [["foo"], [""], ["-"], ["--", "foo"], ["--", "--version"]]) {
         assertUsageError(yield* des(["-d", dir, ...nothing, ...args]))
@@ -53,17 +53,17 @@ describe("command line: flags", () => {
     }))
 
   for (const args of [["-v", "yes"], ["--verbose", "no"], ["--verbose=true"]]) {
-    test(`no positional arguments, and no value for an option that takes none: ${args.join(" ")}`, ({ des, dir }) =>
+    test(`an option without a value accepts none: ${args.join(" ")}`, ({ des, dir }) =>
       Effect.map(des(["-d", dir, ...nothing, ...args]), (ended) => assertUsageError(ended)))
   }
 
-  test("no positional arguments, and no value for an option that takes none: -c no", ({ des, exists }) =>
+  test("an option without a value accepts none: -c no", ({ des, exists }) =>
     Effect.gen(function* () {
       assertUsageError(yield* des(["-d", "new", ...nothing, "-c", "no"]))
       assert.isFalse(exists("new"))
     }))
 
-  test("runs in the foreground: the process that was started runs the scripts", ({ dir, lines, script, start }) =>
+  test("des stays in the foreground: the started process itself runs the scripts", ({ dir, lines, script, start }) =>
     Effect.gen(function* () {
       script("container/start", "echo $PPID >parent")
       const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
@@ -75,7 +75,7 @@ describe("command line: flags", () => {
     }))
 })
 
-describe("command line: spelling", () => {
+describe("command line: each of these spellings is accepted", () => {
   const spellings: Readonly<Record<string, (dir: string) => ReadonlyArray<string>>> = {
     "-v -d DIR": (dir) => ["-v", "-d", dir],
     "-vd DIR": (dir) => ["-vd", dir],
@@ -124,7 +124,7 @@ describe("command line: spelling", () => {
     }))
 })
 
-describe("command line: defaults", () => {
+describe("command line: the default is", () => {
   test("-d /etc/docker/events.d", ({ des }) =>
     Effect.gen(function* () {
       // Said whether this machine has such a directory or not.
@@ -141,7 +141,7 @@ describe("command line: defaults", () => {
       assert.strictEqual((yield* des.ended).code, 143)
     }))
 
-  test("an empty DOCKER_HOST counts as unset", ({ dir, start }) =>
+  test("-e unix:///var/run/docker.sock also if DOCKER_HOST is empty", ({ dir, start }) =>
     Effect.gen(function* () {
       const des = yield* start(["-d", dir], { env: { DOCKER_HOST: "" } })
       yield* des.said("unix:///var/run/docker.sock")
@@ -158,7 +158,7 @@ describe("command line: --version", () => {
     ["--help", "--version"],
     ["--log-format", "json", "--version"]
   ]) {
-    test(`the bare version and a newline on stdout: ${args.join(" ")}`, ({ des, exists }) =>
+    test(`prints only the version and a newline on stdout: ${args.join(" ")}`, ({ des, exists }) =>
       Effect.gen(function* () {
         const { code, stderr, stdout } = yield* des(args)
         assert.deepStrictEqual({ code, stderr, stdout }, { code: 0, stderr: "", stdout: `${version}\n` })
@@ -168,14 +168,14 @@ describe("command line: --version", () => {
 })
 
 describe("command line: exit codes", () => {
-  test("0: help, version, created", ({ des }) =>
+  test("0 after help, the version, or -c", ({ des }) =>
     Effect.gen(function* () {
       for (const args of [["--help"], ["--version"], ["-c", "-d", "new"]]) {
         assert.strictEqual((yield* des(args)).code, 0)
       }
     }))
 
-  test("after the last script of a feed that ends: 1 if a script failed, whatever its own code is, or else 0", (sandbox) =>
+  test("at the end of a recorded feed: 1 if a script failed, whatever its own exit code is, and otherwise 0", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", "sleep 0.3; touch done; test -e good || exit 3")
       assert.strictEqual((yield* sandbox.feed([record()])).code, 1)
@@ -184,7 +184,7 @@ describe("command line: exit codes", () => {
       assert.strictEqual((yield* sandbox.feed([record()])).code, 0)
     }))
 
-  test("1: a missing script directory", ({ des, path }) =>
+  test("1 if the script directory is missing", ({ des, path }) =>
     Effect.gen(function* () {
       const { code, stderr, stdout } = yield* des(["-d", path("missing"), ...nothing])
       assert.strictEqual(code, 1)
@@ -192,7 +192,7 @@ describe("command line: exit codes", () => {
       assert.match(stderr, new RegExp(` - ERROR - .*${path("missing")} does not exist`))
     }))
 
-  test("1: a script directory that is a file", ({ des, path, write }) =>
+  test("1 if the script directory is a file", ({ des, path, write }) =>
     Effect.gen(function* () {
       write("file", "")
       const { code, stderr } = yield* des(["-d", path("file"), ...nothing])
@@ -200,7 +200,7 @@ describe("command line: exit codes", () => {
       assert.match(stderr, new RegExp(` - ERROR - .*${path("file")} is not a directory`))
     }))
 
-  test("1: -c over what is there", ({ des, dir }) =>
+  test("1 if -c finds an existing directory", ({ des, dir }) =>
     Effect.map(des(["-c", "-d", dir]), ({ code }) => assert.strictEqual(code, 1)))
 })
 
@@ -233,7 +233,7 @@ describe("command line: usage errors exit with 2 and say why on stderr", () => {
   }
 
   for (const flags of ["-cx", "-xc", "-cvx"]) {
-    test(`${flags}: an unknown letter beside -c, and nothing is created`, ({ des, exists }) =>
+    test(`${flags}, an unknown letter beside -c, creates nothing`, ({ des, exists }) =>
       Effect.gen(function* () {
         const ended = yield* des([flags, "-d", "new"])
         assert.isFalse(exists("new"))
@@ -252,7 +252,7 @@ describe("command line: usage errors exit with 2 and say why on stderr", () => {
   }
 })
 
-describe("command line: endpoints that cannot be understood exit with 2", () => {
+describe("command line: a malformed endpoint exits with 2", () => {
   const bad = [
     "bogus://",
     "unix://relative",
@@ -268,10 +268,10 @@ describe("command line: endpoints that cannot be understood exit with 2", () => 
   }
 
   for (const url of bad) {
-    test(`-e ${url}: the accepted forms are on stderr`, ({ des, dir }) =>
+    test(`-e ${url}: stderr lists the accepted forms`, ({ des, dir }) =>
       Effect.map(des(["-d", dir, "-e", url]), assertForms))
 
-    test(`DOCKER_HOST=${url}: the variable and the accepted forms are on stderr`, ({ des, dir }) =>
+    test(`DOCKER_HOST=${url}: stderr names the variable and lists the accepted forms`, ({ des, dir }) =>
       Effect.gen(function* () {
         const ended = yield* des(["-d", dir], { env: { DOCKER_HOST: url } })
         assertForms(ended)
@@ -279,7 +279,7 @@ describe("command line: endpoints that cannot be understood exit with 2", () => 
       }))
   }
 
-  test("DOCKER_HOST does not matter beside -e, nor where the feed is a file", ({ des, dir, start }) =>
+  test("DOCKER_HOST is ignored with -e and with --from", ({ des, dir, start }) =>
     Effect.gen(function* () {
       const env = { DOCKER_HOST: "bogus://" }
       assert.strictEqual((yield* des(["-d", dir, ...nothing], { env })).code, 0)
@@ -293,7 +293,7 @@ describe("signals", () => {
   const signals = ["SIGINT", "SIGTERM"] as const
 
   for (const signal of signals) {
-    test(`${signal} while des waits for records: exit ${codes[signal]}`, ({ dir, start }) =>
+    test(`${signal} ends des with ${codes[signal]} while it waits for records`, ({ dir, start }) =>
       Effect.gen(function* () {
         const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
         yield* des.said("reading events")
@@ -302,7 +302,7 @@ describe("signals", () => {
         assert.deepStrictEqual({ code, by }, { code: codes[signal], by: null })
       }))
 
-    test(`${signal} while des waits for an engine that is away: exit ${codes[signal]}`, ({ dir, path, start }) =>
+    test(`${signal} ends des with ${codes[signal]} while it waits for an engine that is away`, ({ dir, path, start }) =>
       Effect.gen(function* () {
         const des = yield* start(["-d", dir, "-e", `unix://${path("none.sock")}`])
         yield* des.said("WARNING")
@@ -310,7 +310,7 @@ describe("signals", () => {
         assert.strictEqual((yield* des.ended).code, codes[signal])
       }))
 
-    test(`${signal} with a running script: exit ${codes[signal]}, and the script and what it started are gone`, ({
+    test(`${signal} ends des with ${codes[signal]}, and ends a running script and its children first`, ({
       dir,
       exists,
       lines,
@@ -352,7 +352,7 @@ describe("signals", () => {
       return des
     })
 
-  test("SIGTERM does not disturb a script that is about to end", (sandbox) =>
+  test("SIGTERM lets a script end that takes less than the drain time", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* stopped(sandbox, "touch runs; sleep 1; echo the end; touch done", [])
       const { code, stderr } = yield* des.ended
@@ -361,7 +361,7 @@ describe("signals", () => {
       assert.include(stderr, "container/start: the end")
     }))
 
-  test("SIGTERM with a script that cleans up when it is told to end: it gets the time, and can say so", (sandbox) =>
+  test("after SIGTERM a script has time to clean up, and its output is still logged", (sandbox) =>
     Effect.gen(function* () {
       const clean = "trap 'echo cleaning; sleep 1; echo cleaned >&2; touch cleaned; exit 0' TERM"
       const des = yield* stopped(sandbox, `${clean}; touch runs; while :; do sleep 0.1; done`, ["--drain", "100ms"])
@@ -371,7 +371,7 @@ describe("signals", () => {
       assert.include(stderr, "container/start: cleaned")
     }))
 
-  test("SIGTERM with a script that ignores it: the script is killed after the grace of 10 seconds", (sandbox) =>
+  test("a script that ignores SIGTERM is killed after the grace of 10 seconds", (sandbox) =>
     Effect.gen(function* () {
       const body = "trap '' TERM; touch runs; while :; do sleep 0.1; done"
       const des = yield* stopped(sandbox, body, ["--drain", "100ms"])
@@ -381,7 +381,7 @@ describe("signals", () => {
       assert.deepStrictEqual(sandbox.processes(), [])
     }))
 
-  test("a second signal waits for no script any more, and leaves none behind", (sandbox) =>
+  test("after a second signal des ends its scripts at once and leaves none behind", (sandbox) =>
     Effect.gen(function* () {
       const des = yield* stopped(sandbox, "touch runs; sleep 600", [], "SIGINT")
       yield* des.kill("SIGTERM")
@@ -390,7 +390,7 @@ describe("signals", () => {
       assert.deepStrictEqual(sandbox.processes(), [])
     }))
 
-  test("SIGHUP is survived: the next event's script runs", ({ dir, lines, script, start }) =>
+  test("SIGHUP does not end des: the next event's script runs", ({ dir, lines, script, start }) =>
     Effect.gen(function* () {
       script("container/start", "echo run >>runs")
       const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
@@ -404,13 +404,13 @@ describe("signals", () => {
     }))
 })
 
-describe("plain output where stdout or stderr is no terminal", () => {
+describe("output is plain if stdout or stderr is not a terminal", () => {
   for (const env of [{}, { FORCE_COLOR: "1" }, { TERM: "xterm-256color" }]) {
-    test(`help, with ${JSON.stringify(env)}`, ({ des }) =>
+    test(`for help, with ${JSON.stringify(env)}`, ({ des }) =>
       Effect.map(des(["--help"], { env }), ({ stdout }) => assert.notInclude(stdout, escape)))
   }
 
-  test("usage errors and logs", ({ des, dir }) =>
+  test("for usage errors and logs", ({ des, dir }) =>
     Effect.gen(function* () {
       assert.notInclude((yield* des(["--nope"])).stderr, escape)
       assert.notInclude((yield* des(["-d", dir, "-v", ...nothing])).stderr, escape)
@@ -418,7 +418,7 @@ describe("plain output where stdout or stderr is no terminal", () => {
 })
 
 const script = "/usr/bin/script"
-describe.skipIf(!Fs.existsSync(script))("colours only on a terminal", () => {
+describe.skipIf(!Fs.existsSync(script))("colours appear only on a terminal", () => {
   const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
   /** Runs des at a terminal of its own; `redirect` is the shell's, such as `>file`. */
@@ -457,17 +457,17 @@ describe.skipIf(!Fs.existsSync(script))("colours only on a terminal", () => {
       assert.notInclude(stdout, escape)
     }))
 
-  test("an empty NO_COLOR is none", (sandbox) =>
+  test("an empty NO_COLOR counts as unset", (sandbox) =>
     Effect.map(atTerminal(sandbox, ["--help"], { NO_COLOR: "" }), ({ stdout }) => assert.include(stdout, escape)))
 
-  test("help is plain in a file, though stderr is a terminal", (sandbox) =>
+  test("help is plain in a file, even if stderr is a terminal", (sandbox) =>
     Effect.gen(function* () {
       yield* atTerminal(sandbox, ["--help"], {}, ">help")
       assert.include(sandbox.read("help"), "--create")
       assert.notInclude(sandbox.read("help"), escape)
     }))
 
-  test("a usage error is plain in a file, though stdout is a terminal", (sandbox) =>
+  test("a usage error is plain in a file, even if stdout is a terminal", (sandbox) =>
     Effect.gen(function* () {
       const { code } = yield* atTerminal(sandbox, ["--nope"], {}, "2>error")
       assert.strictEqual(code, 2)
@@ -475,7 +475,7 @@ describe.skipIf(!Fs.existsSync(script))("colours only on a terminal", () => {
       assert.notInclude(sandbox.read("error"), escape)
     }))
 
-  test("the version is bare, and log lines are plain", (sandbox) =>
+  test("the version and log lines are plain", (sandbox) =>
     Effect.gen(function* () {
       const { stdout } = yield* atTerminal(sandbox, ["--version"])
       assert.strictEqual(stdout.trim(), version)
@@ -497,7 +497,7 @@ describe("--from", () => {
       assert.deepStrictEqual(lines("names"), ["one", "two"])
     }))
 
-  test("reads a file, its last line without a newline too", ({ des, dir, lines, script, write }) =>
+  test("reads a file to its end, also if the last line has no newline", ({ des, dir, lines, script, write }) =>
     Effect.gen(function* () {
       script("container/start", "echo run >>runs")
       write("feed.jsonl", `${record()}\n\n${record()}\r\n${record()}`)
@@ -508,7 +508,7 @@ describe("--from", () => {
       assert.deepStrictEqual(lines("runs"), ["run", "run", "run"])
     }))
 
-  test("a file that is not there, or is a directory, is an error that names it: exit 1", ({ des, dir }) =>
+  test("a missing file or a directory is an error that names it, with exit code 1", ({ des, dir }) =>
     Effect.gen(function* () {
       for (const file of ["missing.jsonl", dir]) {
         const { code, stderr } = yield* des(["-d", dir, "--from", file])
@@ -517,7 +517,7 @@ describe("--from", () => {
       }
     }))
 
-  test("a FIFO is an error that says how to read it, and waits for no writer", ({ des, dir, path }) =>
+  test("a FIFO is an error that says how to read it, and des does not wait for a writer", ({ des, dir, path }) =>
     Effect.gen(function* () {
       execFileSync("mkfifo", [path("fifo")])
       const { code, stderr } = yield* des(["-d", dir, "--from", path("fifo")])
@@ -525,7 +525,7 @@ describe("--from", () => {
       assert.match(stderr, / - ERROR - .*fifo cannot be read: .*it is a pipe.*--from -/)
     }))
 
-  test("lines that are not events are named by their number, and the others run", ({ feed, lines, script }) =>
+  test("a line that is not an event is logged with its number, and the other events run", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo run >>runs")
       const bad = ["not json", "[]", "null", '{"Action":"start"}', '{"Type":"container"}', '{"Type":"","Action":"x"}']
@@ -540,21 +540,21 @@ describe("--from", () => {
 describe("--env", () => {
   const shown = 'printf "%s\\n" "[$ONE]" "[${TWO-unset}]" >shown'
 
-  test("NAME=VALUE, repeated, is given to scripts as it is", ({ feed, lines, script }) =>
+  test("each NAME=VALUE reaches scripts unchanged", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", shown)
       yield* feed([record()], ["--env", "ONE=a=b 'c' $d", "--env=TWO="])
       assert.deepStrictEqual(lines("shown"), ["[a=b 'c' $d]", "[]"])
     }))
 
-  test("NAME takes des's own value, and is not set where des has none", ({ feed, lines, script }) =>
+  test("NAME alone has des's own value, and is not set if des has none", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", shown)
       yield* feed([record()], ["--env", "ONE", "--env", "TWO"], { env: { ONE: "own" } })
       assert.deepStrictEqual(lines("shown"), ["[own]", "[unset]"])
     }))
 
-  test("what is not named does not reach scripts", ({ feed, lines, script }) =>
+  test("no other variable of des reaches scripts", ({ feed, lines, script }) =>
     Effect.gen(function* () {
       script("container/start", shown)
       yield* feed([record()], [], { env: { ONE: "own", TWO: "own" } })
@@ -613,7 +613,7 @@ describe("--log-format", () => {
       assert.strictEqual(output?.["stream"], "stderr")
     }))
 
-  test("errors at start take it too", ({ des, path }) =>
+  test("errors at the start have this format, too", ({ des, path }) =>
     Effect.gen(function* () {
       const { lines } = yield* des(["-d", path("missing"), ...nothing, "--log-format=json"])
       for (const line of lines) JSON.parse(line)
@@ -622,7 +622,7 @@ describe("--log-format", () => {
 })
 
 describe("--log-level", () => {
-  test("stands anywhere, and hides what is below it", ({ des, dir, script, write }) =>
+  test("hides lines below the level, at any place in the command line", ({ des, dir, script, write }) =>
     Effect.gen(function* () {
       script("container/start", "exit 3")
       write("feed.jsonl", record())
@@ -666,7 +666,7 @@ describe("--completions", () => {
       assert.deepStrictEqual(yield* offered(sandbox, "info", "--f"), [""])
     }))
 
-  test("zsh and fish have theirs, and each names every command", ({ des }) =>
+  test("zsh and fish get completions that name every command", ({ des }) =>
     Effect.gen(function* () {
       for (const shell of ["zsh", "fish"]) {
         const { code, stdout } = yield* des(["-v", "--completions", shell])
@@ -682,7 +682,7 @@ describe("--completions", () => {
     ["--completions", "zsh"],
     ["--completions", "fish"]
   ]) {
-    test(`${args.join(" ")} has nothing that des refuses`, ({ des }) =>
+    test(`${args.join(" ")} shows nothing that des refuses`, ({ des }) =>
       Effect.gen(function* () {
         const { code, stdout } = yield* des(args)
         assert.strictEqual(code, 0)

@@ -368,7 +368,7 @@ describe("retries", () => {
 })
 
 describe("the options in a script's head override the defaults", () => {
-  it.scoped("timeout, and 0 is none", () =>
+  it.scoped("timeout, and 0 means none", () =>
     Effect.gen(function* () {
       const { accept, close, ended, runs } = yield* begin({ timeout: "5 minutes" })
       yield* accept("a", "/s", withOptions("/own", "timeout=30s"), withOptions("/none", "timeout=0"))

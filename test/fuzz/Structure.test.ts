@@ -192,7 +192,7 @@ const base = Environment.base({
 
 const fuzz = Fuzz.make()
 
-describe("whatever JSON a line holds", () => {
+describe("for any JSON in a line", () => {
   fuzz("it is an event with the record as it came, or a refusal in words of a bounded length", line, (text) => {
     const decoded = DockerEvent.decode(text, "unix:///e")
     if (Either.isLeft(decoded)) return void assert.isAtMost(decoded.left.message.length, longestMessage)
@@ -220,7 +220,7 @@ describe("whatever JSON a line holds", () => {
   })
 
   fuzz(
-    "each line of a feed is one event or one that is skipped, and the honest ones among them are whole, however the bytes are cut",
+    "each line of a feed is one event or one skipped line, and valid records are complete, wherever the bytes are split",
     feed,
     async ({ cuts, hasLastEnd, lineEnd, lines, separator }) => {
       const honest = (at: number) => record({ id: `honest-${at}`, attributes: { name: "web" } })
@@ -246,7 +246,7 @@ describe("whatever JSON a line holds", () => {
   )
 
   fuzz(
-    "the environment has legal names, shadows nothing of the base, fits, and has what the engine says",
+    "the environment has legal names and the engine's own values, fits, and overwrites no base variable",
     line,
     (text) => {
       const decoded = DockerEvent.decode(text)
@@ -356,9 +356,9 @@ const word = FastCheck.oneof(
 
 const head = FastCheck.array(word, { maxLength: 40 }).map((words) => words.join(""))
 
-describe("whatever stands at the head of a script", () => {
+describe("for any text in the head of a script", () => {
   fuzz(
-    "its options are bounded numbers, or a problem names a line of it, and any event matches or does not",
+    "its options are within their bounds or a problem names the line, and matching an event never throws",
     FastCheck.tuple(head, FastCheck.boolean(), FastCheck.dictionary(key, FastCheck.string({ unit: "binary" }))),
     ([text, whole, attributes]) => {
       const lines = text.split("\n").length
@@ -414,23 +414,19 @@ const { entry } = FastCheck.letrec<{ entry: Findings.ListedFile }>((tie) => ({
   )
 }))
 
-describe("whatever stands in a script directory", () => {
-  fuzz(
-    "each finding is about a file or a directory that is there",
-    FastCheck.array(entry, { maxLength: 8 }),
-    (listing) => {
-      const paths = new Set<string>()
-      const walk = (path: string, entries: ReadonlyArray<Findings.ListedFile>): void => {
-        for (const one of entries) {
-          paths.add(`${path}/${one.name}`)
-          if (one.kind === "directory") walk(`${path}/${one.name}`, one.entries)
-        }
-      }
-      walk("/d", listing)
-      for (const { message, path } of Findings.look("/d", listing)) {
-        assert.isTrue(paths.has(path), path)
-        assert.isTrue(message.startsWith(path), message)
+describe("for any content of a script directory", () => {
+  fuzz("each finding names an existing file or directory", FastCheck.array(entry, { maxLength: 8 }), (listing) => {
+    const paths = new Set<string>()
+    const walk = (path: string, entries: ReadonlyArray<Findings.ListedFile>): void => {
+      for (const one of entries) {
+        paths.add(`${path}/${one.name}`)
+        if (one.kind === "directory") walk(`${path}/${one.name}`, one.entries)
       }
     }
-  )
+    walk("/d", listing)
+    for (const { message, path } of Findings.look("/d", listing)) {
+      assert.isTrue(paths.has(path), path)
+      assert.isTrue(message.startsWith(path), message)
+    }
+  })
 })

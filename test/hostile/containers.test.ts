@@ -119,7 +119,7 @@ const beside = (sandbox: Sandbox, act: (engine: Engine) => Effect.Effect<void, n
 describeEngine("dockerd", () => {
   for (const [what, act] of strangers) {
     test(
-      `events of other containers run in time beside one with ${what}`,
+      `events of other containers run in time while one has ${what}`,
       (sandbox) =>
         Effect.flatMap(beside(sandbox, act), ({ des, engineLate }) => Beside.judge(sandbox, des, engineLate)),
       240_000
@@ -128,7 +128,7 @@ describeEngine("dockerd", () => {
 
   // The events of others on the same engine are late there: docs/security.md, "What remains".
   test(
-    "des stays alive, small and ready to stop beside a health check without a pause and a label of 2 MB",
+    "des stays small and can be stopped while a container has a health check without a pause and a label of 2 MB",
     (sandbox) =>
       Effect.flatMap(beside(sandbox, healthStorm), ({ des }) =>
         Beside.end(des, `${sandbox.lines("ran").length} of ${Beside.events} events of others ran by then`)

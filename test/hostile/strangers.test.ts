@@ -39,7 +39,7 @@ const conducts = [
 describe("beside a hostile engine", () => {
   for (const conduct of conducts) {
     test(
-      `events of an honest engine run in time: ${conduct}`,
+      `events of a well-behaved engine run in time: ${conduct}`,
       (sandbox) =>
         Effect.gen(function* () {
           sandbox.script(

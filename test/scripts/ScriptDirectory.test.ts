@@ -223,7 +223,7 @@ describe("a file that will never run is logged once", () => {
       }
     }))
 
-  test("but not without end", () =>
+  test("but no more than 50 files, and then the number of the others", () =>
     Effect.gen(function* () {
       const { warned } = yield* begin(Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`${at}.sh`, script])))
       assert.strictEqual(warned().length, 51)
