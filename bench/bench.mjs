@@ -273,7 +273,7 @@ const runs = async () => [
   await runsOf("runs of a tiny program", { action: "true", jobs: 1, atLeast: 1 }),
   await runsOf("runs of a tiny program, 4 jobs", { action: "true", jobs: 4, atLeast: 1 }),
   await runsOf("runs of a shell script", { action: "shell", jobs: 1, atLeast: 1 }),
-  await runsOf("runs of a Python script", { action: "python", jobs: 1, atLeast: 1 })
+  ...(existsSync(python) ? [await runsOf("runs of a Python script", { action: "python", jobs: 1, atLeast: 1 })] : [])
 ]
 
 /** What the Python original needed, for a figure. */
