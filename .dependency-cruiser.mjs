@@ -32,7 +32,7 @@ export default {
       "journal-knows-events-and-scripts",
       "journal/[^/]+$",
       "journal/[^/]+$",
-      "event/(DockerEvent|EventName)[.]ts",
+      "event/(DockerEvent|EventName|RecordHead)[.]ts",
       "feed/FeedMemory[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),

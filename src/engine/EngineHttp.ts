@@ -83,10 +83,18 @@ const connectorOf = (endpoint: Endpoint): Connect | undefined => {
     )
 }
 
+/**
+ * How many bytes of an answer Node reads ahead. With its own 16 KiB it would stop the socket after each piece. On a busy machine the engine
+ * and des would then wait for each other 30 times in a label of 2 MB.
+ */
+const readAhead = 1_048_576
+
 const makeAgent = (endpoint: Endpoint) =>
   Effect.gen(function* () {
-    const direct: Https.AgentOptions & { readonly socketPath?: string } =
-      endpoint._tag === "Unix" ? { socketPath: endpoint.path } : {}
+    const direct: Https.AgentOptions & { readonly socketPath?: string; readonly highWaterMark: number } = {
+      highWaterMark: readAhead,
+      ...(endpoint._tag === "Unix" ? { socketPath: endpoint.path } : {})
+    }
     const agent = yield* NodeHttpClient.makeAgent(direct)
     const connect = connectorOf(endpoint)
     if (connect === undefined) return agent

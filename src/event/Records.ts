@@ -6,6 +6,7 @@ import * as DockerEvent from "./DockerEvent.ts"
 import * as Fingerprint from "./Fingerprint.ts"
 import * as Lines from "./Lines.ts"
 import * as OwnEvent from "./OwnEvent.ts"
+import * as RecordHead from "./RecordHead.ts"
 import * as SkippedLines from "./SkippedLines.ts"
 
 export type { SkippedLine } from "./SkippedLines.ts"
@@ -58,9 +59,12 @@ class FeedDecoder {
     return this.last.fingerprint
   }
 
-  /** Gives an event, a skipped line, or undefined for an empty line. */
-  decode(line: Lines.Line): DockerEvent.DockerEvent | SkippedLines.SkippedLine | undefined {
+  /** Gives an event, a skipped line, the head of a record that is not wanted, or undefined for an empty line. */
+  decode(
+    line: Lines.Line<RecordHead.RecordHead>
+  ): DockerEvent.DockerEvent | SkippedLines.SkippedLine | RecordHead.RecordHead | undefined {
     this.number++
+    if (line._tag === "Unwanted") return line.head
     return line._tag === "TooLong" ? this.skipTooLong(line) : this.decodeText(line.text)
   }
 
@@ -94,7 +98,7 @@ class FeedDecoder {
  *
  * These lines are skipped and reported: lines that are not events, lines that are too long, and records with the type of des's own
  * events. Empty lines are ignored. By default the report is a warning, for a bounded number of lines a minute. `source` names the feed in
- * the report. `engine` is the name of its engine (default: none).
+ * the report. `engine` is the name of its engine (default: none). Large records that are `unwanted` are not decoded (default: none).
  *
  * A flood does not block other feeds: it pauses after each {@link turnMillis}.
  */
@@ -103,39 +107,47 @@ export const decodeRecords =
     readonly source: string
     readonly engine?: string
     readonly report?: (skipped: SkippedLines.SkippedLine) => Effect.Effect<void>
+    readonly unwanted?: RecordHead.Unwanted
   }) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<DockerEvent.DockerEvent, E, R> =>
     Stream.unwrapScoped(
       Effect.gen(function* () {
         const report = options.report ?? (yield* SkippedLines.makeLog(options.source))
-        const splitter = Lines.makeSplitter()
-        const feed = new FeedDecoder(options.source, options.engine ?? "")
+        const { engine = "", unwanted = RecordHead.noneUnwanted } = options
+        const splitter = Lines.makeSplitter(Lines.longestRecord, (beginning) => {
+          const head = RecordHead.read(beginning.toString(), engine)
+          return head !== undefined && unwanted.has(head) ? head : undefined
+        })
+        const feed = new FeedDecoder(options.source, engine)
         let used = 0
 
         /** Decodes some of the lines into `events` and reports the skipped ones. It gives true if there are more lines. */
-        const decodeSome = (lines: Iterator<Lines.Line>, events: Array<DockerEvent.DockerEvent>) =>
+        const decodeSome = (
+          lines: Iterator<Lines.Line<RecordHead.RecordHead>>,
+          events: Array<DockerEvent.DockerEvent>
+        ) =>
           Effect.suspend(() => {
             const start = performance.now()
-            const skipped: Array<SkippedLines.SkippedLine> = []
+            const reports: Array<Effect.Effect<void>> = []
             let line = lines.next()
             for (let count = 1; line.done !== true; count++) {
               const decoded = feed.decode(line.value)
               if (decoded !== undefined) {
                 if ("record" in decoded) events.push(decoded)
-                else skipped.push(decoded)
+                else reports.push("message" in decoded ? report(decoded) : unwanted.lose(decoded))
               }
               if (count === linesAtOnce) break
               line = lines.next()
             }
             const isMore = line.done !== true
             used += performance.now() - start
-            return skipped.length === 0 ? Effect.succeed(isMore) : Effect.as(reportAll(skipped), isMore)
+            return reports.length === 0 ? Effect.succeed(isMore) : Effect.as(runAll(reports), isMore)
           })
 
-        const reportAll = (skipped: ReadonlyArray<SkippedLines.SkippedLine>) =>
+        const runAll = (reports: ReadonlyArray<Effect.Effect<void>>) =>
           Effect.suspend(() => {
             const start = performance.now()
-            return Effect.map(Effect.forEach(skipped, report, { discard: true }), () => {
+            return Effect.map(Effect.all(reports, { discard: true }), () => {
               used += performance.now() - start
             })
           })
@@ -147,7 +159,7 @@ export const decodeRecords =
         })
 
         // The schedule of Effect.repeat would cost more than the events of most chunks.
-        const decodeLines = (lines: Iterator<Lines.Line>) =>
+        const decodeLines = (lines: Iterator<Lines.Line<RecordHead.RecordHead>>) =>
           Effect.suspend(() => {
             const events: Array<DockerEvent.DockerEvent> = []
             const rest: Effect.Effect<Chunk.Chunk<DockerEvent.DockerEvent>> = Effect.flatMap(

@@ -11,6 +11,9 @@ export interface SkippedLine {
   readonly message: string
 }
 
+/** Logs a skipped line, or counts it. */
+export type Log = (line: { readonly message: string }) => Effect.Effect<void>
+
 /** How many skipped lines of a feed are logged one by one in each interval. */
 export const loggedPerInterval = 10
 
@@ -21,9 +24,7 @@ export const interval: Duration.DurationInput = "1 minute"
  * Makes a log of the skipped lines of one feed. In each interval the first lines are warnings. The others are counted, and the count is
  * one warning at the end of the interval or of the scope. `message` is read only for lines that are logged.
  */
-export const makeLog = (
-  source: string
-): Effect.Effect<(line: { readonly message: string }) => Effect.Effect<void>, never, Scope.Scope> =>
+export const makeLog = (source: string): Effect.Effect<Log, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     let logged = 0

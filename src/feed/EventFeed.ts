@@ -14,6 +14,7 @@ import { Engine, EngineError, type EngineIdentity } from "../engine/Engine.ts"
 import type * as DockerEvent from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
+import * as SkippedLines from "../event/SkippedLines.ts"
 import * as Continuity from "./Continuity.ts"
 import * as FeedConnection from "./FeedConnection.ts"
 import * as FeedMemory from "./FeedMemory.ts"
@@ -92,11 +93,13 @@ const asOutage =
 
 /** Reads the feed of an engine. It opens the feed again whenever the feed is lost. */
 const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.FeedMemory) =>
-  Stream.unwrap(
+  Stream.unwrapScoped(
     Effect.gen(function* () {
       const { name } = engine
       const liveness = Duration.decode(options.liveness ?? defaultLiveness)
       const continuity = Continuity.make(yield* memory.recall(name))
+      // One for all connections: an engine that comes back again and again must not fill the log.
+      const logSkipped = yield* SkippedLines.makeLog(name)
       let outage = Outage.begin
 
       const opened = Effect.fnUntraced(function* ({ api, kind, version }: EngineIdentity) {
@@ -122,7 +125,14 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
       return Stream.unwrapScoped(
         Effect.gen(function* () {
           const sync = options.sync ?? false
-          const { events, identity } = yield* FeedConnection.connect({ engine, memory, continuity, liveness, sync })
+          const { events, identity } = yield* FeedConnection.connect({
+            engine,
+            memory,
+            continuity,
+            liveness,
+            sync,
+            logSkipped
+          })
           return Stream.concat(yield* opened(identity), events)
         })
       ).pipe(

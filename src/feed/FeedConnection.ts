@@ -6,6 +6,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Engine, EngineError, EngineIdentity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { noneUnwanted, type Unwanted } from "../event/RecordHead.ts"
+import type * as SkippedLines from "../event/SkippedLines.ts"
 import * as Belief from "./Belief.ts"
 import * as Continuity from "./Continuity.ts"
 import type { FeedMemory } from "./FeedMemory.ts"
@@ -23,6 +25,7 @@ interface Options {
   readonly continuity: Continuity.Continuity
   readonly liveness: Duration.Duration
   readonly sync: boolean
+  readonly logSkipped: SkippedLines.Log
 }
 
 /** The changes in containers' lives that the feed itself reports next. They need no synthetic event. */
@@ -96,14 +99,33 @@ const begin = Effect.fnUntraced(function* (
   return [yield* Gap.report({ engine: engine.name, reason: gap, from: last, to: identity.time, count }), ...synthetic]
 })
 
+/**
+ * The large records that the feed leaves out because nobody wants them. `ofFeed` loses them, and remembers their actors. `ofReplay` leaves
+ * out the large records of these actors from a replay: the engine has them, and nobody waits for them.
+ */
+const makeLeftOut = (unwanted: Unwanted): { readonly ofFeed: Unwanted; readonly ofReplay: Unwanted } => {
+  const actors = new Set<string>()
+  const keyOf = ({ Actor, Type }: Pick<DockerEvent, "Actor" | "Type">) => `${Type} ${Actor.ID}`
+  return {
+    ofFeed: {
+      has: unwanted.has,
+      lose: (head) => {
+        actors.add(keyOf(head))
+        return unwanted.lose(head)
+      }
+    },
+    ofReplay: { ...noneUnwanted, has: (actor) => actors.has(keyOf(actor)) }
+  }
+}
+
 /** Gives the fingerprints of the records that the engine has and the feed did not bring. */
-const makeMissing = ({ continuity, engine }: Options, kind: EngineIdentity["kind"]) =>
+const makeMissing = ({ continuity, engine }: Options, kind: EngineIdentity["kind"], unwanted: Unwanted) =>
   Effect.fnUntraced(function* (within: Duration.Duration) {
     const { known } = continuity
     const { time } = yield* engine.identify
     const { fingerprints, isWhole } = yield* kind === "docker"
-      ? Replay.ofRing(engine, known, time, within)
-      : Replay.ofStore(engine, known, Continuity.storeSince(continuity, time))
+      ? Replay.ofRing(engine, known, time, within, unwanted)
+      : Replay.ofStore(engine, known, Continuity.storeSince(continuity, time), unwanted)
     // podman does not answer before it has an event.
     if (kind === "docker" && !isWhole && fingerprints.length === 0) return "no answer" as const
     return fingerprints.filter((fingerprint) => !known.has(fingerprint))
@@ -123,14 +145,16 @@ const makeRemember =
 /** The events of an open feed that are new. `accepted` runs when all events before it are accepted. */
 const follow = (
   options: Options,
-  { head, identity: { kind }, live }: Observation,
+  { head, identity: { kind }, live, replay }: Observation,
   accepted: Effect.Effect<void>
 ): Stream.Stream<DockerEvent, EngineError> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      const { continuity, engine, liveness } = options
+      const { continuity, engine, liveness, memory } = options
       const { name } = engine
-      const missing = makeMissing(options, kind)
+      const leftOut = makeLeftOut(memory.unwanted)
+      live.leaveOut(leftOut.ofFeed, replay.fingerprints.length)
+      const missing = makeMissing(options, kind, leftOut.ofReplay)
       const guarded = Liveness.guard({ ...live, name, interval: liveness, missing, isKnown: continuity.known.has })
       yield* Effect.forkScoped(Effect.catchAllCause(guarded, live.fail))
       const sift = Continuity.makeSift(continuity, { kind, name })
@@ -158,8 +182,8 @@ export const connect = (
   Scope.Scope
 > =>
   Effect.gen(function* () {
-    const { continuity, engine, sync } = options
-    const observation = yield* observe(engine, continuity, sync)
+    const { continuity, engine, logSkipped, sync } = options
+    const observation = yield* observe(engine, continuity, sync, logSkipped)
     const plan = Resume.decide(observation.facts)
     const finding = yield* compare(options, observation, plan)
 

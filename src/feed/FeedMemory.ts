@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
+import { noneUnwanted, type Unwanted } from "../event/RecordHead.ts"
 import * as Belief from "./Belief.ts"
 
 /**
@@ -53,6 +54,8 @@ export interface FeedMemory {
    * that gap were accepted.
    */
   readonly meet: (engine: string, met: MetEngine) => Effect.Effect<void>
+  /** The actors whose large records are not accepted now. The feed need not read them. */
+  readonly unwanted: Unwanted
 }
 
 /**
@@ -77,7 +80,11 @@ export const nothing: Recollection = { identity: undefined, fingerprints: [], la
  * @since 1.0.0
  * @category constructors
  */
-export const none: FeedMemory = { recall: () => Effect.succeed(nothing), meet: () => Effect.void }
+export const none: FeedMemory = {
+  recall: () => Effect.succeed(nothing),
+  meet: () => Effect.void,
+  unwanted: noneUnwanted
+}
 
 /**
  * How the accepted events of one engine change what des remembers of it.
@@ -159,7 +166,9 @@ interface KnownEngine {
  * @since 1.0.0
  * @category constructors
  */
-export const make = (): FeedMemory & { readonly accept: (events: ReadonlyArray<DockerEvent>) => void } => {
+export const make = (): FeedMemory & {
+  readonly accept: (events: ReadonlyArray<DockerEvent>) => void
+} => {
   const engines = new Map<string, KnownEngine>()
 
   const remember = (engine: string, recollection: Recollection): KnownEngine => {
@@ -175,6 +184,7 @@ export const make = (): FeedMemory & { readonly accept: (events: ReadonlyArray<D
   }
 
   return {
+    unwanted: noneUnwanted,
     recall: (engine) =>
       Effect.sync(() => {
         const known = engines.get(engine)

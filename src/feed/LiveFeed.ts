@@ -1,6 +1,7 @@
 import type * as Cause from "effect/Cause"
-import type * as Chunk from "effect/Chunk"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -8,20 +9,31 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Engine, EngineError, EngineIdentity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { noneUnwanted, type Unwanted } from "../event/RecordHead.ts"
 import { decodeRecords } from "../event/Records.ts"
-import * as SkippedLines from "../event/SkippedLines.ts"
+import type * as SkippedLines from "../event/SkippedLines.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
 /** An open feed. It is read all the time, also while nobody takes its events. */
 export interface LiveFeed {
   /** Gives the events that have come. It waits while there are none. */
   readonly take: Effect.Effect<Chunk.Chunk<DockerEvent>, EngineError>
+  /**
+   * Gives the events that have come. It waits for so long while there are none, and then gives an empty chunk. An event that comes when
+   * the time is over is not lost.
+   */
+  readonly takeWithin: (duration: Duration.DurationInput) => Effect.Effect<Chunk.Chunk<DockerEvent>, EngineError>
   /** Makes `take` fail. */
   readonly fail: (cause: Cause.Cause<EngineError>) => Effect.Effect<unknown>
   /** The time when the engine last sent something, in milliseconds. */
   readonly heardAt: () => number
   /** True while somebody waits in `take`. */
   readonly isAwaited: () => boolean
+  /**
+   * Leaves out what is unwanted, after so many records from the beginning of the feed. Those are replayed ones, which may be known and
+   * would not count as lost.
+   */
+  readonly leaveOut: (unwanted: Unwanted, after: number) => void
 }
 
 /**
@@ -56,13 +68,15 @@ const makeAhead = Effect.map(Effect.makeLatch(true), (room) => {
 })
 
 /**
- * Opens the feed of an engine, with the events from `since` on, in nanoseconds since 1970 (0: all that dockerd's ring has).
+ * Opens the feed of an engine, with the events from `since` on, in nanoseconds since 1970 (0: all that dockerd's ring has). `logSkipped`
+ * logs the lines that are not events.
  */
 export const open = (
   engine: Engine["Type"],
   kind: EngineIdentity["kind"],
   since: bigint,
-  known: KnownRecords.KnownRecords
+  known: KnownRecords.KnownRecords,
+  logSkipped: SkippedLines.Log
 ): Effect.Effect<LiveFeed, EngineError, Scope.Scope> =>
   Effect.gen(function* () {
     const { name } = engine
@@ -72,11 +86,17 @@ export const open = (
         ? yield* answered
         : Option.getOrElse(yield* Effect.timeoutOption(answered, podmanAnswer), () => Stream.unwrap(answered))
     const mailbox = yield* Mailbox.make<DockerEvent, EngineError>(aheadEvents)
+    /** Open if something may be in the mailbox. */
+    const arrived = yield* Effect.makeLatch(false)
+    const fail = (cause: Cause.Cause<EngineError>) => Effect.zipLeft(mailbox.failCause(cause), arrived.open)
     const ahead = yield* makeAhead
-    const logSkipped = yield* SkippedLines.makeLog(name)
     let heardAt = yield* Clock.currentTimeMillis
     let isAwaited = false
     let isOver = false
+    let unwanted = noneUnwanted
+    let replayed = 0
+    /** How many records have come. */
+    let count = 0
 
     yield* bytes.pipe(
       Stream.tap(() =>
@@ -92,15 +112,23 @@ export const open = (
       decodeRecords({
         source: name,
         engine: name,
+        unwanted: {
+          has: (actor) => count >= replayed && unwanted.has(actor),
+          lose: (head) => Effect.suspend(() => unwanted.lose(head))
+        },
         report: (skipped) =>
           Effect.suspend(() => {
+            count++
             // The end of the feed cut this line. The engine sends the whole line again on the next connection.
             if (isOver) return Effect.logDebug(skipped.message)
             return known.add(skipped.fingerprint) ? logSkipped(skipped) : Effect.void
           })
       }),
-      Stream.catchAllCause((cause) => Stream.execute(mailbox.failCause(cause))),
-      Stream.runForEachChunk((events) => Effect.zipRight(ahead.add(events), mailbox.offerAll(events))),
+      Stream.catchAllCause((cause) => Stream.execute(fail(cause))),
+      Stream.runForEachChunk((events) => {
+        count += events.length
+        return Effect.zipRight(Effect.zipRight(ahead.add(events), arrived.open), mailbox.offerAll(events))
+      }),
       Effect.forkScoped
     )
     const take = Effect.suspend(() => {
@@ -113,10 +141,25 @@ export const open = (
       }),
       Effect.map(([events]) => events)
     )
+    const takeNow = Effect.zipLeft(mailbox.clear, ahead.clear)
+    // The waiting takes nothing. A race between a take and a timer could drop what was taken.
+    const takeWithin: LiveFeed["takeWithin"] = Effect.fnUntraced(function* (duration) {
+      while (true) {
+        arrived.unsafeClose()
+        const events = yield* takeNow
+        if (Chunk.isNonEmpty(events)) return events
+        if (Option.isNone(yield* Effect.timeoutOption(arrived.await, duration))) return yield* takeNow
+      }
+    })
     return {
       take,
-      fail: (cause) => mailbox.failCause(cause),
+      takeWithin,
+      fail,
       heardAt: () => heardAt,
-      isAwaited: () => isAwaited
+      isAwaited: () => isAwaited,
+      leaveOut: (what, after) => {
+        unwanted = what
+        replayed = after
+      }
     }
   })

@@ -1,9 +1,9 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Engine, EngineError, EngineIdentity } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import type * as SkippedLines from "../event/SkippedLines.ts"
 import * as Continuity from "./Continuity.ts"
 import * as Gap from "./Gap.ts"
 import * as LiveFeed from "./LiveFeed.ts"
@@ -25,7 +25,7 @@ const noHead: Head = { events: Chunk.empty(), isJoined: true }
  * may be read ahead.
  */
 const readHead = (
-  take: LiveFeed.LiveFeed["take"],
+  takeWithin: LiveFeed.LiveFeed["takeWithin"],
   isJoint: (event: DockerEvent) => boolean,
   isPast: (event: DockerEvent) => boolean
 ): Effect.Effect<Head, EngineError> =>
@@ -33,10 +33,10 @@ const readHead = (
     let events = Chunk.empty<DockerEvent>()
     let bytes = 0
     while (events.length < Gap.ringSize && bytes < LiveFeed.aheadBytes) {
-      const taken = yield* Effect.timeoutOption(take, Replay.longestSilence)
-      if (Option.isNone(taken)) break
-      events = Chunk.appendAll(events, taken.value)
-      for (const event of taken.value) {
+      const taken = yield* takeWithin(Replay.longestSilence)
+      if (Chunk.isEmpty(taken)) break
+      events = Chunk.appendAll(events, taken)
+      for (const event of taken) {
         bytes += event.record.length
         if (isJoint(event)) return { events, isJoined: true }
         if (isPast(event)) return { events, isJoined: false }
@@ -56,11 +56,15 @@ export interface Observation {
   readonly facts: Resume.Facts
 }
 
-/** Opens the feed of an engine and gathers the facts. It decides nothing. `sync` is one of the facts. */
+/**
+ * Opens the feed of an engine and gathers the facts. It decides nothing. `sync` is one of the facts. `logSkipped` logs the lines that are no
+ * events.
+ */
 export const observe = (
   engine: Engine["Type"],
   continuity: Continuity.Continuity,
-  sync: boolean
+  sync: boolean,
+  logSkipped: SkippedLines.Log
 ): Effect.Effect<Observation, EngineError, Scope.Scope> =>
   Effect.gen(function* () {
     const { known, last } = continuity
@@ -73,14 +77,14 @@ export const observe = (
     const replay = isDocker ? yield* Replay.ofRing(engine, known, time) : Replay.none
     const isKnown = isDocker ? replay.fingerprints.some(known.has) : Continuity.hasTime(continuity)
     const since = isDocker ? 0n : isNew ? time : Continuity.storeSince(continuity, time)
-    const live = yield* LiveFeed.open(engine, kind, since, known)
+    const live = yield* LiveFeed.open(engine, kind, since, known, logSkipped)
 
     // The feed begins with the replayed records. They prove that nothing is missing if the replay was whole or has a known record.
     const joints = new Set(replay.isWhole || isKnown || isNew ? replay.fingerprints : [])
     const isAwaited = joints.size > 0 || (!isNew && !known.isEmpty() && !(isDocker && replay.isWhole))
     const head = isAwaited
       ? yield* readHead(
-          live.take,
+          live.takeWithin,
           (event) => joints.has(event.fingerprint) || Continuity.recognise(continuity, event),
           (event) => !isDocker && event.timeNano > last
         )

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Engine, EngineError } from "../engine/Engine.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import { noneUnwanted, type Unwanted } from "../event/RecordHead.ts"
 import { decodeRecords } from "../event/Records.ts"
 import * as Belief from "./Belief.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
@@ -42,7 +43,8 @@ const read = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,
   range: { readonly since: bigint; readonly until?: bigint },
-  within: Duration.DurationInput
+  within: Duration.DurationInput,
+  unwanted: Unwanted = noneUnwanted
 ): Effect.Effect<Replay, EngineError> =>
   Effect.gen(function* () {
     const { name } = engine
@@ -73,6 +75,7 @@ const read = (
       decodeRecords({
         source: name,
         engine: name,
+        unwanted,
         // A replay of nothing but such lines ends with its time: none of them is kept beyond the bound.
         report: ({ fingerprint }) =>
           Effect.sync(() => {
@@ -87,17 +90,19 @@ const read = (
     return { fingerprints, lifeEvents, isWhole: isWhole && keptBytes < mostKeptBytes }
   })
 
-/** Reads what dockerd has in its ring up to the time `until`. It reads for at most `within`. */
+/** Reads what dockerd has in its ring up to the time `until`. It reads for at most `within`, and leaves out what is `unwanted`. */
 export const ofRing = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,
   until: bigint,
-  within: Duration.DurationInput = patience
-): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, within)
+  within: Duration.DurationInput = patience,
+  unwanted?: Unwanted
+): Effect.Effect<Replay, EngineError> => read(engine, known, { since: 0n, until }, within, unwanted)
 
-/** Reads a part of what podman has in its store, from the time `since` on. */
+/** Reads a part of what podman has in its store, from the time `since` on, and leaves out what is `unwanted`. */
 export const ofStore = (
   engine: Engine["Type"],
   known: KnownRecords.KnownRecords,
-  since: bigint
-): Effect.Effect<Replay, EngineError> => read(engine, known, { since }, glance)
+  since: bigint,
+  unwanted?: Unwanted
+): Effect.Effect<Replay, EngineError> => read(engine, known, { since }, glance, unwanted)

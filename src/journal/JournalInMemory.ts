@@ -159,7 +159,7 @@ export const layer = (
         accept,
         acceptOwn,
         room: muchRoom.await,
-        memory: { recall: memory.recall, meet: memory.meet },
+        memory: { recall: memory.recall, meet: memory.meet, unwanted: losses.unwanted },
         close: Effect.sync(() => {
           closed = true
           wake.unsafeOpen()

@@ -2,8 +2,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
+import type { Unwanted } from "../event/RecordHead.ts"
 import { actorOf, type Loss } from "./Journal.ts"
 
 /** How often the losses of an actor are reported, and how long its large events are given up at least. */
@@ -31,9 +31,11 @@ const were = (count: number): string => `${count} ${count === 1 ? "was" : "were"
  * - `next`: waits for the next report.
  */
 export interface Losses {
-  readonly add: (event: DockerEvent) => Effect.Effect<void>
+  readonly add: Unwanted["lose"]
   readonly isLosing: (actor: string) => boolean
   readonly next: Effect.Effect<Loss>
+  /** The actors that lose events, for the feed. */
+  readonly unwanted: Unwanted
 }
 
 /**
@@ -80,21 +82,24 @@ export const make = (options: {
       )
     )
 
+    const add: Losses["add"] = Effect.fnUntraced(function* (event) {
+      const key = actorOf(event)
+      const before = all.get(key)
+      if (before !== undefined) {
+        before.count++
+        return
+      }
+      const actor = { engine: event.engine, type: event.Type, id: event.Actor.ID }
+      const losing: Losing = { name: eventName(event), actor, from: yield* Clock.currentTimeMillis, count: 1 }
+      all.set(key, losing)
+      yield* Effect.logWarning(`${losing.name}: ${options.first}`)
+      yield* Effect.forkIn(watch(key, losing), scope)
+    })
+
     return {
-      add: Effect.fnUntraced(function* (event) {
-        const key = actorOf(event)
-        const before = all.get(key)
-        if (before !== undefined) {
-          before.count++
-          return
-        }
-        const actor = { engine: event.engine, type: event.Type, id: event.Actor.ID }
-        const losing: Losing = { name: eventName(event), actor, from: yield* Clock.currentTimeMillis, count: 1 }
-        all.set(key, losing)
-        yield* Effect.logWarning(`${losing.name}: ${options.first}`)
-        yield* Effect.forkIn(watch(key, losing), scope)
-      }),
+      add,
       isLosing: (actor) => all.has(actor),
-      next: Queue.take(reports)
+      next: Queue.take(reports),
+      unwanted: { has: (actor) => all.has(actorOf(actor)), lose: add }
     }
   })

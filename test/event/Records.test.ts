@@ -32,6 +32,41 @@ function* inPieces(text: string, size: number): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
+describe("a large record that is not wanted", () => {
+  const label = "x".repeat(300_000)
+
+  it.effect("is not decoded and is counted; other records of its actor and large ones of others are decoded", () =>
+    Effect.gen(function* () {
+      const lost: Array<string> = []
+      const feed = [
+        record({ id: "storm" }),
+        record({ id: "storm", Action: "exec_die", attributes: { label } }),
+        record({ id: "other", attributes: { label } }),
+        // Its action alone is longer than what is looked at first.
+        record({ id: "storm", Action: `exec_create: ${"y".repeat(150_000)}`, attributes: { label } }),
+        record({ id: "storm" })
+      ]
+      const events = yield* Stream.fromIterable(inPieces(`${feed.join("\n")}\n`, 65_536)).pipe(
+        Stream.rechunk(1),
+        decodeRecords({
+          source: "FEED",
+          engine: "e",
+          unwanted: {
+            has: ({ Actor, engine }) => engine === "e" && Actor.ID === "storm",
+            lose: ({ Action, Actor }) => Effect.sync(() => void lost.push(`${Action.slice(0, 11)} ${Actor.ID}`))
+          }
+        }),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(
+        Chunk.toReadonlyArray(events).map(({ Actor }) => Actor.ID),
+        ["storm", "other", "storm"]
+      )
+      assert.deepStrictEqual(lost, ["exec_die storm", "exec_create storm"])
+    })
+  )
+})
+
 describe("a record that is too long", () => {
   const long = record({ id: "long", attributes: { label: "x".repeat(Lines.longestRecord) } })
 

@@ -1,19 +1,25 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Engine from "../../src/engine/Engine.ts"
+import * as EventFeed from "../../src/feed/EventFeed.ts"
 import * as KnownRecords from "../../src/feed/KnownRecords.ts"
 import * as LiveFeed from "../../src/feed/LiveFeed.ts"
 import * as Replay from "../../src/feed/Replay.ts"
 import { makeEvent } from "../../src/testing.ts"
 import { heapInUse } from "../support/Heap.ts"
+import { collectLogs } from "../support/Logs.ts"
 
 const large = 4_000_000
 
 const label = "x".repeat(large)
+
+const unlogged = () => Effect.void
 
 const recordOf = (number: number, attributes: Readonly<Record<string, string>>) =>
   new TextEncoder().encode(`${makeEvent({ id: `${number}`, attributes, timeNano: BigInt(number + 1) }).record}\n`)
@@ -97,13 +103,86 @@ describe("reading from an engine", () => {
     })
   )
 
+  it.effect(
+    "keeps a bounded part of a replay that is nothing but lines that are no events",
+    () =>
+      Effect.gen(function* () {
+        const lines = (from: number) =>
+          new TextEncoder().encode(Array.from({ length: 1000 }, (_, at) => `{"garbage":${from + at}}\n`).join(""))
+        const garbage = Stream.map(Stream.range(0, 399, 1), (number) => lines(1000 * number))
+        const replay = yield* Replay.ofRing(engineOf(Stream.concat(garbage, ended)), KnownRecords.make([]), 1n)
+        // A fingerprint counts as 100 bytes, and 16 MiB are kept.
+        assert.strictEqual(replay.fingerprints.length, Math.ceil(16_777_216 / 100))
+        assert.isFalse(replay.isWhole)
+      }),
+    60_000
+  )
+
+  it.effect("logs ten lines a minute that are no events, however often the engine comes back", () => {
+    const logs = collectLogs()
+    let opened = 0
+    const engine: Engine.Engine["Type"] = {
+      ...engineOf(Stream.empty),
+      identify: Effect.succeed({ id: "e", kind: "docker", version: "28", api: "1.45", time: 1n }),
+      running: Effect.succeed([]),
+      feed: ({ until }) =>
+        Effect.sync(() => {
+          if (until !== undefined) return ended
+          opened++
+          const lines = Array.from({ length: 6 }, (_, at) => `{"garbage":"${opened} ${at}"}\n`)
+          return Stream.concat(Stream.make(new TextEncoder().encode(lines.join(""))), ended)
+        })
+    }
+    return Effect.gen(function* () {
+      const feed = yield* EventFeed.EventFeed
+      yield* Effect.fork(Stream.runDrain(feed.events))
+      yield* TestClock.adjust("59 seconds")
+      assert.isAbove(opened, 3)
+      assert.lengthOf(
+        logs.lines.filter((line) => line.includes("Skipped line")),
+        10
+      )
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(
+        logs.lines.filter((line) => /Skipped \d+ more lines of e/.test(line)),
+        1
+      )
+    }).pipe(
+      Effect.provide(EventFeed.layer().pipe(Layer.provide(Layer.succeed(Engine.Engine, engine)))),
+      Effect.provide(logs.layer)
+    )
+  })
+
+  it.effect("loses no event that comes in the moment when nobody waits for it any more", () =>
+    Effect.gen(function* () {
+      for (const early of [true, false]) {
+        const one = Stream.execute(Effect.sleep("5 seconds")).pipe(
+          Stream.concat(records(1, {}, () => {})),
+          Stream.concat(Stream.never)
+        )
+        const open = LiveFeed.open(engineOf(one), "docker", 0n, KnownRecords.make([]), unlogged)
+        const live = yield* open
+        // The timer of the feed begins before the one of the waiting, or after it.
+        if (early) yield* TestClock.adjust("1 millis")
+        const waiting = yield* Effect.fork(live.takeWithin(early ? "4999 millis" : "5 seconds"))
+        yield* TestClock.adjust(early ? "4999 millis" : "5 seconds")
+        const taken = Chunk.size(yield* Fiber.join(waiting))
+        const later = taken === 1 ? 0 : Chunk.size(yield* live.take)
+        assert.strictEqual(taken + later, 1)
+        const none = yield* Effect.fork(live.takeWithin("5 seconds"))
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(Chunk.size(yield* Fiber.join(none)), 0)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("stops after a bounded number of bytes, and continues when the events are taken", () =>
     Effect.gen(function* () {
       let read = 0
       const bytes = records(20, { label }, () => {
         read++
       })
-      const live = yield* LiveFeed.open(engineOf(bytes), "docker", 0n, KnownRecords.make([]))
+      const live = yield* LiveFeed.open(engineOf(bytes), "docker", 0n, KnownRecords.make([]), unlogged)
       yield* TestClock.adjust("1 minute")
       const ahead = Math.ceil(LiveFeed.aheadBytes / large)
       // One waits to be put beside them, and one is being read.

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import { describe } from "vitest"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as Fingerprint from "../../src/event/Fingerprint.ts"
+import type * as RecordHead from "../../src/event/RecordHead.ts"
 import * as Engine29 from "../support/Engine29.ts"
 import { follow, makeMemory } from "../support/Following.ts"
 import { poll } from "../support/Poll.ts"
@@ -772,6 +773,38 @@ describe("a feed that is silent", () => {
           1
         )
       }
+    })
+  )
+
+  test(
+    "and from which large records of an actor were left out stays open, and loses none that were replayed before",
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({})
+      const lost: Array<string> = []
+      const { accept, memory, recollection } = makeMemory()
+      const unwanted: RecordHead.Unwanted = {
+        has: ({ Actor }) => Actor.ID === "a",
+        lose: ({ Actor }) => Effect.sync(() => void lost.push(Actor.ID))
+      }
+      const large = (at: number) => record("start", "a", at, { label: "x".repeat(200_000) })
+      yield* engine.emit(large(1))
+      const des = yield* follow(engine.endpoint, {
+        liveness: "500 millis",
+        memory: { accept, recollection, memory: { ...memory, unwanted } }
+      })
+      yield* des.until("des/connected")
+      yield* engine.emit(large(2), record("start", "b", 3))
+      yield* des.until("container/start b")
+      const proofs = Effect.map(engine.requests, (asked) => asked.filter(({ path }) => path.endsWith("/info")).length)
+      assert.isTrue(
+        yield* poll(
+          Effect.map(proofs, (count) => count >= 4),
+          10_000
+        )
+      )
+      assert.strictEqual(yield* engine.feeds, 1)
+      assert.deepStrictEqual(lost, ["a"])
+      assert.deepStrictEqual(des.told(), ["des/connected", "container/start b"])
     })
   )
 

@@ -233,6 +233,7 @@ export const make = (options: Options) =>
       reload,
       finish,
       lost: backlog.lost,
+      unwanted: backlog.unwanted,
       ran: (id: number, output: string) => {
         const event = given.get(id)
         if (event !== undefined) event.runs += sizeOfRun(output)

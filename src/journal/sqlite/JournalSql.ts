@@ -130,7 +130,8 @@ const make = (options: Options) =>
       reload: queue.reload,
       memory: {
         recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
-        meet: (engine, met) => remembering(undefined, engines.meet(engine, met))
+        meet: (engine, met) => remembering(undefined, engines.meet(engine, met)),
+        unwanted: queue.unwanted
       },
       begin,
       finish,

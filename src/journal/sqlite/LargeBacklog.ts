@@ -20,6 +20,7 @@ const mostLarge = 16_777_216
  * - `admit`: separates the events that may be written from those that are lost.
  * - `finished`: tells that an event of an actor does not wait any more, with the length and the size of its record.
  * - `lost`: waits for the next report of losses.
+ * - `unwanted`: the actors whose large events are lost now.
  */
 export interface LargeBacklog {
   readonly admit: (accepted: ReadonlyArray<Accepted>) => Effect.Effect<
@@ -31,6 +32,7 @@ export interface LargeBacklog {
   >
   readonly finished: (actor: Actor, record: { readonly length: number; readonly size: number }) => void
   readonly lost: Effect.Effect<Loss>
+  readonly unwanted: Losses.Losses["unwanted"]
 }
 
 const nameOf = ({ actor, engine, type }: Actor): string =>
@@ -92,6 +94,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       finished: (actor, { length, size }) => {
         if (length > largeFrom) shares.add(nameOf(actor), -size)
       },
-      lost: losses.next
+      lost: losses.next,
+      unwanted: losses.unwanted
     }
   })
