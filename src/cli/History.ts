@@ -1,41 +1,103 @@
 import * as Args from "@effect/cli/Args"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { verb } from "../event/DockerEvent.ts"
+import * as DockerEvent from "../event/DockerEvent.ts"
 import * as Log from "../Log.ts"
+import * as Environment from "../scripts/Environment.ts"
 import type * as State from "../state.ts"
 import * as Arguments from "./Arguments.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
+import { CommandError, UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
+import * as GivenEvent from "./GivenEvent.ts"
 import * as Results from "./Results.ts"
 import * as StateOptions from "./State.ts"
+import * as Table from "./Table.ts"
+
+const exitOf = ({ exit, outcome }: State.History.Run): string => (exit === null ? (outcome ?? "-") : String(exit))
+
+const durationOf = ({ duration }: State.History.Run): string =>
+  duration === null ? "-" : `${(duration / 1000).toFixed(2)}s`
+
+const eventOf = ({ action, type }: State.History.Run): string => `${type}/${DockerEvent.verb({ Action: action })}`
+
+/** The longest name in the table, in characters. */
+const longestName = 80
 
 const formatRun = (run: State.History.Run): ReadonlyArray<string> => [
   String(run.id),
   Results.formatTime(run.began),
-  `${run.type}/${verb({ Action: run.action })}`,
+  eventOf(run),
   run.actor.slice(0, 12),
+  Table.cut(run.name ?? "-", longestName) || "-",
   run.script,
   String(run.attempt),
-  run.exit === null ? (run.outcome ?? "-") : String(run.exit),
-  run.duration === null ? "-" : `${(run.duration / 1000).toFixed(2)}s`
+  exitOf(run),
+  durationOf(run)
 ]
 
-const heads = ["RUN", "BEGAN", "EVENT", "ACTOR", "SCRIPT", "ATTEMPT", "EXIT", "DURATION"]
+const heads = ["RUN", "BEGAN", "EVENT", "ACTOR", "NAME", "SCRIPT", "ATTEMPT", "EXIT", "DURATION"]
 
 const formatJson = (run: State.History.Run): string => Log.escape(JSON.stringify(run))
 
-const formatTable = (runs: Iterable<ReadonlyArray<string>>): ReadonlyArray<string> => {
-  const rows = [heads, ...runs]
-  const widths = heads.map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0))
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd()
-  )
+/** Prints runs in columns, page by page. A later page can make columns wider, and never narrower. */
+const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>) =>
+  Effect.suspend(() => {
+    let widths = Table.widths([heads])
+    let isFirst = true
+    return Stream.runForEachChunk(runs, (page) => {
+      const rows = Array.from(page, (run) => formatRun(run).map(Log.escape))
+      widths = Table.atLeast(widths, Table.widths(rows))
+      const columns = Table.narrow(widths, Table.terminalWidth())
+      const lines = (isFirst ? [heads, ...rows] : rows).map((cells) => Table.row(cells, columns))
+      isFirst = false
+      return Results.print(lines)
+    }).pipe(Effect.tap(() => (isFirst ? Results.print([Table.row(heads, widths)]) : Effect.void)))
+  })
+
+const indented = (text: string): ReadonlyArray<string> => text.split("\n").map((line) => `  ${Log.escape(line)}`)
+
+/** The variables that the script got for its event. The base and the engine's variables are not kept. */
+const variablesOf = ({ record, run }: State.History.Detail): ReadonlyArray<string> => {
+  const event = DockerEvent.decode(record, run.engine)
+  if (Either.isLeft(event)) return ["  not kept"]
+  const variables = Environment.make(event.right, { DES_ATTEMPT: String(run.attempt) })
+  return Object.entries(variables)
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, value]) => `  ${name}=${Log.escape(value)}`)
+}
+
+const describe = (detail: State.History.Detail): ReadonlyArray<string> => {
+  const { attempts, record, run } = detail
+  const facts = {
+    run: String(run.id),
+    event: `${run.type}/${run.action}`,
+    actor: run.name === null ? run.actor : `${run.name} (${run.actor})`,
+    engine: run.engine === "" ? "-" : run.engine,
+    script: run.script,
+    began: Results.formatTime(run.began),
+    attempt: String(run.attempt),
+    exit: run.exit === null || run.outcome === "exited" ? exitOf(run) : `${exitOf(run)} (${run.outcome})`,
+    duration: durationOf(run)
+  }
+  return [
+    ...Object.entries(facts).map(([name, value]) => `${`${name}:`.padEnd(10)}${Log.escape(value)}`),
+    "attempts:",
+    ...attempts.map(
+      (each) =>
+        `  ${each.attempt}: run ${each.id}, ${Results.formatTime(each.began)}, exit ${Log.escape(exitOf(each))}, ${durationOf(each)}`
+    ),
+    "output:",
+    ...indented(run.output ?? ""),
+    "environment, as far as it is the event's:",
+    ...variablesOf(detail),
+    "record:",
+    ...indented(record === "" ? "not kept" : record)
+  ]
 }
 
 /** A run's number. */
@@ -43,35 +105,87 @@ const parseId = CliOption.expecting("the number of a run, as des history shows i
   /^\d{1,15}$/.test(text) ? Number(text) : undefined
 )
 
+/** The most runs that `--last` takes. */
+const mostLast = 1_000_000
+
+/** What to print: the list, or one run. */
+const parseOperands = (operands: ReadonlyArray<string>): Effect.Effect<number | undefined, UsageError> => {
+  const [word, text = "", ...others] = operands
+  if (word === undefined) return Effect.succeed(undefined)
+  return word === "show" && /^\d{1,15}$/.test(text) && others.length === 0
+    ? Effect.succeed(Number(text))
+    : new UsageError({
+        message: `${JSON.stringify(operands.join(" "))}: expected show ID, with the number of a run, such as des history show 12`
+      })
+}
+
 /** `des history`: the runs of the journal. */
 export const history = CliCommand.make({
   name: "history",
-  summary: "Print the runs in the journal: time, event, script, exit, duration",
+  summary: "Print the runs in the journal: time, event, script, exit, duration; or with show ID all of one run",
   config: {
     ...StateOptions.ofState,
-    failed: CliOption.flag({ name: "failed", description: "only runs that did not succeed" }),
+    failed: CliOption.flag({
+      name: "failed",
+      description: "only runs that failed in the end: no retry follows, and none has mended it"
+    }),
     since: CommonOptions.since("only runs that began at this time or later"),
-    json: CommonOptions.json
+    script: CliOption.optional({
+      name: "script",
+      placeholder: "PATH",
+      description: "only runs of this script: its path, or the end of it, such as container/die",
+      parse: CliOption.anyText
+    }),
+    event: CliOption.optional({
+      name: "event",
+      placeholder: "TYPE/ACTION",
+      description: "only runs for such events",
+      parse: GivenEvent.parse
+    }),
+    actor: CliOption.optional({
+      name: "actor",
+      placeholder: "NAME",
+      description: "only runs for the container, volume … with this name or ID, or with an ID that begins like this",
+      parse: CliOption.anyText
+    }),
+    last: CliOption.optional({
+      name: "last",
+      placeholder: "N",
+      description: "only the newest N of these runs",
+      parse: CliOption.wholeNumber(1, mostLast)
+    }),
+    json: CommonOptions.json,
+    operands: Args.text({ name: "show ID" }).pipe(
+      Args.withDescription("print all that the journal has of one run: record, environment, output, attempts"),
+      Args.map(Arguments.unquote),
+      Args.repeated
+    )
   },
   run: Effect.fnUntraced(function* (given) {
     const directory = yield* StateOptions.required(given.state)
+    const shown = yield* parseOperands(given.operands)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const runs = History.list({ failed: given.failed, since: given.since ?? 0 })
-    const explained = Stream.mapError(runs, Failure.explain(StateDirectory.journalFile(directory)))
-    const printed = given.json
-      ? Stream.runForEachChunk(explained, (page) => Results.print(Chunk.toReadonlyArray(page).map(formatJson)))
-      : Stream.runCollect(Stream.map(explained, (run) => formatRun(run).map(Log.escape))).pipe(
-          Effect.flatMap((rows) => Results.print(formatTable(rows)))
-        )
-    yield* printed.pipe(
-      Effect.catchTag(
-        "BadArgument",
-        "SystemError",
-        Results.untilUnread("the history", "; nothing in the journal has changed")
+    const explain = Failure.explain(StateDirectory.journalFile(directory))
+    const runs = Stream.mapError(History.list(given), explain)
+    const list = given.json
+      ? Stream.runForEachChunk(runs, (page) => Results.print(Chunk.toReadonlyArray(page).map(formatJson)))
+      : printTable(runs)
+    const one = Effect.fnUntraced(function* (id: number) {
+      const detail = Option.getOrUndefined(yield* Effect.mapError(History.get(id), explain))
+      if (detail === undefined) return false
+      const { attempts, record, run } = detail
+      yield* Results.print(given.json ? [Log.escape(JSON.stringify({ ...run, record, attempts }))] : describe(detail))
+      return true
+    })
+    const printed = shown === undefined ? Effect.as(list, true) : one(shown)
+    const isThere = yield* printed.pipe(
+      Effect.catchTag("BadArgument", "SystemError", (error) =>
+        Effect.as(Results.untilUnread("the history", "; nothing in the journal has changed")(error), true)
       ),
       Effect.provide(StateDirectory.layerShared({ directory }))
     )
-    return 0
+    if (isThere) return 0
+    return yield* new CommandError({ message: `the journal has no run ${shown}; des history lists all runs` })
   })
 })
 

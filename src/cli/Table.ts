@@ -33,9 +33,13 @@ const gap = "  "
 export const widths = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<number> => {
   const columns = Math.max(0, ...rows.map((cells) => cells.length))
   return Array.from({ length: columns }, (_, at) =>
-    rows.reduce((widest, cells) => Math.max(widest, widthOf(cells[at] ?? "")), 0)
+    rows.reduce((most, cells) => Math.max(most, widthOf(cells[at] ?? "")), 0)
   )
 }
+
+/** Widths that are enough for both. */
+export const atLeast = (some: ReadonlyArray<number>, others: ReadonlyArray<number>): ReadonlyArray<number> =>
+  some.map((width, at) => Math.max(width, others[at] ?? 0))
 
 /** The smallest width to which a column is narrowed. */
 const narrowest = 8

@@ -24,3 +24,10 @@ export const notIn = (sql: SqlClient.SqlClient, column: string, values: Readonly
  */
 export const scriptsOfRun = (sql: SqlClient.SqlClient): Fragment =>
   sql`(SELECT json_group_array(json(value)) FROM json_each(scripts) WHERE json_extract(value, '$.path') = run.script)`
+
+/** The longest record in which a name is looked for, in bytes: for each row of a list it is read as a whole. */
+const longestNamed = 65_536
+
+/** The name of an event's actor, from its record; null if there is none. */
+export const nameOf = (sql: SqlClient.SqlClient): Fragment =>
+  sql`CASE WHEN length(record) <= ${longestNamed} AND json_valid(record) THEN json_extract(record, '$.Actor.Attributes.name') END`
