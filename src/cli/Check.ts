@@ -22,7 +22,8 @@ import { UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as GivenEvent from "./GivenEvent.ts"
 import * as Judged from "./Judged.ts"
-import * as Table from "./Table.ts"
+import * as Results from "./Results.ts"
+import type * as Table from "./Table.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
 /** What a script is called in a table: its path in the script directory. */
@@ -129,6 +130,7 @@ const print = (lines: ReadonlyArray<string>) => (lines.length === 0 ? Effect.voi
 const printJson = (rows: ReadonlyArray<object>) => print(rows.map((row) => Log.escape(JSON.stringify(row))))
 
 const report = (
+  table: typeof Table,
   directory: string,
   scripts: ReadonlyArray<Judged.Judged>,
   problems: ReadonlyArray<Hint>,
@@ -137,11 +139,14 @@ const report = (
   const shown = scripts.filter(({ isEmpty }) => !isEmpty)
   const empty = scripts.length - shown.length
   const rows = shown.map((script) => [eventOf(script), nameIn(directory, script.path), stateOf(script), script.written])
-  const table = rows.length === 0 ? [] : [["EVENT", "SCRIPT", "STATE", "OPTIONS"], ...rows]
+  const cells = rows.length === 0 ? [] : [["EVENT", "SCRIPT", "STATE", "OPTIONS"], ...rows]
   const comments = empty === 0 ? "" : `, and ${counted(empty, "script")} of comments only`
   return [
-    ...Table.format(table.map((row) => row.map(Log.escape))),
-    ...(table.length === 0 ? [] : [""]),
+    ...table.format(
+      cells.map((row) => row.map(Log.escape)),
+      Results.terminalWidth()
+    ),
+    ...(cells.length === 0 ? [] : [""]),
     ...problems.map(({ message }) => Log.escape(`problem: ${message}`)),
     ...hints.map(({ message }) => Log.escape(`hint: ${message}`)),
     Log.escape(
@@ -249,7 +254,7 @@ export const check = CliCommand.make({
         ...problems.map((problem) => ({ kind: "problem", ...problem })),
         ...hints.map((hint) => ({ kind: "hint", ...hint }))
       ])
-    } else yield* print(report(directory, scripts, problems, hints))
+    } else yield* print(report(yield* Results.loadTable, directory, scripts, problems, hints))
     return problems.length === 0 ? 0 : 1
   })
 })

@@ -23,10 +23,9 @@ import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
 import { CommandError, UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
-import * as PrintedEvent from "./PrintedEvent.ts"
+import type * as PrintedEvent from "./PrintedEvent.ts"
 import * as RecordFile from "./RecordFile.ts"
 import * as Results from "./Results.ts"
-import * as Table from "./Table.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
 /** The times that an event must lie between, in milliseconds since 1970. */
@@ -103,6 +102,9 @@ const finder = (directory: string, insecureScripts: boolean) =>
     Logger.withMinimumLogLevel(LogLevel.None)
   )
 
+/** It measures text: see {@link Results.loadTable}. */
+const loadPrinter = Effect.promise(() => import("./PrintedEvent.ts"))
+
 /** A record of an engine: des's own events and what it found out by comparing have none. */
 const isOfEngine = (event: DockerEvent): boolean => event.Type !== OwnEvent.type && !event.synthetic
 
@@ -141,7 +143,7 @@ export const events = CliCommand.make({
     const engines = given.from === undefined ? yield* WatchedEngine.find(given) : []
     const directory = Trust.absolute(given.directory)
     const style: PrintedEvent.Style = {
-      width: Table.terminalWidth(),
+      width: Results.terminalWidth(),
       dated: isRange || given.from !== undefined || process.stdout.isTTY !== true,
       coloured: Results.hasColours(),
       engines: engines.length > 1
@@ -160,17 +162,18 @@ export const events = CliCommand.make({
             )
           : live(engines)
     const meant = Stream.filter(all, (event) => EventFilter.matches(filters, event))
+    const printer = yield* loadPrinter
     const printed = given.json
       ? Stream.runForEachChunk(Stream.filter(meant, isOfEngine), (chunk) =>
-          Results.print(Chunk.toReadonlyArray(chunk).map(PrintedEvent.formatJson))
+          Results.print(Chunk.toReadonlyArray(chunk).map(printer.formatJson))
         )
       : Effect.gen(function* () {
           const find = yield* finder(directory, given.insecureScripts)
-          yield* Results.print([PrintedEvent.head(style)])
+          yield* Results.print([printer.head(style)])
           yield* Stream.runForEachChunk(meant, (chunk) =>
             Effect.flatMap(
               Effect.forEach(chunk, (event) =>
-                Effect.map(find(event), (scripts) => PrintedEvent.format(event, scripts, style))
+                Effect.map(find(event), (scripts) => printer.format(event, scripts, style))
               ),
               Results.print
             )

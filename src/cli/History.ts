@@ -16,7 +16,6 @@ import * as CommonOptions from "./CommonOptions.ts"
 import * as GivenEvent from "./GivenEvent.ts"
 import * as Results from "./Results.ts"
 import * as StateOptions from "./State.ts"
-import * as Table from "./Table.ts"
 
 const exitOf = ({ exit, outcome }: State.History.Run): string => (exit === null ? (outcome ?? "-") : String(exit))
 
@@ -33,7 +32,7 @@ const formatRun = (run: State.History.Run): ReadonlyArray<string> => [
   Results.formatTime(run.began),
   eventOf(run),
   run.actor.slice(0, 12),
-  Table.cut(run.name ?? "-", longestName) || "-",
+  (run.name ?? "").slice(0, longestName) || "-",
   run.script,
   String(run.attempt),
   exitOf(run),
@@ -46,17 +45,17 @@ const formatJson = (run: State.History.Run): string => Log.escape(JSON.stringify
 
 /** Prints runs in columns, page by page. A later page can make columns wider, and never narrower. */
 const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>) =>
-  Effect.suspend(() => {
-    let widths = Table.widths([heads])
+  Effect.flatMap(Results.loadTable, (table) => {
+    let widths = table.widths([heads])
     let isFirst = true
     return Stream.runForEachChunk(runs, (page) => {
       const rows = Array.from(page, (run) => formatRun(run).map(Log.escape))
-      widths = Table.atLeast(widths, Table.widths(rows))
-      const columns = Table.narrow(widths, Table.terminalWidth())
-      const lines = (isFirst ? [heads, ...rows] : rows).map((cells) => Table.row(cells, columns))
+      widths = table.atLeast(widths, table.widths(rows))
+      const columns = table.narrow(widths, Results.terminalWidth())
+      const lines = (isFirst ? [heads, ...rows] : rows).map((cells) => table.row(cells, columns))
       isFirst = false
       return Results.print(lines)
-    }).pipe(Effect.tap(() => (isFirst ? Results.print([Table.row(heads, widths)]) : Effect.void)))
+    }).pipe(Effect.tap(() => (isFirst ? Results.print([table.row(heads, widths)]) : Effect.void)))
   })
 
 const indented = (text: string): ReadonlyArray<string> => text.split("\n").map((line) => `  ${Log.escape(line)}`)

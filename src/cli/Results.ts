@@ -20,6 +20,13 @@ export const untilUnread =
       ? Effect.void
       : new CommandError({ message: `${what} cannot be printed: ${SystemReason.describePlatform(error)}${more}` })
 
+/** The width of the terminal to which results go; infinite where they go elsewhere. */
+export const terminalWidth = (): number =>
+  process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Number.POSITIVE_INFINITY
+
+/** Loads the module that measures text. The data for it takes 11 MB of memory, which a des that watches does not need. */
+export const loadTable = Effect.promise(() => import("./Table.ts"))
+
 /** True if results may have colours: a terminal reads them, and nobody said that it cannot show colours. */
 export const hasColours = (): boolean =>
   process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb"

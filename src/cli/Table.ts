@@ -65,12 +65,8 @@ export const row = (cells: ReadonlyArray<string>, columns: ReadonlyArray<number>
     .join(gap)
     .trimEnd()
 
-/** The width of the terminal to which results go; infinite where they go elsewhere. */
-export const terminalWidth = (): number =>
-  process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Number.POSITIVE_INFINITY
-
 /** Rows in columns, at most as wide as the terminal. The cells are already escaped. */
-export const format = (rows: ReadonlyArray<ReadonlyArray<string>>, total = terminalWidth()): ReadonlyArray<string> => {
+export const format = (rows: ReadonlyArray<ReadonlyArray<string>>, total: number): ReadonlyArray<string> => {
   const columns = narrow(widths(rows), total)
   return rows.map((cells) => row(cells, columns))
 }
