@@ -73,8 +73,8 @@ export const storeSince = ({ known, last }: Continuity, now: bigint): bigint =>
   last < second ? now : last - (known.isEmpty() ? 0n : second)
 
 /**
- * Begins anew, with the first engine or with another one. The events that it replayed are over and do not run. If the replay was
- * not whole, every event from before this connection is over, too.
+ * Starts with no memory, at the first connection to an engine or to another one. The events that it replayed are over and do
+ * not run. If the replay was not complete, every event from before this connection is over, too.
  */
 export const meetAnew = (
   continuity: Continuity,

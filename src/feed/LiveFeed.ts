@@ -142,7 +142,7 @@ export const open = (
       Effect.map(([events]) => events)
     )
     const takeNow = Effect.zipLeft(mailbox.clear, ahead.clear)
-    // The waiting takes nothing. A race between a take and a timer could drop what was taken.
+    // It takes events only after the wait. A race between a take and a timer could drop the taken events.
     const takeWithin: LiveFeed["takeWithin"] = Effect.fnUntraced(function* (duration) {
       while (true) {
         arrived.unsafeClose()

@@ -104,7 +104,7 @@ const isUnanswered = ({ reason }: EngineError): boolean => reason === "Refused" 
 const concurrency = 8
 
 /**
- * Asks the engine for the containers that run, with the times of their starts. The answer is none if the engine refuses the list. A
+ * Asks the engine for the running containers and their start times. Returns none if the engine refuses the list. A
  * container that cannot be inspected counts as running since an unknown time (0).
  */
 export const survey = (engine: Engine["Type"]): Effect.Effect<Option.Option<Belief>, EngineError> =>

@@ -73,7 +73,7 @@ const failedInTheEnd = (sql: SqlClient.SqlClient): Fragment =>
       WHERE again.engine = event.engine AND again.fingerprint >= 'retry of ' || run.id || ' at '
         AND again.fingerprint < 'retry of ' || run.id || ' at:' AND mended.exit = 0)`
 
-/** True for the runs that a filter selects, but for `last`. */
+/** True for the runs that a filter selects. Ignores the filter's `last`. */
 const selected = (sql: SqlClient.SqlClient, filter: Filter): Fragment => {
   const { actor, event, failed, script, since } = filter
   return sql.and([

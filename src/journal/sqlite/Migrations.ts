@@ -6,12 +6,15 @@ import * as DockerEvent from "../../event/DockerEvent.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
- * The journal's tables. Times are milliseconds since 1970, but for an engine's own, which are nanoseconds and text, since
- * they do not fit a double.
+ * The journal's tables. Times are milliseconds since 1970. The engine's own times are nanoseconds as text, because they do
+ * not fit into a double.
  *
- * `event` has the accepted events, `run` each run of a script for them (`last`: no retry follows), `seen` the
- * fingerprints of an engine's last records, `running` the containers that des believes to run, `engine` the engines
- * that des has met, and `journal` the name by which the processes of this journal are found.
+ * - `event`: the accepted events.
+ * - `run`: each run of a script for an event. `last`: no retry follows.
+ * - `seen`: the fingerprints of an engine's last records.
+ * - `running`: the containers that des believes to run.
+ * - `engine`: the engines that des was connected to.
+ * - `journal`: a name by which des finds the processes of this journal.
  */
 const first = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
