@@ -1,22 +1,25 @@
 import { constants } from "node:os"
+import * as Command from "@effect/platform/Command"
+import * as CommandExecutor from "@effect/platform/CommandExecutor"
+import { isPlatformError, type PlatformError } from "@effect/platform/Error"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { terminate } from "../Terminate.ts"
 import type { Environment } from "./Environment.ts"
 import * as HostSpawner from "./HostSpawner.ts"
 import * as Output from "./Output.ts"
-import type { OutputPipe } from "./OutputPipe.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
-import * as ScriptProcess from "./ScriptProcess.ts"
-import { Spawner } from "./Spawner.ts"
+import * as ScriptExecutor from "./ScriptExecutor.ts"
+import type { Spawner } from "./Spawner.ts"
 
 /**
  * The bounds of a run.
@@ -133,14 +136,8 @@ const shortRun = Duration.millis(10)
 const longestTimer = 2 ** 31 - 1
 
 /** Ends a script and every process in its process group. */
-const end = (script: ScriptProcess.ScriptProcess, grace: Duration.DurationInput): Effect.Effect<void> =>
-  terminate(
-    {
-      signal: (name) => ScriptProcess.kill(script, name),
-      isGone: Effect.sync(() => ProcessGroup.isGone(script.pid))
-    },
-    grace
-  )
+const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
+  Effect.ignore(terminate({ signal: script.kill, isGone: Effect.sync(() => ProcessGroup.isGone(script.pid)) }, grace))
 
 const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyArray<string>) =>
   Effect.forEach(lines, (line) => Effect.logInfo(`${script}: ${line}`), { discard: true }).pipe(
@@ -149,22 +146,17 @@ const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyAr
 
 /** Reads an output to its end, and passes on its lines. An output that has ended is read without waiting. */
 const readLines = (
-  output: OutputPipe,
+  pull: ScriptExecutor.Pull,
   budget: Output.Budget,
   onLines: (lines: ReadonlyArray<string>) => Effect.Effect<void>
 ): Effect.Effect<void> => {
   const lines = Output.makeLines(budget)
   const pass = (found: ReadonlyArray<string>) => (found.length === 0 ? Effect.void : onLines(found))
-  const readable = Effect.async<void>((resume) => output.whenReadable(() => resume(Effect.void)))
-  const readOn: Effect.Effect<void> = Effect.suspend(() => {
-    const read = output.read()
-    if (read === "end") return Effect.void
-    return Effect.zipRight(read === "nothing yet" ? readable : pass(lines.push(read)), readOn)
+  const readOn: Effect.Effect<void> = Effect.matchEffect(pull, {
+    onFailure: () => Effect.suspend(() => pass(lines.end())),
+    onSuccess: (chunks) => Effect.zipRight(pass(Array.from(chunks).flatMap(lines.push)), readOn)
   })
-  return Effect.ensuring(
-    readOn,
-    Effect.suspend(() => pass(lines.end()))
-  )
+  return Effect.onInterrupt(readOn, () => pass(lines.end()))
 }
 
 /**
@@ -190,15 +182,16 @@ const orLate = <A>(effect: Effect.Effect<A>, delay: Duration.Duration, late: Eff
   })
 
 /** Reads both outputs of a run once: either as the output comes, or at the end of the run. */
-const makeReader = (run: ScriptRun, script: ScriptProcess.ScriptProcess) => {
+const makeReader = (run: ScriptRun, script: CommandExecutor.Process) => {
   const budget: Output.Budget = { left: Output.defaultLimits.run, dropped: 0 }
   let message = ""
+  const pass = (stream: "stdout" | "stderr") => (lines: ReadonlyArray<string>) => {
+    if (stream === "stderr") message = lines.at(-1) ?? message
+    if (run.observer !== undefined) for (const line of lines) run.observer.line(line)
+    return logLines(run.script, stream, lines)
+  }
   const read = (stream: "stdout" | "stderr") =>
-    readLines(script[stream], budget, (lines) => {
-      if (stream === "stderr") message = lines.at(-1) ?? message
-      if (run.observer !== undefined) for (const line of lines) run.observer.line(line)
-      return logLines(run.script, stream, lines)
-    })
+    ScriptExecutor.read(script, stream, (pull) => readLines(pull, budget, pass(stream)))
   let reading: ReadonlyArray<Fiber.RuntimeFiber<void>> | undefined
   return {
     /** Begins to read, in the background. */
@@ -223,27 +216,45 @@ const makeReader = (run: ScriptRun, script: ScriptProcess.ScriptProcess) => {
   }
 }
 
-/** A started script and the reader of its outputs. */
-interface Started {
-  readonly script: ScriptProcess.ScriptProcess
-  readonly reader: ReturnType<typeof makeReader>
-}
+const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.message)?.[1] ?? "an unknown signal"
 
-const start = (spawner: Spawner["Type"], run: ScriptRun): Effect.Effect<Started, ScriptProcess.CannotStartError> => {
-  const environment = Object.entries(run.environment)
-  const stdin = Buffer.from(`${run.event.record}\n`)
-  return Effect.map(ScriptProcess.start(spawner, { path: run.script, args: [], environment, stdin }), (script) => ({
-    script,
-    reader: makeReader(run, script)
-  }))
-}
+/** A script as a command: its own environment, no arguments, and the record as its whole stdin. */
+const commandOf = (run: ScriptRun): Command.Command =>
+  Command.make(run.script).pipe(
+    Command.env(run.environment, { extendEnv: false }),
+    Command.stdin(ScriptExecutor.inputOf(Buffer.from(`${run.event.record}\n`)))
+  )
 
-const follow = (run: ScriptRun, { reader, script }: Started): Effect.Effect<Outcome> =>
+/**
+ * Starts a script; the end of the scope also ends the script. Both are one uninterruptible step. Otherwise a stop in between would send
+ * only SIGTERM, and nobody would follow with SIGKILL.
+ */
+const start = (executor: CommandExecutor.CommandExecutor, run: ScriptRun) =>
   Effect.gen(function* () {
-    if (run.observer !== undefined) yield* Effect.uninterruptible(run.observer.started(script.pid))
+    const script = yield* executor.start(commandOf(run))
+    const reader = makeReader(run, script)
+    // This finalizer is added last, so it runs first: before the executor's own SIGTERM, and while the last output is
+    // still read.
+    yield* Effect.addFinalizer(() =>
+      Effect.whenEffect(
+        Effect.zipRight(reader.begin, end(script, run.bounds.grace)),
+        Effect.orElseSucceed(script.isRunning, () => true)
+      ).pipe(Effect.zipRight(reader.stop))
+    )
+    if (!ScriptExecutor.isScript(script)) yield* reader.begin
+    if (run.observer !== undefined) yield* run.observer.started(script.pid)
+    return { script, reader }
+  }).pipe(Effect.uninterruptible)
+
+const execute = (
+  executor: CommandExecutor.CommandExecutor,
+  run: ScriptRun
+): Effect.Effect<Outcome, PlatformError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { reader, script } = yield* start(executor, run)
     const timeout = Duration.decode(run.bounds.timeout)
-    const [[{ code, signal }], late] = yield* orLate(
-      orLate(Deferred.await(script.exit), shortRun, reader.begin),
+    const [[exit], late] = yield* orLate(
+      orLate(Effect.either(script.exitCode), shortRun, reader.begin),
       timeout,
       end(script, run.bounds.grace)
     )
@@ -253,40 +264,43 @@ const follow = (run: ScriptRun, { reader, script }: Started): Effect.Effect<Outc
     }
     const message = reader.message()
     if (late) return Outcome.TimedOut({ after: timeout, message })
-    return signal === undefined ? Outcome.Exited({ code, message }) : Outcome.Killed({ signal, message })
+    return Either.match(exit, {
+      onLeft: (error) => Outcome.Killed({ signal: signalIn(error), message }),
+      onRight: (code) => Outcome.Exited({ code, message })
+    })
   })
 
-/** Ends a script if it still runs. Its last output is read meanwhile. */
-const release = (run: ScriptRun, { reader, script }: Started): Effect.Effect<void> =>
-  Effect.flatMap(Deferred.isDone(script.exit), (hasEnded) =>
-    hasEnded ? reader.stop : Effect.zipRight(reader.begin, Effect.zipRight(end(script, run.bounds.grace), reader.stop))
-  ).pipe(Effect.zipRight(script.release))
+/** The reason why a script was not started: the executor's own sentence, if there is one. */
+const reasonOf = (error: unknown): string =>
+  isPlatformError(error) && error.description !== undefined ? error.description : String(error)
 
-/** The start is one uninterruptible step, so a stop never leaves a process behind. */
-const execute = (spawner: Spawner["Type"], run: ScriptRun): Effect.Effect<Outcome, ScriptProcess.CannotStartError> =>
-  Effect.acquireUseRelease(
-    start(spawner, run),
-    (started) => follow(run, started),
-    (started) => release(run, started)
-  )
+const notStarted = (cause: Cause.Cause<PlatformError>): Effect.Effect<Outcome> =>
+  Cause.isInterrupted(cause)
+    ? Effect.interrupt
+    : Effect.succeed(Outcome.NotStarted({ message: reasonOf(Cause.squash(cause)) }))
 
-const notStarted = (cause: Cause.Cause<ScriptProcess.CannotStartError>): Effect.Effect<Outcome> => {
-  if (Cause.isInterrupted(cause)) return Effect.interrupt
-  const error = Cause.squash(cause)
-  return Effect.succeed(Outcome.NotStarted({ message: error instanceof Error ? error.message : String(error) }))
-}
+/**
+ * Runs scripts with the executor of the context. That executor must start each process as the leader of its own process
+ * group, and must end the outputs soon after the process, even if another process holds them open.
+ *
+ * @internal
+ */
+export const layerWithExecutor: Layer.Layer<ScriptRunner, never, CommandExecutor.CommandExecutor> = Layer.effect(
+  ScriptRunner,
+  Effect.map(CommandExecutor.CommandExecutor, (executor) => ({
+    // A span for each run would cost a tenth of the run.
+    run: (run: ScriptRun) => execute(executor, run).pipe(Effect.scoped, Effect.catchAllCause(notStarted))
+  }))
+)
 
 /**
  * Runs scripts as {@link layer} does, with the spawner of the context.
  *
  * @internal
  */
-export const layerWithSpawner: Layer.Layer<ScriptRunner, never, Spawner> = Layer.effect(
-  ScriptRunner,
-  Effect.map(Spawner, (spawner) => ({
-    // A span for each run would cost a tenth of the run.
-    run: (run: ScriptRun) => Effect.catchAllCause(execute(spawner, run), notStarted)
-  }))
+export const layerWithSpawner: Layer.Layer<ScriptRunner, never, Spawner> = Layer.provide(
+  layerWithExecutor,
+  ScriptExecutor.layer
 )
 
 /**

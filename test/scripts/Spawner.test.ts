@@ -3,6 +3,7 @@
 import { execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import type * as FileSystem from "@effect/platform/FileSystem"
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
@@ -327,5 +328,23 @@ describe("Node's child_process", () => {
     }).pipe(
       Effect.provide(Layer.merge(Layer.provide(ScriptRunner.layerWithSpawner, NodeSpawner.layer), NodeFileSystem.layer))
     )
+  )
+})
+
+describe("the executor of another program", () => {
+  it.scopedLive("runs scripts as well: a run is a command", () =>
+    Effect.gen(function* () {
+      const { run } = yield* prepare({
+        script: "#!/bin/sh\ncat\necho err >&2\nexit 3\n",
+        killed: "#!/bin/sh\nkill -9 $$\n"
+      })
+      const { lines, outcome } = yield* run("script")
+      assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 3, message: "err" }))
+      assert.sameMembers(lines, [event.record, "err"])
+      assert.deepStrictEqual(
+        (yield* run("killed")).outcome,
+        ScriptRunner.Outcome.Killed({ signal: "SIGKILL", message: "" })
+      )
+    }).pipe(Effect.provide(Layer.provideMerge(ScriptRunner.layerWithExecutor, NodeContext.layer)))
   )
 })
