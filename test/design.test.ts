@@ -24,4 +24,11 @@ describe("docs/design.md", () => {
       assert.isTrue(files.some((file) => file === name || file.endsWith(`/${name}`)))
     })
   }
+
+  const entryPoints = ["bin.ts", "index.ts", "state.ts", "testing.ts"]
+  for (const file of files.filter((path) => !entryPoints.includes(path))) {
+    it(`says what src/${file} does`, () => {
+      assert.include(named, file.replace(/^.*\//, ""))
+    })
+  }
 })
