@@ -23,7 +23,7 @@ import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
 import { CommandError, UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
-import type * as PrintedEvent from "./PrintedEvent.ts"
+import * as PrintedEvent from "./PrintedEvent.ts"
 import * as RecordFile from "./RecordFile.ts"
 import * as Results from "./Results.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
@@ -102,9 +102,6 @@ const finder = (directory: string, insecureScripts: boolean) =>
     Logger.withMinimumLogLevel(LogLevel.None)
   )
 
-/** It measures text: see {@link Results.loadTable}. */
-const loadPrinter = Effect.promise(() => import("./PrintedEvent.ts"))
-
 /** A record of an engine: des's own events and what it found out by comparing have none. */
 const isOfEngine = (event: DockerEvent): boolean => event.Type !== OwnEvent.type && !event.synthetic
 
@@ -143,6 +140,7 @@ export const events = CliCommand.make({
     const engines = given.from === undefined ? yield* WatchedEngine.find(given) : []
     const directory = Trust.absolute(given.directory)
     const style: PrintedEvent.Style = {
+      table: yield* Results.loadTable,
       width: Results.terminalWidth(),
       dated: isRange || given.from !== undefined || process.stdout.isTTY !== true,
       coloured: Results.hasColours(),
@@ -162,18 +160,17 @@ export const events = CliCommand.make({
             )
           : live(engines)
     const meant = Stream.filter(all, (event) => EventFilter.matches(filters, event))
-    const printer = yield* loadPrinter
     const printed = given.json
       ? Stream.runForEachChunk(Stream.filter(meant, isOfEngine), (chunk) =>
-          Results.print(Chunk.toReadonlyArray(chunk).map(printer.formatJson))
+          Results.print(Chunk.toReadonlyArray(chunk).map(PrintedEvent.formatJson))
         )
       : Effect.gen(function* () {
           const find = yield* finder(directory, given.insecureScripts)
-          yield* Results.print([printer.head(style)])
+          yield* Results.print([PrintedEvent.head(style)])
           yield* Stream.runForEachChunk(meant, (chunk) =>
             Effect.flatMap(
               Effect.forEach(chunk, (event) =>
-                Effect.map(find(event), (scripts) => printer.format(event, scripts, style))
+                Effect.map(find(event), (scripts) => PrintedEvent.format(event, scripts, style))
               ),
               Results.print
             )

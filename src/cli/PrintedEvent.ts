@@ -4,7 +4,7 @@ import { type DockerEvent, verb } from "../event/DockerEvent.ts"
 import * as OwnKeys from "../event/OwnKeys.ts"
 import * as Log from "../Log.ts"
 import * as Results from "./Results.ts"
-import * as Table from "./Table.ts"
+import type * as Table from "./Table.ts"
 
 const colours = { none: "", dim: "2", red: "31", green: "32", yellow: "33" } as const
 
@@ -51,6 +51,8 @@ export interface Style {
   readonly coloured: boolean
   /** True if rows show the name of the engine. */
   readonly engines: boolean
+  /** Measures and cuts text: see {@link Results.loadTable}. */
+  readonly table: typeof Table
 }
 
 /** The widths of the columns: of the time, the engine, the event, the name and the image. The details have the rest. */
@@ -73,11 +75,11 @@ const row = (cells: ReadonlyArray<string>, style: Style, colour: Colour): string
     // Where nothing is cut, a longer text moves the rest of its row.
     const fitted = isLast
       ? isNarrow
-        ? Table.cut(text, Math.max(0, style.width - used))
+        ? style.table.cut(text, Math.max(0, style.width - used))
         : text
       : isNarrow
-        ? Table.pad(text, width)
-        : text + " ".repeat(Math.max(0, width - Table.widthOf(text)))
+        ? style.table.pad(text, width)
+        : text + " ".repeat(Math.max(0, width - style.table.widthOf(text)))
     const isEvent = at === (style.engines ? 2 : 1)
     return style.coloured ? paint(fitted, at === 0 ? "dim" : isEvent ? colour : "none") : fitted
   })

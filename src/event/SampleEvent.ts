@@ -42,6 +42,16 @@ const ofOwn: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   connected: { kind: "docker", version: "29.0.0", api: "1.52", engine: "example" },
   disconnected: { reason: "the connection was lost", engine: "example" },
   gap: { reason: "restart", from: "0", to: "0", count: "1", engine: "example" },
+  failed: {
+    name: "example",
+    image: "alpine:latest",
+    script: "/etc/docker/events.d/container/die",
+    event: "container/die",
+    actor: sampleId,
+    attempts: "1",
+    exit: "1",
+    output: "the reason"
+  },
   stop: { engines: "example", reason: "signal" }
 }
 
@@ -72,7 +82,8 @@ export const make = (type: string, action: string, given: Readonly<Record<string
   const [verb = ""] = action.split(":", 1)
   const detail = action === verb ? details[verb] : undefined
   const attributes = { ...attributesOf(type, verb), ...given }
-  const named = type === ownType ? (attributes["engine"] ?? "des") : (attributes["name"] ?? "example")
+  const named =
+    type === ownType ? (attributes["script"] ?? attributes["engine"] ?? "des") : (attributes["name"] ?? "example")
   return {
     action: detail === undefined ? action : `${action}: ${detail}`,
     id: hasId(type) ? sampleId : named,

@@ -12,7 +12,13 @@ import { record } from "../support/Record.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
 
-const plain: PrintedEvent.Style = { width: Number.POSITIVE_INFINITY, dated: false, coloured: false, engines: false }
+const plain: PrintedEvent.Style = {
+  width: Number.POSITIVE_INFINITY,
+  dated: false,
+  coloured: false,
+  engines: false,
+  table: Table
+}
 
 describe("a row of des events", () => {
   const die = makeEvent({ action: "die", attributes: { name: "web", image: "nginx", exitCode: "1", role: "db" } })
