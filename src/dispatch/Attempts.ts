@@ -1,4 +1,3 @@
-import * as FileSystem from "@effect/platform/FileSystem"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -9,25 +8,15 @@ import * as Backoff from "../Backoff.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
 import type { Earlier, Entry, Journal, JournalError, KeptRun, Result } from "../journal/Journal.ts"
-import * as Environment from "../scripts/Environment.ts"
 import * as Outlived from "../scripts/Outlived.ts"
-import * as Output from "../scripts/Output.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
-import { type Bounds, exitCode, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
-import { Trust } from "../scripts/Trust.ts"
+import { exitCode, Outcome } from "../scripts/ScriptRunner.ts"
 import * as FailedRun from "./FailedRun.ts"
+import * as RunOnce from "./RunOnce.ts"
 import type { Stop } from "./Stop.ts"
 
-/** A script that shall run for an event. */
-export interface Due {
-  readonly script: Script
-  readonly event: DockerEvent
-  /** How many older events this run stands for as well. */
-  readonly coalesced: number
-}
-
 /** The same for an event that the journal keeps. */
-export interface KeptDue extends Omit<Due, "event"> {
+export interface KeptDue extends Omit<RunOnce.Due, "event"> {
   readonly entry: Entry
 }
 
@@ -51,18 +40,6 @@ const describeFailure = (outcome: Outcome): Option.Option<string> => {
 
 /** Why a function failed, with its stack. A script has no cause but its exit. */
 const causeOf = (outcome: Outcome): Cause.Cause<unknown> => (outcome._tag === "Failed" ? outcome.cause : Cause.empty)
-
-/**
- * The limits of this process for the environment of a program. They follow from its stack limit, which only Linux
- * tells.
- */
-export const kernelLimits = Effect.gen(function* () {
-  const fileSystem = yield* FileSystem.FileSystem
-  const text = yield* Effect.orElseSucceed(fileSystem.readFileString("/proc/self/limits"), () => "")
-  const soft = /^Max stack size\s+(\S+)/m.exec(text)?.[1]
-  if (soft === undefined) return Environment.defaultLimits
-  return Environment.limitsFor(soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft))
-})
 
 /** The delays between two attempts. */
 const backoff: Backoff.Backoff = { first: 1000, longest: 300_000 }
@@ -89,7 +66,7 @@ export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[
  */
 export interface Attempts {
   readonly attempt: (
-    due: Due,
+    due: RunOnce.Due,
     kept: KeptRun,
     which: { readonly number: number; readonly last: boolean }
   ) => Effect.Effect<boolean, JournalError>
@@ -101,23 +78,16 @@ export interface Attempts {
 /** Takes the event `des/failed` about a run that failed in the end. */
 export type Report = (event: DockerEvent) => Effect.Effect<void, JournalError>
 
-export const make = (defaults: {
-  readonly base: Environment.Environment
-  readonly engines: Readonly<Record<string, Environment.Environment>>
-  readonly bounds: Bounds
+/** How scripts are attempted if their heads say nothing else. */
+interface Defaults extends RunOnce.Defaults {
   readonly retries: number
   readonly begin: Journal["Type"]["begin"]
-  readonly kernel: Environment.Limits
   readonly report: Report
-}) =>
-  Effect.gen(function* () {
-    const runner = yield* ScriptRunner
-    const trust = yield* Trust
+}
 
-    const boundsOf = ({ timeout }: Script["options"]): Bounds =>
-      timeout === undefined
-        ? defaults.bounds
-        : { ...defaults.bounds, timeout: timeout === 0 ? Duration.infinity : timeout }
+export const make = (defaults: Defaults) =>
+  Effect.gen(function* () {
+    const runOnce = yield* RunOnce.make(defaults)
 
     /**
      * Waits for runs that outlived des, for what is left of their timeout. So two runs for one event never run at once.
@@ -126,7 +96,7 @@ export const make = (defaults: {
       Effect.forEach(
         earlierOf(due).outlived,
         Effect.fnUntraced(function* (outlived) {
-          const { grace, timeout } = boundsOf(due.script.options)
+          const { grace, timeout } = RunOnce.boundsOf(defaults, due.script.options)
           // If the clock was set back, the age would be negative.
           const age = Math.max(0, (yield* Clock.currentTimeMillis) - outlived.began)
           yield* Outlived.awaitEnd(outlived, {
@@ -137,43 +107,16 @@ export const make = (defaults: {
         { discard: true }
       )
 
-    const environmentOf = ({ coalesced, event }: Due, kept: KeptRun, number: number) =>
-      Environment.make(
-        event,
-        {
-          ...defaults.base,
-          ...defaults.engines[event.engine],
-          DES_ATTEMPT: String(number),
-          ...(coalesced === 0 ? {} : { DES_COALESCED: String(coalesced) }),
-          ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
-          ...kept.variables
-        },
-        defaults.kernel
-      )
-
-    /** Runs a script if it is trusted. Returns the outcome and the end of the output. */
-    const execute = Effect.fnUntraced(function* (due: Due, kept: KeptRun, number: number) {
-      const { event, script } = due
-      const environment = environmentOf(due, kept, number)
-      yield* Effect.logDebug("Script ENV:", environment)
-      yield* Effect.logInfo(`Running script ${script.path}`)
-      const tail = Output.makeTail()
-      const observer = { started: kept.started, line: tail.push }
-      const outcome = yield* trust.check(script.path).pipe(
-        Effect.zipRight(
-          runner.run({ script: script.path, event, environment, bounds: boundsOf(script.options), observer })
-        ),
-        Effect.catchAll(({ message }) => Effect.succeed(Outcome.NotStarted({ message })))
-      )
-      return { outcome, output: tail.text() }
-    })
-
     /**
      * Reports a run that failed in the end. This comes before the run is recorded as ended: if des is killed in between,
      * the script runs again and may be reported twice, but is never forgotten. A failure of a script for des/failed is
      * not reported, because the script would trigger itself.
      */
-    const report = (due: Due, kept: KeptRun, failed: Pick<FailedRun.FailedRun, "attempts" | "outcome" | "output">) =>
+    const report = (
+      due: RunOnce.Due,
+      kept: KeptRun,
+      failed: Pick<FailedRun.FailedRun, "attempts" | "outcome" | "output">
+    ) =>
       FailedRun.isAbout(due.event)
         ? Effect.void
         : Effect.flatMap(
@@ -187,7 +130,7 @@ export const make = (defaults: {
           )
 
     const attempt: Attempts["attempt"] = Effect.fnUntraced(function* (due, kept, { last, number }) {
-      const { outcome, output } = yield* Effect.onInterrupt(execute(due, kept, number), () => kept.interrupted)
+      const { outcome, output } = yield* Effect.onInterrupt(runOnce(due, kept, number), () => kept.interrupted)
       const failure = describeFailure(outcome)
       if (Option.isSome(failure)) {
         yield* Effect.logError(`Script ${due.script.path} ${failure.value}`, causeOf(outcome))

@@ -27,6 +27,7 @@ import * as Cooled from "./Cooled.ts"
 import * as FailedRun from "./FailedRun.ts"
 import * as Guarded from "./Guarded.ts"
 import * as Order from "./Order.ts"
+import * as RunOnce from "./RunOnce.ts"
 import * as Stop from "./Stop.ts"
 import * as StopOnFailure from "./StopOnFailure.ts"
 
@@ -216,7 +217,7 @@ const make = (options: DispatchOptions) =>
     const jobs = options.jobs ?? defaults.jobs
     const stop = yield* Stop.make({ drain: options.drain ?? defaults.drain, hurry: options.hurry ?? Effect.never })
     const broken = yield* makeBroken(stop)
-    const kernel = yield* Attempts.kernelLimits
+    const kernel = yield* RunOnce.kernelLimits
     const services = yield* Effect.context<ScriptRunner | Trust>()
     const attemptsWith = (report: Attempts.Report) =>
       Effect.provide(

@@ -27,6 +27,70 @@ interface Given {
 }
 
 /**
+ * The accepted events that are not finished, and whose turn it is.
+ *
+ * - `add`: queues an event.
+ * - `take`, `park`, `reload`: as the journal promises.
+ * - `remove`: removes a finished event and returns it.
+ * - `close`: no further event is queued.
+ */
+const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
+  const lanes = MemoryQueue.makeLanes<Entry>()
+  const given = new Map<number, Given>()
+  let closed = false
+  let lastId = 0
+
+  const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
+    Effect.suspend(() => {
+      wake.unsafeClose()
+      const next = lanes.next(({ event }) => laneOf(order, event))
+      if (next !== undefined) {
+        given.set(next.value.id, { entry: next.value, lane: next.lane, parked: false })
+        return Effect.succeed(Option.some(next.value))
+      }
+      if (closed && lanes.isEmpty()) return Effect.succeed(Option.none())
+      return Effect.zipRight(wake.await, take(order))
+    })
+
+  return {
+    add: (accepted: Accepted) => {
+      lanes.add({ ...accepted, id: ++lastId, earlier: {} })
+      wake.unsafeOpen()
+    },
+    take,
+    park: (id: number) =>
+      Effect.sync(() => {
+        const taken = given.get(id)
+        if (taken === undefined || taken.parked) return
+        taken.parked = true
+        lanes.back(taken.lane)
+        wake.unsafeOpen()
+      }),
+    // A parked event stays in memory here, because there is no other place for it.
+    reload: (id: number) =>
+      Effect.suspend(() => {
+        const taken = given.get(id)
+        if (taken === undefined) return Effect.dieMessage(`event ${id} was not given`)
+        if (taken.parked) lanes.out(taken.lane)
+        taken.parked = false
+        return Effect.succeed(taken.entry)
+      }),
+    remove: (id: number): Entry | undefined => {
+      const taken = given.get(id)
+      if (taken === undefined) return undefined
+      given.delete(id)
+      if (!taken.parked) lanes.back(taken.lane)
+      wake.unsafeOpen()
+      return taken.entry
+    },
+    close: Effect.sync(() => {
+      closed = true
+      wake.unsafeOpen()
+    })
+  }
+})
+
+/**
  * A journal in memory. It forgets everything when des ends, so each start is a first meeting with every engine.
  *
  * - `capacity`: how many bytes of waiting and running events it holds (256 MiB, about 80,000 events of the usual size).
@@ -56,21 +120,16 @@ export const layer = (
         const actor = actorOf(event)
         return weights.shares.isOver(actor, weigh({ event })) || (isLarge(event) && losses.isLosing(actor))
       }
-      const lanes = MemoryQueue.makeLanes<Entry>()
-      const given = new Map<number, Given>()
+      const turns = yield* makeTurns
       const memory = FeedMemory.make()
       const room = yield* Effect.makeLatch(true)
       const muchRoom = yield* Effect.makeLatch(true)
-      const wake = yield* Effect.makeLatch(false)
-      let closed = false
       let unfinished = 0
-      let lastId = 0
 
       const put = (accepted: Accepted) => {
         weights.add(actorOf(accepted.event), weigh(accepted))
         unfinished++
-        lanes.add({ ...accepted, id: ++lastId, earlier: {} })
-        wake.unsafeOpen()
+        turns.add(accepted)
       }
 
       // Checking and closing are one step. A `finish` between them would open the latch too early.
@@ -110,48 +169,14 @@ export const layer = (
           return true
         })
 
-      const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
-        Effect.suspend(() => {
-          wake.unsafeClose()
-          const next = lanes.next(({ event }) => laneOf(order, event))
-          if (next !== undefined) {
-            given.set(next.value.id, { entry: next.value, lane: next.lane, parked: false })
-            return Effect.succeed(Option.some(next.value))
-          }
-          if (closed && lanes.isEmpty()) return Effect.succeed(Option.none())
-          return Effect.zipRight(wake.await, take(order))
-        })
-
-      const park = (id: number) =>
-        Effect.sync(() => {
-          const taken = given.get(id)
-          if (taken === undefined || taken.parked) return
-          taken.parked = true
-          lanes.back(taken.lane)
-          wake.unsafeOpen()
-        })
-
-      // A parked event stays in memory here, because there is no other place for it.
-      const reload = (id: number) =>
-        Effect.suspend(() => {
-          const taken = given.get(id)
-          if (taken === undefined) return Effect.dieMessage(`event ${id} was not given`)
-          if (taken.parked) lanes.out(taken.lane)
-          taken.parked = false
-          return Effect.succeed(taken.entry)
-        })
-
       const finish = (id: number) =>
         Effect.sync(() => {
-          const taken = given.get(id)
-          if (taken === undefined) return
-          given.delete(id)
+          const finished = turns.remove(id)
+          if (finished === undefined) return
           unfinished--
-          weights.add(actorOf(taken.entry.event), -weigh(taken.entry))
-          if (!taken.parked) lanes.back(taken.lane)
+          weights.add(actorOf(finished.event), -weigh(finished))
           if (weights.isHalfFree()) muchRoom.unsafeOpen()
           room.unsafeOpen()
-          wake.unsafeOpen()
         })
 
       return {
@@ -160,13 +185,10 @@ export const layer = (
         acceptOwn,
         room: muchRoom.await,
         memory: { recall: memory.recall, meet: memory.meet, unwanted: losses.unwanted },
-        close: Effect.sync(() => {
-          closed = true
-          wake.unsafeOpen()
-        }),
-        take,
-        park,
-        reload,
+        close: turns.close,
+        take: turns.take,
+        park: turns.park,
+        reload: turns.reload,
         begin: () => Effect.succeed(unkept),
         finish,
         lost: losses.next,

@@ -1,0 +1,77 @@
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { DockerEvent } from "../event/DockerEvent.ts"
+import type { KeptRun } from "../journal/Journal.ts"
+import * as Environment from "../scripts/Environment.ts"
+import * as Output from "../scripts/Output.ts"
+import type { Script } from "../scripts/ScriptDirectory.ts"
+import { type Bounds, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
+import { Trust } from "../scripts/Trust.ts"
+
+/** A script that shall run for an event. */
+export interface Due {
+  readonly script: Script
+  readonly event: DockerEvent
+  /** How many older events this run stands for as well. */
+  readonly coalesced: number
+}
+
+/**
+ * The limits of this process for the environment of a program. They follow from its stack limit, which only Linux
+ * tells.
+ */
+export const kernelLimits = Effect.gen(function* () {
+  const fileSystem = yield* FileSystem.FileSystem
+  const text = yield* Effect.orElseSucceed(fileSystem.readFileString("/proc/self/limits"), () => "")
+  const soft = /^Max stack size\s+(\S+)/m.exec(text)?.[1]
+  if (soft === undefined) return Environment.defaultLimits
+  return Environment.limitsFor(soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft))
+})
+
+/** How scripts run if their heads say nothing else. */
+export interface Defaults {
+  readonly base: Environment.Environment
+  readonly engines: Readonly<Record<string, Environment.Environment>>
+  readonly bounds: Bounds
+  readonly kernel: Environment.Limits
+}
+
+/** The bounds of a script's run. The script's head can set its timeout. */
+export const boundsOf = ({ bounds }: Pick<Defaults, "bounds">, { timeout }: Script["options"]): Bounds =>
+  timeout === undefined ? bounds : { ...bounds, timeout: timeout === 0 ? Duration.infinity : timeout }
+
+const environmentOf = (defaults: Defaults, { coalesced, event }: Due, kept: KeptRun, number: number) =>
+  Environment.make(
+    event,
+    {
+      ...defaults.base,
+      ...defaults.engines[event.engine],
+      DES_ATTEMPT: String(number),
+      ...(coalesced === 0 ? {} : { DES_COALESCED: String(coalesced) }),
+      ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
+      ...kept.variables
+    },
+    defaults.kernel
+  )
+
+/** Makes what runs a script once, if it is trusted. It returns the outcome and the end of the output. */
+export const make = (defaults: Defaults) =>
+  Effect.gen(function* () {
+    const runner = yield* ScriptRunner
+    const trust = yield* Trust
+    return Effect.fnUntraced(function* (due: Due, kept: KeptRun, number: number) {
+      const { event, script } = due
+      const environment = environmentOf(defaults, due, kept, number)
+      yield* Effect.logDebug("Script ENV:", environment)
+      yield* Effect.logInfo(`Running script ${script.path}`)
+      const tail = Output.makeTail()
+      const observer = { started: kept.started, line: tail.push }
+      const bounds = boundsOf(defaults, script.options)
+      const outcome = yield* trust.check(script.path).pipe(
+        Effect.zipRight(runner.run({ script: script.path, event, environment, bounds, observer })),
+        Effect.catchAll(({ message }) => Effect.succeed(Outcome.NotStarted({ message })))
+      )
+      return { outcome, output: tail.text() }
+    })
+  })
