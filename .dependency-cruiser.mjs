@@ -33,7 +33,7 @@ export default {
       "journal/[^/]+$",
       "journal/[^/]+$",
       "event/(DockerEvent|EventName|RecordHead)[.]ts",
-      "feed/FeedMemory[.]ts",
+      "feed/(FeedMemory|Gap)[.]ts",
       "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
     ),
     only(
@@ -41,7 +41,7 @@ export default {
       "(journal/sqlite/|state[.]ts)",
       "journal/",
       "event/(DockerEvent|EventName|OwnEvent)[.]ts",
-      "feed/(Belief|FeedMemory)[.]ts",
+      "feed/(Belief|FeedMemory|Gap)[.]ts",
       "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts"
     ),
     {

@@ -546,18 +546,6 @@ describe("a script that fails in the end", () => {
     )
   )
 
-  it.effect("take their options from the configuration, and name the variable that is missing", () =>
-    Effect.gen(function* () {
-      const configured = Des.layerConfig({ directory: Config.string("SCRIPT_DIR"), base: Config.succeed({}) })
-      const error = yield* Effect.flip(Layer.build(configured))
-      assert.include(String(error), "SCRIPT_DIR")
-      const directory = yield* TempFolder.make("config")
-      const provider = ConfigProvider.fromMap(new Map([["SCRIPT_DIR", `${directory}/none`]]))
-      const absent = yield* Effect.flip(Effect.withConfigProvider(Layer.build(configured), provider))
-      assert.include(String(absent), `${directory}/none does not exist`)
-    }).pipe(Effect.scoped, Effect.provide([JournalInMemory.layer(), Testing.layerRecorder(), NodeFileSystem.layer]))
-  )
-
   it.effect("is only logged if the queue has no room for des/failed, because des never waits for room", () => {
     const logs = collectLogs()
     const events = ["1", "2", "3"].map((id) => Testing.makeEvent({ id }))

@@ -27,20 +27,28 @@ const iso = (nanoseconds: bigint): string => {
 }
 
 /**
- * Makes the event `des/gap` for events of one actor that des lost itself, because too many of this actor waited. The reason is
- * `backlog`. Whoever lost them has logged it.
+ * Events of one actor that are lost, because too much of this actor waited.
+ *
+ * - `engine`, `type`, `id`: the actor.
+ * - `count`: how many events were lost.
+ * - `from`, `to`: the time in which they were lost, in milliseconds since 1970, by des's clock.
+ *
+ * @since 1.0.0
+ * @category models
  */
-export const ofBacklog = (loss: {
-  /** The actor: the name of its engine, its type and its id. */
+export interface Loss {
   readonly engine: string
   readonly type: string
   readonly id: string
-  /** How many events were lost. */
   readonly count: number
-  /** The time in which they were lost, in milliseconds since 1970, by des's clock. */
   readonly from: number
   readonly to: number
-}): Effect.Effect<DockerEvent> => {
+}
+
+/**
+ * Makes the event `des/gap` for events of one actor that des lost itself. The reason is `backlog`. Whoever lost them has logged it.
+ */
+export const ofBacklog = (loss: Loss): Effect.Effect<DockerEvent> => {
   const { count, engine, from, id, to, type } = loss
   const nanoseconds = (milliseconds: number) => String(BigInt(Math.trunc(milliseconds)) * 1_000_000n)
   return OwnEvent.make({

@@ -4,6 +4,7 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type * as FeedMemory from "../feed/FeedMemory.ts"
+import type { Loss } from "../feed/Gap.ts"
 import type { Outlived } from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import type { Outcome } from "../scripts/ScriptRunner.ts"
@@ -105,25 +106,6 @@ export interface KeptRun {
   readonly ended: (outcome: Outcome, output: string, last: boolean) => Effect.Effect<void, JournalError>
   readonly skipped: (reason: string) => Effect.Effect<void, JournalError>
   readonly interrupted: Effect.Effect<void>
-}
-
-/**
- * Events of one actor that are lost, because too much of this actor waited.
- *
- * - `engine`, `type`, `id`: the actor.
- * - `count`: how many events were lost.
- * - `from`, `to`: the time in which they were lost, in milliseconds since 1970, by des's clock.
- *
- * @since 1.0.0
- * @category models
- */
-export interface Loss {
-  readonly engine: string
-  readonly type: string
-  readonly id: string
-  readonly count: number
-  readonly from: number
-  readonly to: number
 }
 
 /**

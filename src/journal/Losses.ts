@@ -4,7 +4,8 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { eventName } from "../event/EventName.ts"
 import type { Unwanted } from "../event/RecordHead.ts"
-import { actorOf, type Loss } from "./Journal.ts"
+import type { Loss } from "../feed/Gap.ts"
+import { actorOf } from "./Journal.ts"
 
 /** How often the losses of an actor are reported, and how long its large events are given up at least. */
 const interval = "1 minute"
