@@ -4,7 +4,7 @@ export interface Backoff {
   readonly longest: number
 }
 
-/** The delay is not doubled more often. Doubled so often it is longer than any `longest`, and still a finite number. */
+/** The most doublings. After so many, the delay is longer than any `longest`, but still a finite number. */
 const mostDoublings = 32
 
 /** How long to wait after so many failures in a row (1 is the first), in milliseconds. Each delay doubles the one before. */

@@ -15,7 +15,7 @@ export const mostLevels = 10_000
 /** The most values and keys in a counted text. Parsing a million takes about 120 MB and a second. */
 export const mostValues = 2_500_000
 
-/** Why a text was not parsed. `excess` says of what it has too much, if that is the reason. */
+/** Why a text was not parsed. If it has too much of something, `excess` says of what. */
 export interface Unread {
   readonly why: string
   readonly excess?: "levels" | "values"

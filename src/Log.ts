@@ -84,7 +84,7 @@ const bounded = Logger.mapInputOptions((options: Logger.Logger.Options<unknown>)
   cause: Cause.empty
 }))
 
-/** The priorities of syslog, as journald reads them from `<N>` at the begin of a line. */
+/** The priorities of syslog, as journald reads them from `<N>` at the beginning of a line. */
 const priorities: Readonly<Record<string, number>> = { FATAL: 2, ERROR: 3, WARN: 4, INFO: 6 }
 
 const debugPriority = 7

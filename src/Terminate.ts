@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 
-/** Processes that shall end. `signal` sends them a signal; `isGone` is true if none of them runs any more. */
+/** Processes to end. `signal` sends them a signal; `isGone` is true if none of them runs any more. */
 export interface Target<E> {
   readonly signal: (name: "SIGTERM" | "SIGKILL") => Effect.Effect<void, E>
   readonly isGone: Effect.Effect<boolean>

@@ -541,7 +541,7 @@ describe("a bug of the original is not repeated", () => {
       assert.deepStrictEqual(more, [`watching unix://${path("docker.sock")} for events`])
       assert.match(
         warning,
-        new RegExp(`^no engine can be reached at unix://${path("docker.sock")}: there is no such socket`)
+        new RegExp(`^no engine can be reached at unix://${path("docker.sock")}: the socket does not exist`)
       )
       for (const line of stderr.trimEnd().split("\n")) assert.match(line, /^\d{4}-.* - docker-event-script - [A-Z]+ - /)
     }))

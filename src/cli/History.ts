@@ -126,7 +126,7 @@ export const history = CliCommand.make({
     ...StateOptions.ofState,
     failed: CliOption.flag({
       name: "failed",
-      description: "only runs that failed in the end: no retry follows, and none has mended it"
+      description: "only runs that failed in the end: no retry follows, and none has fixed it"
     }),
     since: CommonOptions.since("only runs that began at this time or later"),
     script: CliOption.optional({

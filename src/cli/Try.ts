@@ -65,7 +65,7 @@ const fromContainer = Effect.fnUntraced(function* (
   return found.value
 })
 
-/** An event with more attributes. Its record is written anew. */
+/** An event with more attributes. Its record is written again, with them. */
 const withAttributes = (
   event: DockerEvent.DockerEvent,
   attributes: Readonly<Record<string, string>>

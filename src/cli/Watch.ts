@@ -75,7 +75,7 @@ const options = {
   sync: CliOption.flag({
     name: "sync",
     description:
-      "run container/start, as synthetic events, for containers that run when an engine is met for the first time"
+      "run container/start, as synthetic events, for containers that run at the first connection to an engine"
   }),
   liveness: RunOptions.duration({
     name: "liveness",

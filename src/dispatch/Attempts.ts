@@ -53,7 +53,7 @@ const noneEarlier: Earlier = { attempts: 0, settled: undefined, outlived: [] }
 export const sayingSkipped = (event: DockerEvent, script: Script, failed: string): string =>
   `${eventName(event)}: ${script.path} is not run, since ${failed} has failed and has stop-on-failure=yes`
 
-/** What happened to this script for this event in an earlier life of des. */
+/** What happened to this script for this event before des was restarted. */
 export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[script.path] ?? noneEarlier
 
 /**

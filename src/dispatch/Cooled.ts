@@ -6,7 +6,7 @@ import type * as Attempts from "./Attempts.ts"
 import * as Cooldown from "./Cooldown.ts"
 import type { Stop } from "./Stop.ts"
 
-/** A script that shall run for an event. `settle` is told how it ended. */
+/** A script to run for an event. `settle` gets how it ended. */
 export interface Work extends Attempts.KeptDue {
   readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
 }

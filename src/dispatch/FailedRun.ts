@@ -6,7 +6,7 @@ import { exitCode, type Outcome } from "../scripts/ScriptRunner.ts"
 /**
  * A run that failed in the end: no retry follows.
  *
- * - `attempts`: how often the script was run for the event, in all lives of des.
+ * - `attempts`: how often the script was run for the event, also before a restart of des.
  * - `output`: the end of what the script wrote.
  * - `run`: the name of the run in the journal, if the journal keeps runs.
  */

@@ -36,7 +36,7 @@ interface Trial {
 }
 
 interface State {
-  /** The begin of the first run that can have triggered the next event. */
+  /** The beginning of the first run that can have triggered the next event. */
   readonly firstBegin: number
   readonly lastEnd: number
   readonly longestRun: number

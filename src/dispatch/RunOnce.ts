@@ -9,7 +9,7 @@ import type { Script } from "../scripts/ScriptDirectory.ts"
 import { type Bounds, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
 import { Trust } from "../scripts/Trust.ts"
 
-/** A script that shall run for an event. */
+/** A script to run for an event. */
 export interface Due {
   readonly script: Script
   readonly event: DockerEvent

@@ -7,16 +7,16 @@ export class CommonNameOnly extends Error {
 
 /** What to do when a connection failed, by the error codes of Node and OpenSSL. */
 const advice: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such socket; is the engine running? -e and DOCKER_HOST name another one",
-  ECONNREFUSED: "nothing listens there; is the engine running? -e and DOCKER_HOST name another one",
+  ENOENT: "the socket does not exist; is the engine running? To use another one, set -e or DOCKER_HOST",
+  ECONNREFUSED: "nothing listens there; is the engine running? To use another one, set -e or DOCKER_HOST",
   EACCES: "this user may not open the socket; run des as root or in the socket's group",
   ENOTFOUND: "the host's name is not known",
   EAI_AGAIN: "the host's name cannot be looked up now",
   ETIMEDOUT: "the host does not answer",
   EHOSTUNREACH: "there is no route to the host",
   ENETUNREACH: "there is no route to the host's network",
-  CERT_HAS_EXPIRED: "its certificate has expired; renew it, or look at this machine's clock",
-  CERT_NOT_YET_VALID: "its certificate is not valid yet; look at this machine's clock",
+  CERT_HAS_EXPIRED: "its certificate has expired; renew it, or check the clock of this machine",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet; check the clock of this machine",
   CERT_COMMON_NAME_ONLY:
     "its certificate names the host only as a common name, which the docker command refuses, too; issue one with a subjectAltName"
 }
@@ -67,7 +67,7 @@ const explainTls = (code: string, error: Error, endpoint: Endpoint): string | un
 export const explain = (cause: Error, endpoint: Endpoint, otherSockets: ReadonlyArray<string>): string => {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
   if (code === "ENOENT" && otherSockets.length > 0) {
-    return `there is no such socket, but these exist: ${otherSockets.map((path) => `-e unix://${path}`).join(", ")}`
+    return `the socket does not exist, but these exist: ${otherSockets.map((path) => `-e unix://${path}`).join(", ")}`
   }
   // Node says "aborted" if the connection ends in the middle of an answer.
   if (cause.message === "aborted") return "the connection was cut"

@@ -28,7 +28,7 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
       case "Refused":
         return `the engine at ${this.endpoint} refused: ${this.detail}`
       case "TooLarge":
-        return `the engine at ${this.endpoint} answers too much: ${this.detail}`
+        return `the engine at ${this.endpoint} sends too long an answer: ${this.detail}`
       case "NotAnEngine":
         return `what answers at ${this.endpoint} is not an engine: ${this.detail}`
       case "Broken":
@@ -36,7 +36,7 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
       case "Ended":
         return `the engine at ${this.endpoint} ended the feed`
       case "Silent":
-        return `the feed of ${this.endpoint} is open and dead: ${this.detail}`
+        return `the feed of ${this.endpoint} has stalled: ${this.detail}`
     }
   }
 }

@@ -18,8 +18,8 @@ export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessR
 }
 
 /**
- * Where the string that is open at `start` ends, as the position of its quote; nothing where it goes on beyond the bytes. A label can be
- * most of what a feed sends, so its bytes are not looked at one by one.
+ * The position of the quote that ends the string open at `start`; undefined if the string does not end in these bytes. Labels can be
+ * most of a feed, so it does not scan byte by byte.
  */
 const endOfString = (bytes: Buffer, start: number): number | undefined => {
   for (let at = bytes.indexOf(quote, start); at !== -1; at = bytes.indexOf(quote, at + 1)) {

@@ -146,7 +146,7 @@ const fromJson = (
     : Either.left({ path: mismatch.path, why: () => Wire.describe(mismatch) })
 }
 
-/** Nothing has parsed such a record as a whole: that it is not JSON shows where a string of it cannot be read, or nowhere. */
+/** Such a record is not parsed as a whole. So des notices that it is not JSON only if it comes to a string that cannot be read. */
 const readPart = (record: string, engine: string): Either.Either<DockerEvent, NotAnEvent> =>
   Either.try({
     try: () => OwnKeys.find(record).leaves,

@@ -263,7 +263,7 @@ const artifact = group("artifact", [
 
 const system = group("system", [
   ["refresh", podman, "podman has run for the first time since the host started.", []],
-  ["renumber", podman, "podman's locks were numbered anew (podman system renumber).", []],
+  ["renumber", podman, "podman's locks were numbered again (podman system renumber).", []],
   ["auto-update", podman, "An automatic update of containers begins (podman auto-update).", []],
   ["log-rotation", podman, "The file that holds podman's events was shortened.", ["name"]]
 ])

@@ -83,7 +83,7 @@ const meets = ({ key, value }: Filter, event: DockerEvent): boolean => {
 }
 
 /**
- * True if an event meets the filters: of one key one of them, and of `label` all of them. The names and IDs of actors may
+ * True if an event meets at least one filter of each key, and all filters of `label`. The names and IDs of actors may
  * be shortened.
  */
 export const matches = (filters: ReadonlyArray<Filter>, event: DockerEvent): boolean =>

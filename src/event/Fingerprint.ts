@@ -30,8 +30,7 @@ const isSorted = (keys: ReadonlyArray<string>): boolean => {
 }
 
 /**
- * The fingerprint of an event, in 43 characters. All records of one event have the same one, and no two events do, also if somebody
- * forges an event. These differences between records do not matter:
+ * The fingerprint of an event, in 43 characters. All records of one event have the same one, and no two events share one, even if somebody forges an event. These differences between records do not matter:
  *
  * - the order of the keys
  * - the fields for old clients (`status`, `id`, `from`)

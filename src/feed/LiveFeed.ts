@@ -19,8 +19,8 @@ export interface LiveFeed {
   /** Gives the events that have come. It waits while there are none. */
   readonly take: Effect.Effect<Chunk.Chunk<DockerEvent>, EngineError>
   /**
-   * Gives the events that have come. It waits for so long while there are none, and then gives an empty chunk. An event that comes when
-   * the time is over is not lost.
+   * Gives the events that have come. If there are none, it waits for at most `duration`, then gives an empty chunk. An event that comes at the
+   * end of that time is not lost.
    */
   readonly takeWithin: (duration: Duration.DurationInput) => Effect.Effect<Chunk.Chunk<DockerEvent>, EngineError>
   /** Makes `take` fail. */

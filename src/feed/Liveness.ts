@@ -4,12 +4,12 @@ import * as Effect from "effect/Effect"
 import { EngineError } from "../engine/Engine.ts"
 
 /**
- * Watches a feed that may be dead although its connection looks open: the other end is gone, or a proxy drops the bytes. It ends
- * only by failing: with `Silent` if the feed is dead, with `Unreachable` if the engine does not answer.
+ * Checks that a feed is alive. A feed can be dead while its connection looks open: the other end is gone, or a proxy drops the bytes. The
+ * effect never succeeds. It fails with `Silent` if the feed is dead, and with `Unreachable` if the engine does not answer.
  *
- * When the feed was silent for one interval while somebody waits for an event, des asks the engine over another connection for the
- * records that the feed did not bring. Records that the feed brings a moment later were only on their way. The question may take as
- * long as the interval. So des notices a dead feed, or an engine that hangs, within two intervals.
+ * If the feed was silent for one interval while somebody waits for an event, des asks the engine over another connection for its latest
+ * records. If the feed still lacks some of them a moment later, it is dead. The question may take one interval. So des notices a dead
+ * feed, or an engine that hangs, within two intervals.
  */
 export const guard = (feed: {
   /** The name of the engine. */
@@ -31,7 +31,7 @@ export const guard = (feed: {
     new EngineError({
       reason: "Silent",
       endpoint: feed.name,
-      detail: `it does not bring what the engine has (${left} events are missing)`
+      detail: `it did not bring ${left} events that the engine has`
     })
   const away = () =>
     new EngineError({

@@ -1,7 +1,7 @@
 import * as Backoff from "../Backoff.ts"
 import type { EngineError } from "../engine/Engine.ts"
 
-/** The state of an engine's feed: is it open, and if not, for how long and what was said about it. */
+/** The state of an engine's feed: whether it is open, how often opening it failed, and what was reported about it. */
 export interface Outage {
   /** The time when the feed was opened, in milliseconds; undefined while it is not open. */
   readonly openedAt: number | undefined

@@ -71,12 +71,12 @@ const read = (
     yield* Stream.unwrap(engine.feed(range)).pipe(
       Stream.timeout(longestSilence),
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.execute(ended) : Stream.fail(error))),
-      // The feed brings a line that is not an event again, and logs it then.
+      // Lines that are not events are logged later, when the feed sends them again.
       decodeRecords({
         source: name,
         engine: name,
         unwanted,
-        // A replay of nothing but such lines ends with its time: none of them is kept beyond the bound.
+        // If a replay has only such lines, its time limit ends it. Beyond the bound none of them is kept.
         report: ({ fingerprint }) =>
           Effect.sync(() => {
             if (keptBytes < mostKeptBytes) note(fingerprint)

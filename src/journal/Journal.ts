@@ -63,7 +63,7 @@ export interface Batch {
 export type Result = "succeeded" | "failed"
 
 /**
- * What happened to a script for an event in an earlier life of des. `attempts` is how many runs began. `settled` is how
+ * What happened to a script for an event before des was restarted. `attempts` is how many runs began. `settled` is how
  * the last run ended, if no retry follows. `outlived` are the runs that may still go on.
  *
  * @since 1.0.0

@@ -91,7 +91,7 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
 })
 
 /**
- * A journal in memory. It forgets everything when des ends, so each start is a first meeting with every engine.
+ * A journal in memory. It forgets everything when des ends, so each start is a first connection to every engine.
  *
  * - `capacity`: how many bytes of waiting and running events it holds (256 MiB, about 80,000 events of the usual size).
  * - `whenFull`: `"refuse"` (default) refuses events for which there is no room. This is right for an engine's feed,

@@ -2,10 +2,10 @@
  * The line of actors with waiting events. The actor that was served longest ago stands first. While an event of an
  * actor is out (taken, and neither finished nor parked), the actor is not in the line.
  *
- * - `arrive`: tells that an event of this actor waits.
+ * - `arrive`: notes that an event of this actor waits.
  * - `next`: removes the first actor from the line and returns it. Returns nothing if the line is empty.
- * - `out`: tells that an event of this actor was taken.
- * - `back`: tells that this event was finished or parked. With `more` the actor goes to the end of the line.
+ * - `out`: notes that an event of this actor was taken.
+ * - `back`: notes that this event was finished or parked. With `more` the actor goes to the end of the line.
  * - `isOut`: returns true if an event of this actor is out.
  */
 export interface Line {

@@ -34,8 +34,8 @@ export const makeWeights = (capacity: number) => {
  * - `add`: adds a value. The next call of `next` finds its lane.
  * - `next`: removes and returns the first value of the lane whose turn it is. That lane is out from then on. Returns
  *   nothing if no lane has a turn.
- * - `out`: tells that a value of this lane is out again.
- * - `back`: tells that a value of this lane is no longer out.
+ * - `out`: notes that a value of this lane is out again.
+ * - `back`: notes that a value of this lane is no longer out.
  * - `isEmpty`: returns true if no value waits.
  */
 export const makeLanes = <A>() => {

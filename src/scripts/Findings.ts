@@ -21,7 +21,7 @@ export type ListedFile =
 
 /**
  * Something in a script directory that does not do what its author expects. `message` says in one line what is wrong
- * and how to mend it. `runs` is true if it runs all the same, though not as meant.
+ * and how to fix it. `runs` is true if it runs all the same, though not as meant.
  */
 export interface Finding {
   readonly path: string
@@ -61,8 +61,8 @@ const every = "all"
 
 const misnamed = (path: string, entry: ListedFile, isAccepted: (name: string) => boolean): ReadonlyArray<Finding> => {
   const better = stem(entry.name)
-  const mend = isAccepted(better) ? `rename it to ${better}` : "rename it"
-  const message = `${path} is not run, since names may hold letters, digits, - and _ only; ${mend}`
+  const fix = isAccepted(better) ? `rename it to ${better}` : "rename it"
+  const message = `${path} is not run, since names may hold letters, digits, - and _ only; ${fix}`
   return [{ path, message, runs: false }]
 }
 

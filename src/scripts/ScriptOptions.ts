@@ -164,7 +164,7 @@ export const written = (head: string): string => {
     .join(" ")
 }
 
-/** The lines of a script that look like options but are not read as options. The message says how to mend each. */
+/** The lines of a script that look like options but are not read as options. The message says how to fix each. */
 export const unread = (head: string): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   let isHead = true

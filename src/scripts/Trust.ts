@@ -10,7 +10,7 @@ import * as PrivateGroup from "./PrivateGroup.ts"
 
 /**
  * A path is not trusted, because another user could change what des would run. The message names the path and the
- * reason, and says how to mend it.
+ * reason, and says how to fix it.
  *
  * @since 1.0.0
  * @category errors
@@ -19,10 +19,10 @@ export class UntrustedError extends Schema.TaggedError<UntrustedError>()("Untrus
   reason: Schema.Literal("Owner", "GroupWritable", "WorldWritable", "Link", "Unreadable"),
   path: Schema.String,
   detail: Schema.String,
-  mend: Schema.String
+  fix: Schema.String
 }) {
   override get message(): string {
-    return `${this.path} ${this.detail}; ${this.mend}`
+    return `${this.path} ${this.detail}; ${this.fix}`
   }
 }
 
@@ -62,7 +62,7 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       reason: "Owner",
       path,
       detail: `belongs to user ${info.uid}, who could change it`,
-      mend: `chown ${ownerName(self)} ${ShellWord.quote(path)} mends it`
+      fix: `chown ${ownerName(self)} ${ShellWord.quote(path)} fixes it`
     })
   }
   const sticky = info.isDirectory() && (info.mode & 0o1000) !== 0
@@ -72,7 +72,7 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       reason: "WorldWritable",
       path,
       detail: "can be written by everybody",
-      mend: `chmod o-w ${ShellWord.quote(path)} mends it`
+      fix: `chmod o-w ${ShellWord.quote(path)} fixes it`
     })
   }
   if ((info.mode & 0o020) !== 0 && info.gid !== 0) {
@@ -82,7 +82,7 @@ const judge = (path: string, info: Stats, self: Self, stickyAllowed: boolean): U
       reason: "GroupWritable",
       path,
       detail: `can be written by group ${info.gid}${isPrimary ? ", where des's user is not alone" : ""}`,
-      mend: `chmod g-w ${ShellWord.quote(path)} mends it`
+      fix: `chmod g-w ${ShellWord.quote(path)} fixes it`
     })
   }
   return undefined
@@ -93,7 +93,7 @@ const unreadable = (path: string, cause: unknown) =>
     reason: "Unreadable",
     path,
     detail: `cannot be checked: ${SystemReason.describe(cause)}`,
-    mend: "des does not run what it cannot check"
+    fix: "des does not run what it cannot check"
   })
 
 /**
@@ -134,7 +134,7 @@ const walk = (start: Place, path: string, self: Self, stickyAllowed: (real: stri
           reason: "Link",
           path: next,
           detail: `is a link of user ${info.uid}`,
-          mend: `chown -h ${ownerName(self)} ${ShellWord.quote(next)} mends it`
+          fix: `chown -h ${ownerName(self)} ${ShellWord.quote(next)} fixes it`
         })
       }
       if (++links > mostLinks) problem = unreadable(next, "too many links")

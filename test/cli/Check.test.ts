@@ -31,7 +31,7 @@ describe("des check", () => {
       assert.match(stdout, /events\.d: 3 scripts, and 1 script of comments only, 0 problems; checked as user \S+\n$/)
     }))
 
-  test("names each problem with its mend, and ends with 1", (sandbox) =>
+  test("names each problem with its fix, and ends with 1", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/started", "echo")
       sandbox.script("container/die.sh", "echo")
@@ -63,7 +63,7 @@ describe("des check", () => {
         `${at("container/pause/40-d")}: line 2: ${read}`,
         `${at("container/pause/50-e")} is never run: line 2: "timeot=3s" is not an option; did you mean timeout=?`,
         `${at("container/pause/60-f")} is never run: no event meets both name=a and name=b`,
-        `${at("volume/create")} can be written by everybody; chmod o-w ${sandbox.dir}/volume/create mends it`
+        `${at("volume/create")} can be written by everybody; chmod o-w ${sandbox.dir}/volume/create fixes it`
       ]) {
         assert.include(stdout, problem)
       }

@@ -73,7 +73,7 @@ describe("des history", () => {
       assert.deepStrictEqual(last?.slice(3, 5), ["ccc333", "-"])
     }))
 
-  test("lists as failed what failed in the end, and not attempts that a retry has mended", (sandbox) =>
+  test("lists as failed what failed in the end, and not attempts that a retry has fixed", (sandbox) =>
     Effect.gen(function* () {
       sandbox.script("container/start", 'test "$DES_ATTEMPT" = 2 || test -e good')
       const state = ["--state", sandbox.path("state")]

@@ -94,7 +94,7 @@ describe("des info", () => {
         "--json"
       ])
       assert.strictEqual(code, 1)
-      assert.include(stderr, `no engine can be reached at gone (${absent}): there is no such socket`)
+      assert.include(stderr, `no engine can be reached at gone (${absent}): the socket does not exist`)
       assert.deepInclude(JSON.parse(stdout), { name: "here", endpoint: url })
     }))
 
@@ -165,7 +165,7 @@ describe("des info", () => {
       assert.strictEqual(code, 1)
       assert.include(
         stderr,
-        `unix:///var/run/docker.sock: there is no such socket, but these exist: -e unix://${sandbox.path("run/podman/podman.sock")}`
+        `unix:///var/run/docker.sock: the socket does not exist, but these exist: -e unix://${sandbox.path("run/podman/podman.sock")}`
       )
     }))
 

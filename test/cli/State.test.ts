@@ -502,7 +502,7 @@ describe("des history", () => {
       const [, first, second] = table(yield* history(sandbox))
       assert.deepStrictEqual(first?.slice(6, 8), ["1", "cut off"])
       assert.deepStrictEqual(second?.slice(6, 8), ["2", "0"])
-      // The second run has mended it.
+      // The second run has fixed it.
       assert.deepStrictEqual(yield* historyOf(sandbox, "--failed"), [])
     }))
 
@@ -630,7 +630,7 @@ test("an event that crashes des twice is quarantined and logged once, and des re
     for (let at = 0; at < 2; at++) assert.strictEqual((yield* life(sandbox, feed, [], poisoned)).signal, "SIGKILL")
     const ended = yield* life(sandbox, "", [], poisoned)
     assertRuns(ended)
-    assert.include(ended.stderr, "1 event of an earlier life of des runs first")
+    assert.include(ended.stderr, "1 event from before the restart runs first")
     const errors = ended.lines.filter((line) => line.includes(" - ERROR - "))
     assert.lengthOf(errors, 1)
     assert.include(errors[0], "container/die poison: quarantined, its scripts do not run: des died 2 times")

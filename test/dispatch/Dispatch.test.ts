@@ -349,7 +349,7 @@ describe("retries", () => {
         check: (path) =>
           Effect.suspend(() =>
             ++looks === 2
-              ? new Trust.UntrustedError({ reason: "Owner", path, detail: "belongs to user 7", mend: "chown" })
+              ? new Trust.UntrustedError({ reason: "Owner", path, detail: "belongs to user 7", fix: "chown" })
               : Effect.void
           )
       })

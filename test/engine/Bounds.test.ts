@@ -45,7 +45,13 @@ const feed: Ask = ({ feed }) => feed({})
 
 describe("an endless answer", () => {
   for (const [what, options, ask, largest, message] of [
-    ["to /_ping", "ping", identify, 65_536, /answers too much: its answer to GET \/_ping is longer than 65536 bytes$/],
+    [
+      "to /_ping",
+      "ping",
+      identify,
+      65_536,
+      /sends too long an answer: its answer to GET \/_ping is longer than 65536 bytes$/
+    ],
     ["to /info", "info", identify, 8_388_608, /GET \/v1\.41\/info is longer than 8388608 bytes$/],
     [
       "to /containers/json",

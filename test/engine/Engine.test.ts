@@ -238,8 +238,8 @@ describe("no connection", () => {
       new HttpClientError.RequestError({ request, reason: "Transport", cause })
 
   for (const [code, advice] of [
-    ["ENOENT", "there is no such socket; is the engine running? -e and DOCKER_HOST name another one"],
-    ["ECONNREFUSED", "nothing listens there; is the engine running? -e and DOCKER_HOST name another one"],
+    ["ENOENT", "the socket does not exist; is the engine running? To use another one, set -e or DOCKER_HOST"],
+    ["ECONNREFUSED", "nothing listens there; is the engine running? To use another one, set -e or DOCKER_HOST"],
     ["EACCES", "this user may not open the socket; run des as root or in the socket's group"],
     ["ENOTFOUND", "the host's name is not known"],
     ["EAI_AGAIN", "the host's name cannot be looked up now"],
@@ -536,7 +536,7 @@ describe("over Node's client on a real socket", () => {
     Effect.gen(function* () {
       const absent = yield* Effect.flip(open({ _tag: "Unix", path: "/run/des-no-such-folder/docker.sock" }))
       assert.strictEqual(absent.reason, "Unreachable")
-      assert.match(absent.message, /docker\.sock: there is no such socket; is the engine running\?/)
+      assert.match(absent.message, /docker\.sock: the socket does not exist; is the engine running\?/)
       const gone = yield* Effect.scoped(StandInEngine.make({ ...unused, tcp: true }))
       const refused = yield* Effect.flip(open(gone.endpoint))
       assert.strictEqual(refused.reason, "Unreachable")

@@ -409,7 +409,7 @@ describeEngine("dockerd", () => {
         yield* engine.kill9
         Fs.rmSync(engine.socket)
         const { connected, des, settled } = yield* begin(sandbox, engine)
-        yield* des.said("there is no such socket; is the engine running?")
+        yield* des.said("the socket does not exist; is the engine running?")
         yield* Effect.orDie(engine.restart)
         yield* connected
         yield* docker("create", "--name", "first", "--network", "none", image, "true")

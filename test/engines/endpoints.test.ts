@@ -401,7 +401,7 @@ describeEngine("dockerd", () => {
       Effect.gen(function* () {
         const at = yield* shared
         const { args, env } = prepared(at, sandbox, { context: "ssh" })
-        // What is mended at once is said to those who ask for it.
+        // What is fixed at once is said to those who ask for it.
         const des = yield* sandbox.start(["-d", sandbox.dir, "--verbose", ...args], { env })
         yield* des.said("watching ssh://des-engine")
         at.ssh.endSessions()

@@ -278,7 +278,7 @@ describe("a feed that stops", () => {
         StandInEngine.feed([`${records[2]}\n`], "end")
       ])
       assert.deepStrictEqual(events, expected.slice(0, 3))
-      // What was mended at once, and lost nothing, is no news.
+      // What was fixed at once, and lost nothing, is no news.
       assert.deepStrictEqual(logs, [watching])
       assert.deepStrictEqual(own, ["connected"])
     })
@@ -360,7 +360,7 @@ const endpoint: Endpoint.Endpoint = { _tag: "Unix", path: "/run/docker.sock" }
 const engineError = (reason: Engine.EngineError["reason"], detail = "") =>
   new Engine.EngineError({ reason, endpoint: Endpoint.format(endpoint), detail })
 
-const absent = engineError("Unreachable", "there is no such socket")
+const absent = engineError("Unreachable", "the socket does not exist")
 
 type Feed = Effect.Effect<Stream.Stream<Uint8Array, Engine.EngineError>, Engine.EngineError>
 

@@ -51,7 +51,7 @@ describe("an outage", () => {
       [opened(0), lost(60, "Silent"), opened(60), lost(120, "Ended"), opened(120)],
       [
         "I watching e for events !",
-        "W the feed of e is open and dead: why; des opens it again 0",
+        "W the feed of e has stalled: why; des opens it again 0",
         "W the feed of e is open again",
         "D the engine at e ended the feed; des opens it again 0",
         "D the feed of e is open again"

@@ -769,7 +769,7 @@ describe("a feed that is silent", () => {
         assert.isBelow(Date.now() - swallowed, 6_000 + 4_000)
         assert.deepStrictEqual(des.told(), ["des/connected", "container/start a", "container/start b"])
         assert.lengthOf(
-          des.logs.filter((line) => /^WARN the feed of .* is open and dead: /.test(line)),
+          des.logs.filter((line) => /^WARN the feed of .* has stalled: /.test(line)),
           1
         )
       }

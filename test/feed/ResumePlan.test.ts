@@ -56,7 +56,7 @@ const cases: ReadonlyArray<readonly [what: string, facts: Resume.Facts, plan: Re
     gapFor("overrun")
   ],
   [
-    "reports a restart if the feed begins anew after the ring was read",
+    "reports a restart if the feed begins again after the ring was read",
     { ...docker, head: unjoined(2) },
     gapFor("restart")
   ],

@@ -55,7 +55,7 @@ describe.skipIf(reason !== undefined)(`the systemd unit${reason === undefined ? 
   )
 
   it.scopedLive(
-    "is not started again after wrong usage, which no other start would mend",
+    "is not started again after wrong usage, which no other start would fix",
     () =>
       Effect.gen(function* () {
         const { run, show, until } = yield* Systemd.boot

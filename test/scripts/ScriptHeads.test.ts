@@ -89,7 +89,7 @@ describe("the head of a script", () => {
     Effect.gen(function* () {
       const check = (path: string) =>
         path.endsWith("/start")
-          ? new Trust.UntrustedError({ reason: "Owner", path, detail: "is theirs", mend: "" })
+          ? new Trust.UntrustedError({ reason: "Owner", path, detail: "is theirs", fix: "" })
           : Effect.void
       const scripts = { "container/start": shell("# des: nonsense"), "container/all": shell() }
       const { find, logged, opened } = yield* open(scripts, Layer.succeed(Trust.Trust, { check }))
@@ -173,15 +173,15 @@ describe("the head of a script", () => {
       }))
 
     const changes: Readonly<Record<string, readonly [options: object, change: (path: string) => void]>> = {
-      "it is written anew": [{ timeout: 1000, retries: 1 }, (path) => Fs.writeFileSync(path, longer)],
-      "it is written anew, as long as before": [
+      "it is rewritten": [{ timeout: 1000, retries: 1 }, (path) => Fs.writeFileSync(path, longer)],
+      "it is rewritten, as long as before": [
         { timeout: 2000 },
         (path) => {
           Fs.writeFileSync(path, second)
           Fs.utimesSync(path, old, new Date(old.getTime() + 10))
         }
       ],
-      "it is written anew, as long as before, and its time is set back": [
+      "it is rewritten, as long as before, and its time is set back": [
         { timeout: 2000 },
         (path) => {
           Fs.writeFileSync(path, second)

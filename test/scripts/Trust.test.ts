@@ -28,15 +28,15 @@ const assertRefused = (directory: string, path: string, reason: Trust.UntrustedE
   if (error._tag === "None") return assert.fail(`${path} is trusted`)
   assert.deepStrictEqual({ reason: error.value.reason, path: error.value.path }, { reason, path: names })
   assert.include(error.value.message, names)
-  assert.include(error.value.message, error.value.mend)
+  assert.include(error.value.message, error.value.fix)
   return error.value
 }
 
 /** Does what the message says, as somebody who pastes it into a shell, but nothing to what is not the test's own. */
-const paste = ({ mend, path }: Trust.UntrustedError, cwd = "/"): void => {
-  assert.match(mend, /^ch(?:own|mod) .* mends it$/s)
-  for (const text of [path, mend]) assert.include(text, "/des-files-")
-  execFileSync("sh", ["-c", mend.replace(/ mends it$/, "")], { cwd })
+const paste = ({ fix, path }: Trust.UntrustedError, cwd = "/"): void => {
+  assert.match(fix, /^ch(?:own|mod) .* fixes it$/s)
+  for (const text of [path, fix]) assert.include(text, "/des-files-")
+  execFileSync("sh", ["-c", fix.replace(/ fixes it$/, "")], { cwd })
 }
 
 const test = (name: string, body: (files: Files) => Effect.Effect<void, never, Scope.Scope> | void) =>
@@ -118,7 +118,7 @@ for (const [way, go] of Object.entries(ways)) {
         for (const place of Object.values(places)) {
           files.change(place, access)
           const refusal = assertRefused(directory, path, reason, files.path(place))
-          assert.strictEqual(refusal.mend, `${command} ${files.path(place)} mends it`)
+          assert.strictEqual(refusal.fix, `${command} ${files.path(place)} fixes it`)
           paste(refusal)
           assertTrusted(directory, path)
         }
@@ -127,7 +127,7 @@ for (const [way, go] of Object.entries(ways)) {
   })
 }
 
-describeRoot("the command that mends what is refused can be pasted, whatever the names are", () => {
+describeRoot("the command that fixes what is refused can be pasted, whatever the names are", () => {
   for (const name of [
     "two words",
     "it's",

@@ -39,7 +39,7 @@ const ran = (ended: Program.Ended): ReadonlyArray<string> =>
 
 /** Does what a line of the log says, as somebody who pastes it into a shell, but nothing to what is not the test's own. */
 const paste = (line: string): void => {
-  const command = /; (ch(?:own|mod) \S+ \S*\/des-sandbox-\S+) mends it/.exec(line)?.[1]
+  const command = /; (ch(?:own|mod) \S+ \S*\/des-sandbox-\S+) fixes it/.exec(line)?.[1]
   assert.isDefined(command, line)
   execFileSync("sh", ["-c", command ?? ""])
 }
@@ -55,7 +55,7 @@ describeRoot("des, as root", () => {
       Fs.chownSync(bad, nobody, nobody)
       const refused = yield* feed([record(), record({ id: "2" })])
       assert.strictEqual(refused.code, 0)
-      const reason = `${bad} belongs to user ${nobody}, who could change it; chown root ${bad} mends it`
+      const reason = `${bad} belongs to user ${nobody}, who could change it; chown root ${bad} fixes it`
       const line = `Script ${bad} is not run, since it is not trusted: ${reason}`
       assert.deepStrictEqual(said(refused, "ERROR"), [line])
       assert.deepStrictEqual(said(refused, "WARNING"), [])
@@ -63,9 +63,9 @@ describeRoot("des, as root", () => {
       assert.deepStrictEqual(ran(refused), [...others, ...others])
       assert.notInclude(refused.stderr, "bad ran")
       paste(line)
-      const mended = yield* feed([record()])
-      assert.deepStrictEqual(said(mended, "ERROR"), [])
-      assert.deepStrictEqual(ran(mended), [bad, ...others])
+      const fixed = yield* feed([record()])
+      assert.deepStrictEqual(said(fixed, "ERROR"), [])
+      assert.deepStrictEqual(ran(fixed), [bad, ...others])
     }))
 
   test("runs nothing of a type's directory that others can write to, and runs the rest", ({ dir, feed, script }) =>
@@ -76,7 +76,7 @@ describeRoot("des, as root", () => {
       const refused = yield* feed([record()])
       assert.strictEqual(refused.code, 0)
       assert.deepStrictEqual(said(refused, "ERROR"), [
-        `Script ${dir}/container/start is not run, since it is not trusted: ${dir}/container can be written by everybody; chmod o-w ${dir}/container mends it`
+        `Script ${dir}/container/start is not run, since it is not trusted: ${dir}/container can be written by everybody; chmod o-w ${dir}/container fixes it`
       ])
       assert.deepStrictEqual(ran(refused), [`${dir}/all`])
     }))
@@ -89,7 +89,7 @@ describeRoot("des, as root", () => {
       Fs.chmodSync(place, 0o777)
       const refused = yield* feed([record()])
       assert.deepStrictEqual(said(refused, "ERROR"), [
-        `Script ${place} is not run, since it is not trusted: ${place} can be written by everybody; chmod o-w ${place} mends it`
+        `Script ${place} is not run, since it is not trusted: ${place} can be written by everybody; chmod o-w ${place} fixes it`
       ])
       assert.deepStrictEqual(ran(refused), [])
       paste(said(refused, "ERROR")[0] ?? "")
@@ -108,15 +108,15 @@ describeRoot("des, as root", () => {
         Fs.chmodSync(place, 0o775)
         const refused = yield* feed([record()])
         assert.strictEqual(refused.code, 1)
-        const reason = `${place} can be written by group ${nobody}; chmod g-w ${place} mends it`
+        const reason = `${place} can be written by group ${nobody}; chmod g-w ${place} fixes it`
         assert.deepStrictEqual(said(refused, "ERROR"), [
           `the script directory ${dir} is not trusted: ${reason}, and --insecure-scripts turns this check off`
         ])
         assert.deepStrictEqual(ran(refused), [])
         paste(refused.stderr)
-        const mended = yield* feed([record()])
-        assert.strictEqual(mended.code, 0, mended.stderr)
-        assert.deepStrictEqual(ran(mended), [`${dir}/container/start`])
+        const fixed = yield* feed([record()])
+        assert.strictEqual(fixed.code, 0, fixed.stderr)
+        assert.deepStrictEqual(ran(fixed), [`${dir}/container/start`])
       }))
   }
 
@@ -145,7 +145,7 @@ describeRoot("des, as root", () => {
       yield* des.said("start: run 1")
       Fs.chmodSync(`${dir}/container/start`, 0o757)
       yield* send("2")
-      yield* des.said(`chmod o-w ${dir}/container/start mends it`)
+      yield* des.said(`chmod o-w ${dir}/container/start fixes it`)
       Fs.chmodSync(`${dir}/container/start`, 0o755)
       yield* send("3")
       yield* des.said("start: run 3")
@@ -261,7 +261,7 @@ describeRoot("des, as another user than root", () => {
       assert.deepStrictEqual(ran(ended), [])
       assert.include(
         said(ended, "ERROR")[0],
-        `${file} can be written by group ${nobody}, where des's user is not alone; chmod g-w ${file} mends it`
+        `${file} can be written by group ${nobody}, where des's user is not alone; chmod g-w ${file} fixes it`
       )
     }))
 
@@ -277,13 +277,13 @@ describeRoot("des, as another user than root", () => {
         const file = `${dir}/container/${action}`
         assert.include(errors[at], `Script ${file} is not run, since it is not trusted: ${file} `)
         assert.include(errors[at], says)
-        assert.include(errors[at], `; ${command} ${file} mends it`)
+        assert.include(errors[at], `; ${command} ${file} fixes it`)
         paste(errors[at] ?? "")
       }
       assert.strictEqual(errors.length, records.length)
-      const mended = yield* feed(sandbox, records)
-      assert.deepStrictEqual(said(mended, "ERROR"), [])
-      assert.strictEqual(ran(mended).length, records.length)
+      const fixed = yield* feed(sandbox, records)
+      assert.deepStrictEqual(said(fixed, "ERROR"), [])
+      assert.strictEqual(ran(fixed).length, records.length)
     }))
 
   test("does not start with another user's script directory", (sandbox) =>
@@ -292,7 +292,7 @@ describeRoot("des, as another user than root", () => {
       Fs.chownSync(sandbox.dir, nobody, somebody)
       const ended = yield* feed(sandbox, [])
       assert.strictEqual(ended.code, 1)
-      assert.include(said(ended, "ERROR")[0], `; chown ${somebody} ${sandbox.dir} mends it`)
+      assert.include(said(ended, "ERROR")[0], `; chown ${somebody} ${sandbox.dir} fixes it`)
     }))
 })
 
@@ -307,7 +307,7 @@ const trustTimes = (times: number) => {
             reason: "Owner",
             path,
             detail: "belongs to user 7",
-            mend: "chown root it mends it"
+            fix: "chown root it fixes it"
           })
     )
   return Layer.succeed(Trust.Trust, { check })
@@ -343,7 +343,7 @@ describe("a script that others can change since its look-up", () => {
       const errors = logs.lines.filter((line) => line.startsWith("ERROR"))
       assert.strictEqual(errors.length, 1)
       assert.match(errors[0] ?? "", /^ERROR Script \/d\/container\/start Failed! /)
-      assert.include(errors[0], "/d/container/start belongs to user 7; chown root it mends it")
+      assert.include(errors[0], "/d/container/start belongs to user 7; chown root it fixes it")
     }).pipe(Effect.provide([Testing.layerRecorder(), trustTimes(0), NodeFileSystem.layer, logs.layer]))
   })
 

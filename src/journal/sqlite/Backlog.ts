@@ -34,11 +34,11 @@ export const count = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
     ([row]) => row?.n ?? 0
   )
 
-/** At the start of des: skips events of an earlier life that are too old, and logs how many wait. */
+/** At the start of des: skips events from before the restart that are too old, and logs how many wait. */
 export const begin = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, isWatched: Fragment, maxAge: number) {
   yield* skipTooOld(sql, maxAge)
   yield* sayUnwatched(sql, isWatched)
   const waiting = yield* count(sql, isWatched)
   if (waiting === 0) return
-  yield* Effect.logInfo(`${events(waiting)} of an earlier life of des ${waiting === 1 ? "runs" : "run"} first`)
+  yield* Effect.logInfo(`${events(waiting)} from before the restart ${waiting === 1 ? "runs" : "run"} first`)
 })

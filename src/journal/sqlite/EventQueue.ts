@@ -112,7 +112,7 @@ const insertInto = (sql: SqlClient.SqlClient, maxAge: number, backlog: LargeBack
   })
 
 /**
- * Reads a row as an entry. Returns nothing if its record cannot be read. `newest` is the last event of an earlier life
+ * Reads a row as an entry. Returns nothing if its record cannot be read. `newest` is the last event from before the restart
  * of des.
  */
 const makeRead = (options: Options, newest: number) => {
@@ -126,7 +126,7 @@ const makeRead = (options: Options, newest: number) => {
 
   return Effect.fnUntraced(function* (row: Turns.WaitingRow): Effect.fn.Return<Entry | undefined, SqlError> {
     const decode = Effect.sync(() => DockerEvent.decode(row.record, row.engine))
-    // This life of des has already read the events that it accepted itself.
+    // This process has already read the events that it accepted itself.
     const decoded = yield* row.id > newest ? decode : options.quarantine.whileReading(row.id, decode)
     if (Either.isLeft(decoded)) return undefined
     const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)

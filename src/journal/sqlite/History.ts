@@ -42,7 +42,7 @@ export interface Run {
 /**
  * Selects runs. Every condition that is given must hold.
  *
- * - `failed`: only runs that failed in the end: no retry follows, and none has mended it.
+ * - `failed`: only runs that failed in the end: no retry follows, and none has fixed it.
  * - `since`: only runs that began at this time or later, in milliseconds since 1970.
  * - `script`: only runs of the script with this path, or with a path that ends with it (`container/die`).
  * - `event`: only runs for events of this type and action. The action ends before its colon.
@@ -69,9 +69,9 @@ const failedInTheEnd = (sql: SqlClient.SqlClient): Fragment =>
   sql`((last = 1 AND exit <> 0) OR outcome IN ('cut off', 'des died', 'quarantined'))
     AND NOT EXISTS (SELECT 1 FROM run AS later
       WHERE later.event_id = run.event_id AND later.script = run.script AND later.id > run.id)
-    AND NOT EXISTS (SELECT 1 FROM event AS again JOIN run AS mended ON mended.event_id = again.id
+    AND NOT EXISTS (SELECT 1 FROM event AS again JOIN run AS fixed ON fixed.event_id = again.id
       WHERE again.engine = event.engine AND again.fingerprint >= 'retry of ' || run.id || ' at '
-        AND again.fingerprint < 'retry of ' || run.id || ' at:' AND mended.exit = 0)`
+        AND again.fingerprint < 'retry of ' || run.id || ' at:' AND fixed.exit = 0)`
 
 /** True for the runs that a filter selects. Ignores the filter's `last`. */
 const selected = (sql: SqlClient.SqlClient, filter: Filter): Fragment => {

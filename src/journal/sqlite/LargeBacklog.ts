@@ -53,7 +53,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
         (rows) => rows.length > 0
       )
 
-    /** Counts what waits of an actor, also from an earlier life of des. */
+    /** Counts what waits of an actor, also what waited before a restart. */
     const count = Effect.fnUntraced(function* (actor: Actor) {
       const name = nameOf(actor)
       if (shares.isCounted(name)) return

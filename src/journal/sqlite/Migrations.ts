@@ -81,7 +81,7 @@ const pieceBytes = 8_388_608
  * A fingerprint now stands for the content of a record, no longer for its text. The rows of `event` have their records
  * and get new fingerprints. If two rows turn out to be the same event, only the first one gets the new fingerprint, and
  * both keep their state. The rows of `seen` have only the hash of a text; the feed matches it when the engine replays
- * the record (KnownRecords). `engine.gaps` counts the gaps. `engine.is_over` has the time of the first meeting if the
+ * the record (KnownRecords). `engine.gaps` counts the gaps. `engine.is_over` has the time of the first connection if the
  * replay from before it could not be read whole (FeedMemory).
  */
 const canonicalFingerprints = Effect.gen(function* () {

@@ -11,13 +11,13 @@ const mostDeaths = 2
 /**
  * Finds events that make des crash, and sets them aside.
  *
- * des itself handles an event in two steps: when it reads the event from the journal, and from the begin of a run until
+ * des itself handles an event in two steps: when it reads the event from the journal, and from the beginning of a run until
  * the script's process has started. A crash later, while the script runs, is not caused by the event: a long run is
  * there at every kill and power cut. A crash in the first step leaves a row in `handling`. A crash in the second step
  * leaves a run without a process.
  *
  * - `begin`: runs at the start of des. Sets aside the events at which des crashed twice, and logs them.
- * - `whileReading`: reads an event of an earlier life of des, and notes that it does.
+ * - `whileReading`: reads an event from before the restart of des, and notes that it does.
  * - `enter`: waits until a run of an event may begin. Returns an effect that must run when the script has started or
  *   never will. After one crash, the runs of that event begin alone, so that a second crash is not blamed on another
  *   event.

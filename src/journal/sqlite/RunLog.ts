@@ -38,9 +38,8 @@ const textOf = (outcome: Outcome, output: string): string =>
  * The runs of scripts, in the table `run`.
  *
  * - `begin`: records a run that begins now.
- * - `earlierOf`: returns what happened to an event's scripts in an earlier life of des, by their paths.
- * - `noteDeaths`: marks the runs that des was starting when it crashed. It is called before any run of this life
- *   begins.
+ * - `earlierOf`: returns what happened to an event's scripts before des was restarted, by their paths.
+ * - `noteDeaths`: marks the runs that des was starting when it crashed. It is called before any run begins.
  */
 export interface RunLog {
   readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>

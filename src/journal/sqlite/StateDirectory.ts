@@ -77,7 +77,7 @@ const prepare = Effect.fnUntraced(function* (directory: string) {
   for (const file of [directory, ...(yield* attempt(() => ownFiles(directory)))]) {
     if (file !== directory && !(yield* attempt(() => lstatSync(file).isFile()))) {
       return yield* unusable(
-        `the state directory ${directory} is not safe: ${file} is not a plain file; rm ${file} mends it`
+        `the state directory ${directory} is not safe: ${file} is not a plain file; rm ${file} fixes it`
       )
     }
     yield* Effect.mapError(trust.check(file), ({ message }) =>

@@ -29,9 +29,9 @@ export type Actor = Pick<WaitingRow, "engine" | "type" | "actor">
  * Decides which waiting event is next. Each event is given once.
  *
  * - `next`: returns the event whose turn it is. It is out from then on. Returns nothing if no event has a turn.
- * - `arrived`: tells that new events were written.
- * - `out`: tells that a parked event is out again.
- * - `back`: tells that an event was finished or parked.
+ * - `arrived`: notes that new events were written.
+ * - `out`: notes that a parked event is out again.
+ * - `back`: notes that an event was finished or parked.
  * - `isEmpty`: returns true if `next` has given every event that it knows.
  */
 export interface Turns {

@@ -34,7 +34,7 @@ const noBounds = {
   durably: StateDirectory.durably
 }
 
-/** One life of des with the journal of a directory. */
+/** One process of des with the journal of a directory. */
 const life =
   (directory: string, options: Partial<JournalSql.Options> = {}) =>
   <A, E>(
@@ -267,7 +267,7 @@ describe("the journal on disk", () => {
       const line = "WARN 1 event is skipped: older than --max-age (5s)"
       assert.deepStrictEqual(
         logs.lines.filter((said) => !said.startsWith("DEBUG")),
-        [line, line, "INFO 1 event of an earlier life of des runs first"]
+        [line, line, "INFO 1 event from before the restart runs first"]
       )
     })
   )
@@ -549,7 +549,7 @@ describe("the order of the journal on disk", () => {
     })
   )
 
-  it.scoped("gives each actor its turn if it is fair, in one life of des and in the next", () =>
+  it.scoped("gives each actor its turn if it is fair, before and after a restart of des", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       const first = Effect.gen(function* () {

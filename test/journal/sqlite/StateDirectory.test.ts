@@ -81,7 +81,7 @@ describe("a state directory", () => {
     })
   )
 
-  it.scoped("that others can write to is refused, with the command that mends it", () =>
+  it.scoped("that others can write to is refused, with the command that fixes it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chmodSync(directory, 0o770)
@@ -197,7 +197,7 @@ describeRoot("a state directory as root", () => {
         assert.strictEqual(error.reason, "Unusable")
         assert.match(
           error.message,
-          /is not safe: \S+ (belongs to user 7, who could change it; chown root|is not a plain file; rm) \S+ mends it/
+          /is not safe: \S+ (belongs to user 7, who could change it; chown root|is not a plain file; rm) \S+ fixes it/
         )
         assert.strictEqual(Fs.readFileSync(`${top}/victim`, "utf8"), "precious")
         assert.lengthOf(Fs.readdirSync(directory), 1)
@@ -212,18 +212,18 @@ describeRoot("a state directory as root", () => {
       Fs.chownSync(top, 7, 7)
       const error = yield* refused(`${top}/state`)
       assert.strictEqual(error.reason, "Unusable")
-      assert.include(error.message, `${top} belongs to user 7, who could change it; chown root ${top} mends it`)
+      assert.include(error.message, `${top} belongs to user 7, who could change it; chown root ${top} fixes it`)
       assert.deepStrictEqual(Fs.readdirSync(`${top}/state`), [])
     })
   )
 
-  it.scoped("of another user is refused, with the command that mends it", () =>
+  it.scoped("of another user is refused, with the command that fixes it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
       Fs.chownSync(directory, 7, 7)
       const error = yield* refused(directory)
       assert.strictEqual(error.reason, "Unusable")
-      assert.include(error.message, `belongs to user 7, who could change it; chown root ${directory} mends it`)
+      assert.include(error.message, `belongs to user 7, who could change it; chown root ${directory} fixes it`)
     })
   )
 
