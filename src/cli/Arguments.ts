@@ -34,6 +34,8 @@ export interface Grammars {
 export interface Given {
   readonly subcommand?: string
   readonly values: ReadonlyMap<string, ReadonlyArray<string>>
+  /** The names of the variables that set options, by option. */
+  readonly variables?: ReadonlyMap<string, string>
   readonly operands: ReadonlyArray<string>
 }
 
@@ -49,7 +51,7 @@ const meant = (written: string, names: ReadonlyArray<string>): string | undefine
   NearMiss.find(written, names)
 
 /** A list in words, such as `a, b and c`. */
-const listed = (words: ReadonlyArray<string>, last: "and" | "or"): string =>
+export const listed = (words: ReadonlyArray<string>, last: "and" | "or"): string =>
   [words.slice(0, -1).join(", "), words.at(-1)].filter((part) => part !== "").join(` ${last} `)
 
 const seeHelp = (grammar: Grammar) => `${grammar.name} --help shows its options`
@@ -169,6 +171,17 @@ const quote = (value: string): string => JSON.stringify(value)
 /** Returns the value that `quote` has quoted. */
 export const unquote = (quoted: string): string => JSON.parse(quoted)
 
+/** The value of an option, and what gave it, for messages: `--jobs`, or the variable `DES_JOBS`. */
+export interface Sourced {
+  readonly source: string
+  readonly value: string
+}
+
+const quoteSourced = (sourced: Sourced): string => JSON.stringify(sourced)
+
+/** Returns the value of an option that {@link spell} has quoted. */
+export const unquoteSourced = (quoted: string): Sourced => JSON.parse(quoted)
+
 /** The options that the library handles itself. It does so only if they come first. */
 const builtIn: ReadonlySet<string> = new Set(["completions", "help", "log-level", "version"])
 
@@ -177,7 +190,10 @@ const builtIn: ReadonlySet<string> = new Set(["completions", "help", "log-level"
  * subcommand, long options, and after `--` the positional arguments. Words are not quoted, because the library checks
  * them, too.
  */
-export const spell = ({ operands, subcommand, values }: Given, grammars: Grammars): ReadonlyArray<string> => {
+export const spell = (
+  { operands, subcommand, values, variables }: Given,
+  grammars: Grammars
+): ReadonlyArray<string> => {
   const { options } = grammars.subcommands.get(subcommand ?? "") ?? grammars.des
   const withWords = new Set(options.flatMap(({ name, words }) => (words === undefined ? [] : [name])))
   const spelled = (isFirst: boolean) =>
@@ -186,7 +202,9 @@ export const spell = ({ operands, subcommand, values }: Given, grammars: Grammar
         ? []
         : given.flatMap((value) => {
             if (value === "") return [`--${name}`]
-            return withWords.has(name) ? [`--${name}=${value}`] : [`--${name}`, quote(value)]
+            return withWords.has(name)
+              ? [`--${name}=${value}`]
+              : [`--${name}`, quoteSourced({ source: variables?.get(name) ?? `--${name}`, value })]
           })
     )
   return [

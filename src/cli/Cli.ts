@@ -12,6 +12,7 @@ import { history, retry } from "./History.ts"
 import { info } from "./Info.ts"
 import * as Printed from "./Printed.ts"
 import { tryEvent } from "./Try.ts"
+import * as Variables from "./Variables.ts"
 import { des } from "./Watch.ts"
 
 /** The grammar of every command. */
@@ -47,7 +48,7 @@ const editOf = ({ values }: Arguments.Given): ((text: string) => string) | undef
  */
 export const run = (argv: ReadonlyArray<string>, hurry: Effect.Effect<void>) =>
   Effect.consoleWith((console) => {
-    const given = Arguments.parse(grammars, argv)
+    const given = Variables.fill(Arguments.parse(grammars, argv), grammars, process.env)
     if ("problem" in given) return Effect.as(Console.error(given.problem), 2)
     // des handles this itself: the library would read the whole command line first.
     if (given.values.has("version")) return Effect.as(Console.log(packageJson.version), 0)

@@ -82,23 +82,28 @@ export const choice = <const Word extends string>(
 ): Options.Options<Word | undefined> =>
   Options.choice(spec.name, spec.words).pipe(described(spec), Options.optional, Options.map(Option.getOrUndefined))
 
+const parseWith = <A>(spec: Valued<A>, { source, value }: Arguments.Sourced) => spec.parse(value, source)
+
 /** An option that has a default. */
 export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): Options.Options<A> =>
   textOption(spec).pipe(
-    Options.map((quoted) => Option.some(Arguments.unquote(quoted))),
-    // The library's help shows a default only if it is an Option.
+    Options.map((quoted) => Option.some(Arguments.unquoteSourced(quoted))),
+    // The library's help shows a default only if it is an Option of text.
     Options.withDefault(Option.some(spec.fallback)),
-    Options.mapEffect((given) => spec.parse(Option.getOrThrow(given), `--${spec.name}`))
+    Options.mapEffect((given) => {
+      const value: Arguments.Sourced | string = Option.getOrThrow<Arguments.Sourced | string>(given)
+      return parseWith(spec, typeof value === "string" ? { source: `--${spec.name}`, value } : value)
+    })
   )
 
 /** An option that may be missing. Then its value comes from `instead`, such as a variable. */
 export const optional = <A>(
-  spec: Valued<A> & { readonly instead?: Config.Config<string> }
+  spec: Valued<A> & { readonly instead?: Config.Config<Arguments.Sourced> }
 ): Options.Options<A | undefined> =>
   textOption(spec).pipe(
-    Options.map(Arguments.unquote),
+    Options.map(Arguments.unquoteSourced),
     spec.instead === undefined ? identity : Options.withFallbackConfig(spec.instead),
-    Options.mapEffect((value) => spec.parse(value, `--${spec.name}`)),
+    Options.mapEffect((given) => parseWith(spec, given)),
     Options.optional,
     Options.map(Option.getOrUndefined)
   )
@@ -107,9 +112,7 @@ export const optional = <A>(
 export const repeatable = <A>(spec: Valued<A>): Options.Options<ReadonlyArray<A>> =>
   textOption(spec).pipe(
     Options.repeated,
-    Options.mapEffect((given) =>
-      Effect.all(given.map((quoted) => spec.parse(Arguments.unquote(quoted), `--${spec.name}`)))
-    )
+    Options.mapEffect((given) => Effect.all(given.map((quoted) => parseWith(spec, Arguments.unquoteSourced(quoted)))))
   )
 
 const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Arguments.Spelling> => {

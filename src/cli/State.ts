@@ -10,16 +10,14 @@ import * as CliOption from "./CliOption.ts"
 import { UsageError } from "./CommandError.ts"
 import * as Size from "./Size.ts"
 
-/**
- * The state directory from a variable: DES_STATE_DIR, or systemd's STATE_DIRECTORY, which can name several
- * (systemd.exec(5)).
- */
-const fromVariables = Config.orElse(Config.nonEmptyString("DES_STATE_DIR"), () =>
-  Config.map(Config.nonEmptyString("STATE_DIRECTORY"), (directories) => directories.split(":", 1).join())
-)
+/** The state directory that systemd gives a service. The variable can name several (systemd.exec(5)). */
+const fromSystemd = Config.map(Config.nonEmptyString("STATE_DIRECTORY"), (directories) => ({
+  source: "STATE_DIRECTORY",
+  value: directories.split(":", 1).join()
+}))
 
 const state = CliOption.optional({
-  instead: fromVariables,
+  instead: fromSystemd,
   name: "state",
   placeholder: "DIR",
   description:
