@@ -171,9 +171,10 @@ export const make = (options: Options) =>
       yield* safely(
         sql`UPDATE event SET state = ${states[result]}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
       )
+      if (event.bytes > 0) turns.back(event.actor, true)
+      else turns.done(event.actor)
       given.remove(id, event)
       backlog.finished(event.actor, event.record)
-      turns.back(event.actor, true)
       yield* wake.open
     })
 

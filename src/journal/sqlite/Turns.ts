@@ -31,7 +31,8 @@ export type Actor = Pick<WaitingRow, "engine" | "type" | "actor">
  * - `next`: returns the event whose turn it is. It is out from then on. Returns nothing if no event has a turn.
  * - `arrived`: notes that new events were written.
  * - `out`: notes that a parked event is out again.
- * - `back`: notes that an event was finished or parked.
+ * - `back`: notes that an event that was out was finished or parked.
+ * - `done`: notes that a parked event was finished.
  * - `isEmpty`: returns true if `next` has given every event that it knows.
  */
 export interface Turns {
@@ -39,6 +40,7 @@ export interface Turns {
   readonly arrived: () => void
   readonly out: (actor: Actor) => void
   readonly back: (actor: Actor, finished: boolean) => void
+  readonly done: (actor: Actor) => void
   readonly isEmpty: () => boolean
 }
 
@@ -67,6 +69,7 @@ export const makeTotal = (isWatched: Fragment): Effect.Effect<Turns, never, SqlC
       },
       out: () => void out++,
       back: () => void out--,
+      done: () => undefined,
       isEmpty: () => empty
     }
   })
@@ -191,6 +194,11 @@ export const makeFair = (isWatched: Fragment): Effect.Effect<Turns, never, SqlCl
         if (finished) lane.open--
         line.back(name, hasMore(lane))
         forget(name, lane)
+      },
+      done: (actor) => {
+        const lane = laneOf(actor)
+        lane.open--
+        forget(nameOf(actor), lane)
       },
       isEmpty: () => complete && [...lanes.values()].every((lane) => !hasMore(lane))
     }

@@ -113,6 +113,27 @@ describe("the journal on disk", () => {
     })
   )
 
+  for (const order of ["total", "fair"] as const) {
+    it.scoped(`gives no other event while one is out, also if a parked one is finished meanwhile (${order})`, () =>
+      Effect.gen(function* () {
+        const directory = yield* folder
+        yield* Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          yield* accept(...[1n, 2n, 3n].map((at) => accepted("a", { timeNano: at })))
+          const first = yield* Effect.flatten(journal.take(order))
+          yield* journal.park(first.id)
+          const second = yield* Effect.flatten(journal.take(order))
+          yield* journal.finish(first.id, "succeeded")
+          const third = yield* Effect.fork(Effect.flatten(journal.take(order)))
+          yield* TestClock.adjust("5 seconds")
+          assert.isNull(third.unsafePoll())
+          yield* journal.finish(second.id, "succeeded")
+          assert.strictEqual((yield* Fiber.join(third)).event.timeNano, 3n)
+        }).pipe(life(directory))
+      })
+    )
+  }
+
   it.scoped("keeps an event of des's own over the death of des, and wakes a reader for it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
