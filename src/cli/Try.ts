@@ -1,6 +1,8 @@
 import * as Args from "@effect/cli/Args"
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -9,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Stream from "effect/Stream"
 import * as Des from "../Des.ts"
+import * as DurationText from "../DurationText.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as EngineHttp from "../engine/EngineHttp.ts"
 import * as DockerEvent from "../event/DockerEvent.ts"
@@ -20,6 +23,7 @@ import * as JournalInMemory from "../journal/JournalInMemory.ts"
 import * as Log from "../Log.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as Findings from "../scripts/Findings.ts"
+import * as ScriptDirectory from "../scripts/ScriptDirectory.ts"
 import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as Trust from "../scripts/Trust.ts"
 import * as Arguments from "./Arguments.ts"
@@ -103,7 +107,22 @@ const printer = Layer.succeed(ScriptRunner.ScriptRunner, {
 const feedOf = (event: DockerEvent.DockerEvent) =>
   Layer.succeed(EventFeed.EventFeed, { engines: [], events: Stream.make(event), resume: () => Stream.make(event) })
 
-/** Says which conditions keep scripts from running. des itself says nothing of them, since for most events that is normal. */
+/** Lets no script wait: nothing of what is only printed would change meanwhile. */
+const withoutWait = <R>(context: Context.Context<R | ScriptDirectory.ScriptDirectory>) => {
+  const { find } = Context.get(context, ScriptDirectory.ScriptDirectory)
+  return Context.add(context, ScriptDirectory.ScriptDirectory, {
+    find: (type, verb) =>
+      Effect.map(
+        find(type, verb),
+        Arr.map(({ options: { wait: _, ...options }, path }) => ({ path, options }))
+      )
+  })
+}
+
+/**
+ * Says which conditions keep scripts from running, and which scripts wait. des itself says nothing of this, since for most
+ * events that is normal.
+ */
 const sayUnmet = Effect.fnUntraced(function* (directory: string, insecure: boolean, event: DockerEvent.DockerEvent) {
   const { scripts } = yield* Judged.read(directory, insecure)
   const judged = Judged.forEvent(scripts, {
@@ -118,6 +137,13 @@ const sayUnmet = Effect.fnUntraced(function* (directory: string, insecure: boole
       Effect.logInfo(why.startsWith(script.path) ? why : `${script.path} is not run for this event: ${why}`),
     { discard: true }
   )
+  for (const { script, why } of judged) {
+    const wait = script.options?.wait
+    if (why !== undefined || wait === undefined) continue
+    yield* Effect.logInfo(
+      `${script.path} waits ${DurationText.format(wait.quiet)} for further events before it runs, as its option wait= says`
+    )
+  }
 })
 
 /** `des try`: runs the scripts of one event that did not happen. */
@@ -209,7 +235,7 @@ export const tryEvent = CliCommand.make({
     })
     yield* Des.run.pipe(
       Effect.provide(
-        des.pipe(
+        (given.dryRun ? Layer.map(des, withoutWait) : des).pipe(
           Layer.provide(given.dryRun ? printer : ScriptRunner.layer),
           Layer.merge(feedOf(event)),
           Layer.provideMerge(journal)

@@ -22,11 +22,10 @@ import type { Environment } from "../scripts/Environment.ts"
 import { defaultBounds, type ScriptRunner } from "../scripts/ScriptRunner.ts"
 import type { Trust } from "../scripts/Trust.ts"
 import * as Attempts from "./Attempts.ts"
-import type * as Cooldown from "./Cooldown.ts"
-import * as Cooled from "./Cooled.ts"
 import * as FailedRun from "./FailedRun.ts"
 import * as Guarded from "./Guarded.ts"
 import * as Order from "./Order.ts"
+import * as Paced from "./Paced.ts"
 import * as RunOnce from "./RunOnce.ts"
 import * as Stop from "./Stop.ts"
 import * as StopOnFailure from "./StopOnFailure.ts"
@@ -113,7 +112,7 @@ const about =
     Effect.annotateLogs(effect, "event", eventName(event))
 
 /** Tells the journal when the last script of an event has ended. It does not hold the event, which may be parked. */
-const makeSettle = (finish: Journal["Type"]["finish"], { event, id, scripts }: Entry): Cooled.Work["settle"] => {
+const makeSettle = (finish: Journal["Type"]["finish"], { event, id, scripts }: Entry): Paced.Work["settle"] => {
   const described = `${event.Type}/${verb(event)}`
   let open = scripts.length
   let result: Result = "succeeded"
@@ -158,7 +157,7 @@ const makeBroken = (stop: Stop.Stop) =>
     }
   })
 
-/** Runs the scripts of events that the journal gave, each event to its end or until a cooldown holds what is left of it. */
+/** Runs the scripts of events that the journal gave, each event to its end or until a cooldown or a wait holds what is left of it. */
 const makeHandle = (
   options: DispatchOptions,
   parts: {
@@ -171,23 +170,18 @@ const makeHandle = (
 ) => {
   const { attempts, journal, orBreak, order, stop } = parts
   const defaultCooldown = Duration.toMillis(options.cooldown ?? defaults.cooldown)
-  const cooled = Cooled.make({
-    cooldownOf: ({ entry, script }) =>
-      script.options.cooldown ??
-      (FailedRun.isAbout(entry.event) ? Math.max(defaultCooldown, FailedRun.cooldown) : defaultCooldown),
+  const cooldownOf = ({ entry, script }: Paced.Work) =>
+    script.options.cooldown ??
+    (FailedRun.isAbout(entry.event) ? Math.max(defaultCooldown, FailedRun.cooldown) : defaultCooldown)
+  const paced = Paced.make({
+    paceOf: (work) => ({ cooldown: cooldownOf(work), wait: work.script.options.wait }),
     attempts,
     guarded: Guarded.make(attempts, stop),
+    journal,
+    about,
     stop,
     fork: order.fork,
-    later: (actor, release) => order.submit(actor, orBreak(Effect.suspend(() => resume(release()))))
-  })
-
-  const resume = Effect.fnUntraced(function* (held: Cooldown.Held<Cooled.Postponed> | undefined) {
-    if (held === undefined || (yield* stop.isStopping)) return
-    const { id, script, settle } = held.newest
-    const entry = yield* journal.reload(id)
-    yield* about(entry.event)(cooled({ script, settle, entry, coalesced: held.coalesced }))
-    yield* journal.park(id)
+    submit: (turn, work) => order.submit(turn, orBreak(work))
   })
 
   return Effect.fnUntraced(function* (entry: Entry) {
@@ -195,16 +189,18 @@ const makeHandle = (
     const settle = makeSettle(journal.finish, entry)
     yield* sayDetected(event)
     const stopOnFailure = StopOnFailure.make()
-    const handleScript = Effect.fnUntraced(function* (work: Cooled.Work) {
+    const handleScript = Effect.fnUntraced(function* (work: Paced.Work) {
       const { settled } = Attempts.earlierOf(work)
       if (settled !== undefined) return yield* Effect.as(settle(settled), settled)
       const failed = stopOnFailure.before(work.script)
-      if (failed === undefined) return yield* cooled(work)
+      if (failed === undefined) return yield* paced(work)
       return yield* Effect.tap(attempts.skip(work, failed), settle)
     })
     for (const script of scripts) {
       if (yield* stop.isStopping) return
-      const end = yield* about(event)(handleScript({ script, entry, coalesced: 0, settle }))
+      const end = yield* about(event)(
+        handleScript({ script, entry, coalesced: entry.coalesced[script.path] ?? 0, settle })
+      )
       if (end === "failed") stopOnFailure.failed(script)
     }
     yield* journal.park(entry.id)

@@ -76,8 +76,10 @@ export interface Earlier {
 }
 
 /**
- * An accepted event that was taken to be run. `earlier` says, by the path of each script, what happened to it in an
- * earlier life of des.
+ * An accepted event that was taken to be run, by the path of each script:
+ *
+ * - `earlier`: what happened to it before des was restarted.
+ * - `coalesced`: how many older events its run also stands for, if there are any.
  *
  * @since 1.0.0
  * @category models
@@ -85,6 +87,7 @@ export interface Earlier {
 export interface Entry extends Accepted {
   readonly id: number
   readonly earlier: Readonly<Record<string, Earlier>>
+  readonly coalesced: Readonly<Record<string, number>>
 }
 
 /**
@@ -160,6 +163,8 @@ export class Journal extends Context.Tag("des/Journal")<
     readonly park: (id: number) => Effect.Effect<void>
     /** Loads a parked event again. */
     readonly reload: (id: number) => Effect.Effect<Entry, JournalError>
+    /** Records that the run of a script for this event also stands for so many older events. */
+    readonly coalesce: (entry: Entry, script: Script, count: number) => Effect.Effect<void, JournalError>
     /** Records that a run begins. It is called before des does anything else for the run. */
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
     /** Records that the last script of an event has ended. */

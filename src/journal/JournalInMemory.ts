@@ -54,7 +54,7 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
 
   return {
     add: (accepted: Accepted) => {
-      lanes.add({ ...accepted, id: ++lastId, earlier: {} })
+      lanes.add({ ...accepted, id: ++lastId, earlier: {}, coalesced: {} })
       wake.unsafeOpen()
     },
     take,
@@ -189,6 +189,8 @@ export const layer = (
         take: turns.take,
         park: turns.park,
         reload: turns.reload,
+        // After a restart this journal is empty, so the count is not needed.
+        coalesce: () => Effect.void,
         begin: () => Effect.succeed(unkept),
         finish,
         lost: losses.next,

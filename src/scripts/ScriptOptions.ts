@@ -11,11 +11,25 @@ import * as Conditions from "./Condition.ts"
 export type Condition = Conditions.Condition
 
 /**
+ * How long a run waits, in milliseconds: until no further event came for the time `quiet`, and until `latest` after the
+ * first event at the latest.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Wait {
+  readonly quiet: number
+  readonly latest: number
+}
+
+/**
  * The options from the comment block at a script's head.
  *
  * - `timeout`: how long a run may take, in milliseconds (0 is no limit).
  * - `retries`: how often a failed run is retried.
- * - `cooldown`: the shortest time between two runs for one actor, in milliseconds.
+ * - `cooldown`: the shortest time between two runs, in milliseconds.
+ * - `wait`: a run begins only when no further event came for a while.
+ * - `per`: whose cooldown and wait it is: each actor has its own (default), or all actors share that of the script.
  * - `stopOnFailure`: if this script fails in the end, the later scripts of its directory are not run for the event.
  * - `conditions`: all of them must hold.
  *
@@ -26,6 +40,8 @@ export interface ScriptOptions {
   readonly timeout?: number
   readonly retries?: number
   readonly cooldown?: number
+  readonly wait?: Wait
+  readonly per?: "actor" | "script"
   readonly stopOnFailure?: boolean
   readonly conditions: ReadonlyArray<Condition>
 }
@@ -58,9 +74,28 @@ const duration = (name: "timeout" | "cooldown", value: string): Parsed => {
     : { [name]: parsed }
 }
 
+/** A wait without a latest time ends after so many times its length at the latest. docker-gen does the same. */
+const latestFactor = 4
+
+const waitOf = (value: string): Parsed => {
+  const [quietText = "", latestText, ...more] = value.split("..")
+  const quiet = DurationText.parse(quietText)
+  const latest = latestText === undefined ? (quiet ?? 0) * latestFactor : DurationText.parse(latestText)
+  if (quiet === undefined || quiet === 0 || latest === undefined || more.length > 0)
+    return `wait takes a duration above 0 such as 2s, or two such as 2s..30s, not ${JSON.stringify(value)}`
+  return latest < quiet
+    ? `wait=${value} contradicts itself: the run would have to begin at the latest before it may begin; write the shorter time first`
+    : { wait: { quiet, latest } }
+}
+
 const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
   timeout: (value) => duration("timeout", value),
   cooldown: (value) => duration("cooldown", value),
+  wait: waitOf,
+  per: (value) =>
+    value === "actor" || value === "script"
+      ? { per: value }
+      : `per takes actor or script, not ${JSON.stringify(value)}`,
   "stop-on-failure": (value) =>
     value === "yes" || value === "no"
       ? { stopOnFailure: value === "yes" }
@@ -114,6 +149,16 @@ const isComment = (line: string): boolean => /^\s*(?:#|$)/.test(line)
 /** The text after `# des:` in a line; `undefined` if the line does not begin with it. */
 const optionsIn = (line: string): string | undefined => /^\s*#\s*des:(.*)$/s.exec(line)?.[1]
 
+/** Options that cannot stand together, and why. */
+const contradiction = ({ cooldown = 0, per, stopOnFailure, wait }: Omit<ScriptOptions, "conditions">) => {
+  const pacing = wait !== undefined ? "wait" : cooldown > 0 ? "cooldown" : undefined
+  if (stopOnFailure === true && pacing !== undefined)
+    return `stop-on-failure=yes and ${pacing} contradict each other: a run that comes later has not failed when the next script begins; remove one of them`
+  if (per !== undefined && pacing === undefined)
+    return `per=${per} says whose wait or cooldown it is, and there is none; add wait= or cooldown=, or remove it`
+  return undefined
+}
+
 /**
  * Reads the options in a script's head: `# des: NAME=VALUE …` in any line of the first comment block. Double quotes
  * stand around what has blanks, and around a comma that is part of a value. An unknown or malformed option is a problem: a script that runs with other bounds than
@@ -126,14 +171,10 @@ export const parse = (head: string, whole = true): ScriptOptions | Problem => {
   let options: Omit<ScriptOptions, "conditions"> = {}
   const conditions: Array<Condition> = []
   let lastLine = 1
-  const result = (): ScriptOptions | Problem =>
-    options.stopOnFailure === true && (options.cooldown ?? 0) > 0
-      ? {
-          line: lastLine,
-          message:
-            "stop-on-failure=yes and cooldown contradict each other: a run that waits for a cooldown has not failed when the next script begins; remove one of them"
-        }
-      : { ...options, conditions }
+  const result = (): ScriptOptions | Problem => {
+    const message = contradiction(options)
+    return message === undefined ? { ...options, conditions } : { line: lastLine, message }
+  }
   for (const [index, line] of head.split("\n").entries()) {
     if (!isComment(line)) return result()
     const text = optionsIn(line)

@@ -103,3 +103,29 @@ const killedAtRandom = (events: number, jobs: number) =>
   )
 
 killedAtRandom(2000, 4)
+
+test("a run that waits for further events stands for all of them, also for those from before des was killed", (sandbox) =>
+  Effect.gen(function* () {
+    sandbox.script("container/start", '# des: wait=10s..1h per=script\necho "$ACTOR_ID $DES_COALESCED" >>ran')
+    const feed = (events: number) =>
+      Array.from({ length: events }, (_, at) => makeEvent({ id: `c${at + 1}`, timeNano: BigInt(at + 1) }).record)
+    const args = (events: number) => {
+      sandbox.write("feed.jsonl", `${feed(events).join("\n")}\n`)
+      return ["-d", sandbox.dir, "--from", sandbox.path("feed.jsonl"), "--state", sandbox.path("state"), "--jobs", "2"]
+    }
+    for (const events of [3, 5]) {
+      const des = yield* sandbox.start(args(events))
+      assert.isTrue(
+        yield* poll(
+          Effect.map(done(sandbox), ({ size }) => size === events - 1),
+          8000
+        )
+      )
+      yield* des.kill("SIGKILL")
+      yield* des.ended
+    }
+    assert.isFalse(sandbox.exists("ran"))
+    const last = yield* sandbox.des(args(6), { deadline: 60_000 })
+    assert.strictEqual(last.code, 0, last.stderr.slice(-2000))
+    assert.deepStrictEqual(sandbox.lines("ran"), ["c6 5"])
+  }))

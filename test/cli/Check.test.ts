@@ -15,7 +15,7 @@ const withoutEngine = (sandbox: Sandbox) => ({ env: { DOCKER_HOST: `unix://${san
 describe("des check", () => {
   test("shows each script with its event, its state and its options, and ends with 0 without a problem", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/die/10-mail", "# des: timeout=30s image=postgres:*\necho")
+      sandbox.script("container/die/10-mail", "# des: wait=2s..30s per=script image=postgres:*\necho")
       sandbox.script("container/all", "echo")
       sandbox.script("all", "echo")
       sandbox.script("volume/create", "# nothing yet")
@@ -25,7 +25,7 @@ describe("des check", () => {
         "EVENT          SCRIPT                 STATE  OPTIONS",
         "every event    all                    runs",
         "container/*    container/all          runs",
-        "container/die  container/die/10-mail  runs   timeout=30s image=postgres:*",
+        "container/die  container/die/10-mail  runs   wait=2s..30s per=script image=postgres:*",
         ""
       ])
       assert.match(stdout, /events\.d: 3 scripts, and 1 script of comments only, 0 problems; checked as user \S+\n$/)
@@ -45,6 +45,8 @@ describe("des check", () => {
       sandbox.write("events.d/container/pause/40-d", "#!/usr/bin/env node\n// des: timeout=3s\n", 0o755)
       sandbox.script("container/pause/50-e", "# des: timeot=3s\necho")
       sandbox.script("container/pause/60-f", "# des: name=a name=b\necho")
+      sandbox.script("container/pause/70-g", "# des: wait=1m..2s\necho")
+      sandbox.script("container/pause/80-h", "# des: per=script\necho")
       sandbox.script("volume/create", "echo", 0o757)
       const { code, stdout } = yield* check(sandbox)
       assert.strictEqual(code, 1)
@@ -63,11 +65,13 @@ describe("des check", () => {
         `${at("container/pause/40-d")}: line 2: ${read}`,
         `${at("container/pause/50-e")} is never run: line 2: "timeot=3s" is not an option; did you mean timeout=?`,
         `${at("container/pause/60-f")} is never run: no event meets both name=a and name=b`,
+        `${at("container/pause/70-g")} is never run: line 2: wait=1m..2s contradicts itself: `,
+        `${at("container/pause/80-h")} is never run: line 2: per=script says whose wait or cooldown it is, and there is none`,
         `${at("volume/create")} can be written by everybody; chmod o-w ${sandbox.dir}/volume/create fixes it`
       ]) {
         assert.include(stdout, problem)
       }
-      assert.match(stdout, /, 13 problems; checked as/)
+      assert.match(stdout, /, 15 problems; checked as/)
     }))
 
   test("prints one JSON object a line with --json", (sandbox) =>

@@ -17,10 +17,12 @@ const keep = 'env >>env; cat >>stdin; echo "hello $ACTOR_ATTRIBUTES_NAME"'
 describe("des try", () => {
   test("runs the scripts of an event with the attributes that engines give, and those that are given", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/die", keep)
+      sandbox.script("container/die", `# des: wait=50ms\n${keep}`)
       const env = { DOCKER_HOST: `unix://${sandbox.path("engine.sock")}` }
       const ended = yield* tryIn(sandbox, ["container/die", "name=web", "com.example.role=db"], { env })
       assert.strictEqual(ended.code, 0, ended.stderr)
+      const waits = `${sandbox.dir}/container/die waits 50ms for further events before it runs, as its option wait= says`
+      assert.include(ended.stderr, `INFO - ${waits}\n`)
       assert.include(ended.stderr, `INFO - Running script ${sandbox.dir}/container/die\n`)
       assert.include(ended.stderr, `${sandbox.dir}/container/die: hello web\n`)
       for (const variable of [
@@ -77,7 +79,8 @@ describe("des try", () => {
 
   test("prints scripts, environment and stdin with --dry-run, and starts nothing", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/start", "touch ran")
+      // It would wait beyond the end of the test.
+      sandbox.script("container/start", "# des: wait=1h per=script\ntouch ran")
       sandbox.script("all", "touch ran")
       const { code, stderr, stdout } = yield* tryIn(sandbox, [
         "container/start",
@@ -86,7 +89,8 @@ describe("des try", () => {
         "--env",
         "MORE=1"
       ])
-      assert.deepStrictEqual({ code, stderr, ran: sandbox.exists("ran") }, { code: 0, stderr: "", ran: false })
+      assert.deepStrictEqual({ code, ran: sandbox.exists("ran") }, { code: 0, ran: false })
+      assert.match(stderr, /^.* waits 1h for further events before it runs, as its option wait= says\n$/)
       const lines = stdout.split("\n")
       assert.deepStrictEqual(
         lines.filter((line) => /^\S/.test(line)),

@@ -13,12 +13,16 @@ import * as Dispatch from "../../src/dispatch/Dispatch.ts"
 import type { DockerEvent } from "../../src/event/DockerEvent.ts"
 import * as Journal from "../../src/journal/Journal.ts"
 import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
+import * as Keep from "../../src/journal/Keep.ts"
+import * as JournalSql from "../../src/journal/sqlite/JournalSql.ts"
+import * as StateDirectory from "../../src/journal/sqlite/StateDirectory.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../../src/scripts/ScriptRunner.ts"
 import * as Trust from "../../src/scripts/Trust.ts"
 import * as Testing from "../../src/testing.ts"
 import { collectLogs } from "../support/Logs.ts"
+import * as TempFolder from "../support/TempFolder.ts"
 
 /** A run that the mocked runner saw, with its times in seconds. */
 interface Seen {
@@ -45,6 +49,8 @@ interface Situation extends Partial<Dispatch.DispatchOptions> {
   /** What a script does, by the run; it succeeds at once unless told otherwise. */
   readonly scripts?: (run: ScriptRun, number: number) => Behaviour
   readonly trust?: Layer.Layer<Trust.Trust>
+  /** The journal is on disk in this directory, and not in memory. */
+  readonly state?: string | undefined
 }
 
 const succeeded = Outcome.Exited({ code: 0, message: "" })
@@ -66,8 +72,16 @@ const keepingIn =
         })
     })
 
+const journalOnDisk = (directory: string) =>
+  JournalSql.layer({
+    file: StateDirectory.journalFile(directory),
+    keep: Keep.defaults,
+    maxAge: Number.POSITIVE_INFINITY,
+    durably: StateDirectory.durably
+  }).pipe(Layer.provide(StateDirectory.layer({ directory })), Layer.provide(NodeFileSystem.layer), Layer.orDie)
+
 /** A dispatch that runs, with a journal to accept into and a runner that only keeps the time. */
-const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }: Situation = {}) =>
+const begin = ({ scripts = () => ({}), state, trust = Trust.layerInsecure, ...options }: Situation = {}) =>
   Effect.gen(function* () {
     const logs = collectLogs()
     const runs: Array<Seen> = []
@@ -102,7 +116,9 @@ const begin = ({ scripts = () => ({}), trust = Trust.layerInsecure, ...options }
     })
     const context = yield* Layer.build(
       Dispatch.layer({ base: { PATH: "/bin" }, hurry: Deferred.await(over), ...options }).pipe(
-        Layer.provideMerge(Layer.map(JournalInMemory.layer(), keepingIn(kept, skipped))),
+        Layer.provideMerge(
+          state === undefined ? Layer.map(JournalInMemory.layer(), keepingIn(kept, skipped)) : journalOnDisk(state)
+        ),
         Layer.provide([runner, trust, NodeFileSystem.layer])
       )
     )
@@ -543,6 +559,136 @@ describe("a cooldown", () => {
     })
   )
 })
+
+/** The runs as `event at TIME: COALESCED`. */
+const shown = (runs: ReadonlyArray<Seen>) =>
+  runs.map(({ coalesced = "0", event, from }) => `${event} at ${from}: ${coalesced}`)
+
+for (const [where, stateOf] of [
+  ["in memory", Effect.succeed(undefined)],
+  ["on disk", TempFolder.make("wait")]
+] as const) {
+  describe(`a wait, with the journal ${where}`, () => {
+    const waiting = withOptions("/s", "wait=2s..5s")
+
+    it.scoped("runs the newest event when no further event came, with the number of events that it replaces", () =>
+      Effect.gen(function* () {
+        const { accept, runs } = yield* begin({ state: yield* stateOf })
+        for (let at = 0; at < 3; at++) {
+          yield* accept("a", waiting)
+          yield* TestClock.adjust("1 second")
+        }
+        yield* TestClock.adjust("999 millis")
+        assert.deepStrictEqual(runs, [])
+        yield* TestClock.adjust("1 millis")
+        yield* TestClock.adjust("10 seconds")
+        yield* accept("a", waiting)
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual(shown(runs), ["3 at 4: 2", "4 at 16: 0"])
+      })
+    )
+
+    it.scoped("runs at the latest time if events never cease", () =>
+      Effect.gen(function* () {
+        const { accept, runs } = yield* begin({ state: yield* stateOf })
+        for (let at = 0; at < 12; at++) {
+          yield* accept("a", waiting)
+          yield* TestClock.adjust("1 second")
+        }
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(shown(runs), ["5 at 5: 4", "10 at 10: 4", "12 at 13: 1"])
+      })
+    )
+
+    it.scoped("is that of one actor, or with per=script one for all actors, whose runs never overlap", () =>
+      Effect.gen(function* () {
+        const { accept, runs } = yield* begin({
+          state: yield* stateOf,
+          jobs: 4,
+          scripts: ({ script }) => ({ takes: script === "/once" ? "10 seconds" : 0 })
+        })
+        const once = withOptions("/once", "wait=2s..5s per=script")
+        const scripts = [waiting, once, "/each"]
+        yield* accept("a", ...scripts)
+        yield* accept("b", ...scripts)
+        yield* accept("a", ...scripts)
+        yield* TestClock.adjust("3 seconds")
+        yield* accept("c", ...scripts)
+        yield* TestClock.adjust("1 minute")
+        const of = (path: string) => runs.filter(({ script }) => script === path)
+        assert.deepStrictEqual(eventsOf(of("/each")), ["1", "2", "3", "4"])
+        assert.deepStrictEqual(shown(of("/s")).toSorted(), ["2 at 2: 0", "3 at 2: 1", "4 at 5: 0"])
+        assert.deepStrictEqual(shown(of("/once")), ["3 at 2: 2", "4 at 12: 0"])
+      })
+    )
+
+    it.scoped("of a script with a cooldown ends no sooner than the cooldown, one for all actors with per=script", () =>
+      Effect.gen(function* () {
+        const { accept, runs } = yield* begin({ state: yield* stateOf, jobs: 2 })
+        const both = withOptions("/both", "wait=2s cooldown=10s")
+        const shared = withOptions("/shared", "cooldown=10s per=script")
+        yield* accept("a", both, shared)
+        yield* TestClock.adjust("3 seconds")
+        yield* accept("a", both, shared)
+        yield* accept("b", both, shared)
+        yield* TestClock.adjust("1 minute")
+        const of = (path: string) => runs.filter(({ script }) => script === path)
+        assert.deepStrictEqual(shown(of("/both")), ["1 at 2: 0", "3 at 5: 0", "2 at 12: 0"])
+        assert.deepStrictEqual(shown(of("/shared")), ["1 at 0: 0", "3 at 10: 1"])
+      })
+    )
+
+    it.scoped("counts every event exactly once, in any order of events", () =>
+      Effect.gen(function* () {
+        const random = Random.make("wait")
+        const { accept, close, ended, runs } = yield* begin({
+          state: yield* stateOf,
+          jobs: 3,
+          scripts: () => ({ takes: "3 seconds" })
+        })
+        const once = withOptions("/once", "wait=2s..5s per=script")
+        for (let at = 0; at < 60; at++) {
+          yield* accept(at % 3 === 0 ? "a" : "b", waiting, once)
+          yield* TestClock.adjust(Duration.millis(yield* random.nextIntBetween(0, 3000)))
+        }
+        yield* close
+        yield* TestClock.adjust("1 hour")
+        yield* ended
+        for (const path of ["/s", "/once"]) {
+          const ran = runs.filter(({ script }) => script === path)
+          assert.strictEqual(
+            ran.reduce((sum, { coalesced }) => sum + 1 + Number(coalesced ?? 0), 0),
+            60
+          )
+        }
+        const shared = runs.filter(({ script }) => script === "/once")
+        for (const [at, { from }] of shared.entries()) assert.isAtLeast(from, shared[at - 1]?.to ?? 0)
+      })
+    )
+  })
+}
+
+it.scoped(
+  "an event that waits when des ends runs after the restart, and counts the events that it replaced before",
+  () =>
+    Effect.gen(function* () {
+      const state = yield* TempFolder.make("wait")
+      const waiting = withOptions("/s", "wait=2s..5s per=script")
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { accept, runs } = yield* begin({ state })
+          for (const actor of ["a", "b", "c"]) yield* accept(actor, waiting)
+          yield* TestClock.adjust("1 second")
+          assert.deepStrictEqual(runs, [])
+        })
+      )
+      const { accept, runs } = yield* begin({ state })
+      yield* TestClock.adjust("1 second")
+      yield* accept("d", waiting)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(shown(runs), ["1 at 4: 3"])
+    })
+)
 
 describe("a self-triggering script", () => {
   it.scoped("is stopped with an error that names it and the reason", () =>

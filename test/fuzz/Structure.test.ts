@@ -324,6 +324,8 @@ const word = FastCheck.oneof(
   FastCheck.constantFrom(
     "timeout=",
     "cooldown=",
+    "wait=",
+    "per=",
     "retries=",
     "label=",
     "attribute=",

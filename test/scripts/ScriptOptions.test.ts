@@ -33,7 +33,14 @@ describe("the head of a script", () => {
     "retries=0": { retries: 0 },
     "stop-on-failure=yes": { stopOnFailure: true },
     "stop-on-failure=no": { stopOnFailure: false },
-    "stop-on-failure=yes cooldown=0": { stopOnFailure: true, cooldown: 0 }
+    "stop-on-failure=yes cooldown=0": { stopOnFailure: true, cooldown: 0 },
+    "wait=2s": { wait: { quiet: 2000, latest: 8000 } },
+    "wait=500ms..1m": { wait: { quiet: 500, latest: 60_000 } },
+    "wait=2s..2s": { wait: { quiet: 2000, latest: 2000 } },
+    "wait=2s cooldown=1m": { wait: { quiet: 2000, latest: 8000 }, cooldown: 60_000 },
+    "wait=2s per=script": { wait: { quiet: 2000, latest: 8000 }, per: "script" },
+    "per=script cooldown=1m": { per: "script", cooldown: 60_000 },
+    "cooldown=1m per=actor": { per: "actor", cooldown: 60_000 }
   }
   for (const [text, expected] of Object.entries(bounds)) {
     it(`takes ${text}`, () =>
@@ -195,6 +202,16 @@ describe("a head that cannot be understood", () => {
     "timeout=5.": 'not "5."',
     "timeout=∞": 'not "∞"',
     "cooldown=1y": 'cooldown takes a duration such as 30s, 10m or 500ms, not "1y"',
+    "wait=": 'wait takes a duration above 0 such as 2s, or two such as 2s..30s, not ""',
+    "wait=0": 'not "0"',
+    "wait=0..5s": 'not "0..5s"',
+    "wait=2s..": 'not "2s.."',
+    "wait=..2s": 'not "..2s"',
+    "wait=2s..3s..4s": 'not "2s..3s..4s"',
+    "wait=2s-30s": 'not "2s-30s"',
+    "wait=30s..2s":
+      "wait=30s..2s contradicts itself: the run would have to begin at the latest before it may begin; write the shorter time first",
+    "per=container cooldown=1s": 'per takes actor or script, not "container"',
     "retries=": 'retries takes a number, not ""',
     "retries=-1": 'not "-1"',
     "retries=1.5": 'not "1.5"',
@@ -243,25 +260,47 @@ describe("a head that cannot be understood", () => {
     })
   }
 
-  it("is a problem if stop-on-failure=yes stands beside a cooldown, in any order", () => {
-    for (const [head, line] of [
-      ["# des: stop-on-failure=yes cooldown=1m", 1],
-      ["# des: cooldown=1m\n# des: stop-on-failure=yes\nexit", 2]
-    ] as const) {
+  for (const [what, head, line, message] of [
+    [
+      "stop-on-failure=yes stands before a cooldown",
+      "# des: stop-on-failure=yes cooldown=1m",
+      1,
+      /^stop-on-failure=yes and cooldown contradict each other: /
+    ],
+    [
+      "stop-on-failure=yes stands after a cooldown",
+      "# des: cooldown=1m\n# des: stop-on-failure=yes\nexit",
+      2,
+      /^stop-on-failure=yes and cooldown contradict each other: /
+    ],
+    [
+      "stop-on-failure=yes stands beside a wait",
+      "# des: wait=2s stop-on-failure=yes",
+      1,
+      /^stop-on-failure=yes and wait contradict each other: /
+    ],
+    [
+      "per= stands alone",
+      "# des: per=script",
+      1,
+      /^per=script says whose wait or cooldown it is, and there is none; add /
+    ],
+    ["per= stands beside no cooldown", "# des: per=actor\n# des: cooldown=0", 2, /^per=actor says whose/]
+  ] as const) {
+    it(`is a problem if ${what}`, () => {
       const problem = ScriptOptions.parse(head)
       assert.deepInclude(problem, { line })
-      assert.match(
-        "message" in problem ? problem.message : "",
-        /^stop-on-failure=yes and cooldown contradict each other: /
-      )
-    }
-  })
+      assert.match("message" in problem ? problem.message : "", message)
+    })
+  }
 
   it("lists the known options", () => {
     const problem = parse("# des: nonsense")
     for (const name of [
       "timeout",
       "cooldown",
+      "wait",
+      "per",
       "retries",
       "label",
       "attribute",

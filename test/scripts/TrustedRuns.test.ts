@@ -326,7 +326,7 @@ const attempts = (retries: number) =>
     report: () => Effect.void
   })
 
-const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [script], earlier: {} })
+const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [script], earlier: {}, coalesced: {} })
 
 const runs = Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
 

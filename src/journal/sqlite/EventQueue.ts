@@ -15,6 +15,7 @@ import type { Quarantine } from "./Quarantine.ts"
 import { keptRecord, sizeOfEvent, sizeOfRun } from "./Retention.ts"
 import { pieces, withoutNul } from "./Rows.ts"
 import type { RunLog } from "./RunLog.ts"
+import * as SqliteOnly from "./SqliteOnly.ts"
 import * as Turns from "./Turns.ts"
 
 /** How many bytes of events that are out may be in memory: 64 MiB, or one larger event. */
@@ -129,9 +130,13 @@ const makeRead = (options: Options, newest: number) => {
     // This process has already read the events that it accepted itself.
     const decoded = yield* row.id > newest ? decode : options.quarantine.whileReading(row.id, decode)
     if (Either.isLeft(decoded)) return undefined
-    const scripts: ReadonlyArray<Script> = JSON.parse(row.scripts)
+    const written: ReadonlyArray<Script & { readonly coalesced?: number }> = JSON.parse(row.scripts)
+    const scripts = written.map(({ coalesced: _, ...script }): Script => script)
+    const coalesced = Object.fromEntries(
+      written.flatMap((script) => (script.coalesced === undefined ? [] : [[script.path, script.coalesced]]))
+    )
     const event = { ...decoded.right, synthetic: row.synthetic === 1 }
-    return { id: row.id, event, scripts, earlier: yield* earlierOf(row, scripts) }
+    return { id: row.id, event, scripts, earlier: yield* earlierOf(row, scripts), coalesced }
   })
 }
 
@@ -223,6 +228,13 @@ export const make = (options: Options) =>
       return entry
     })
 
+    const coalesce = (entry: Entry, script: Script, count: number) => {
+      const index = entry.scripts.findIndex(({ path }) => path === script.path)
+      return Effect.asVoid(
+        safely(sql`UPDATE event SET scripts = ${SqliteOnly.scriptsWithCount(sql, index, count)} WHERE id = ${entry.id}`)
+      )
+    }
+
     return {
       insert: insertInto(sql, options.maxAge, backlog),
       arrived: Effect.suspend(() => {
@@ -232,6 +244,7 @@ export const make = (options: Options) =>
       take,
       park,
       reload,
+      coalesce,
       finish,
       lost: backlog.lost,
       unwanted: backlog.unwanted,

@@ -128,6 +128,7 @@ const make = (options: Options) =>
       take: queue.take,
       park: queue.park,
       reload: queue.reload,
+      coalesce: queue.coalesce,
       memory: {
         recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
         meet: (engine, met) => remembering(undefined, engines.meet(engine, met)),

@@ -25,6 +25,10 @@ export const notIn = (sql: SqlClient.SqlClient, column: string, values: Readonly
 export const scriptsOfRun = (sql: SqlClient.SqlClient): Fragment =>
   sql`(SELECT json_group_array(json(value)) FROM json_each(scripts) WHERE json_extract(value, '$.path') = run.script)`
 
+/** An event's `scripts` with a count at one of them: how many older events its run also stands for. */
+export const scriptsWithCount = (sql: SqlClient.SqlClient, index: number, count: number): Fragment =>
+  sql`json_set(scripts, ${`$[${index}].coalesced`}, ${count})`
+
 /** The longest record in which a name is looked for, in bytes: for each row of a list it is read as a whole. */
 const longestNamed = 65_536
 
