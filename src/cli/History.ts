@@ -15,59 +15,48 @@ import { CommandError, UsageError } from "./CommandError.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as GivenEvent from "./GivenEvent.ts"
 import * as Results from "./Results.ts"
+import * as RunTable from "./RunTable.ts"
 import * as StateOptions from "./State.ts"
-
-const exitOf = ({ exit, outcome }: State.History.Run): string => (exit === null ? (outcome ?? "-") : String(exit))
-
-const durationOf = ({ duration }: State.History.Run): string =>
-  duration === null ? "-" : `${(duration / 1000).toFixed(2)}s`
-
-const eventOf = ({ action, type }: State.History.Run): string => `${type}/${DockerEvent.verb({ Action: action })}`
-
-/** The longest name in the table, in characters. */
-const longestName = 80
-
-const formatRun = (run: State.History.Run): ReadonlyArray<string> => [
-  String(run.id),
-  Results.formatTime(run.began),
-  eventOf(run),
-  run.actor.slice(0, 12),
-  (run.name ?? "").slice(0, longestName) || "-",
-  run.script,
-  String(run.attempt),
-  exitOf(run),
-  durationOf(run)
-]
-
-const heads = ["RUN", "BEGAN", "EVENT", "ACTOR", "NAME", "SCRIPT", "ATTEMPT", "EXIT", "DURATION"]
 
 const formatJson = (run: State.History.Run): string => Log.escape(JSON.stringify(run))
 
-/** Prints runs in columns, page by page. A later page can make columns wider, and never narrower. */
-const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>) =>
-  Effect.flatMap(Results.loadTable, (table) => {
-    let widths = table.widths([heads])
-    let isFirst = true
-    return Stream.runForEachChunk(runs, (page) => {
-      const rows = Array.from(page, (run) => formatRun(run).map(Log.escape))
-      widths = table.atLeast(widths, table.widths(rows))
-      const columns = table.narrow(widths, Results.terminalWidth())
-      const lines = (isFirst ? [heads, ...rows] : rows).map((cells) => table.row(cells, columns))
-      isFirst = false
+/** Prints runs in columns, page by page. */
+const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>, isFollowed: boolean) =>
+  Effect.gen(function* () {
+    const table = RunTable.make(yield* Results.loadTable, Results.terminalWidth())
+    let isBegun = isFollowed
+    if (isFollowed) yield* Results.print([table.head()])
+    yield* Stream.runForEachChunk(runs, (page) => {
+      const rows = table.rows(Chunk.toReadonlyArray(page))
+      const lines = isBegun ? rows : [table.head(), ...rows]
+      isBegun = true
       return Results.print(lines)
-    }).pipe(Effect.tap(() => (isFirst ? Results.print([table.row(heads, widths)]) : Effect.void)))
+    })
+    if (!isBegun) yield* Results.print([table.head()])
   })
 
 const indented = (text: string): ReadonlyArray<string> => text.split("\n").map((line) => `  ${Log.escape(line)}`)
 
-/** The variables that the script got for its event. The base and the engine's variables are not kept. */
-const variablesOf = ({ record, run }: State.History.Detail): ReadonlyArray<string> => {
+/** Values of --env can be secrets, so the journal has none of them. */
+const notKept =
+  "  not kept: DES_COALESCED, and what is not of the event: --env, DES_ENDPOINT, DOCKER_HOST …, PATH, HOME …"
+
+/** The variables that the script got for its event. */
+const variablesOf = ({ name, record, run, synthetic }: State.History.Detail): ReadonlyArray<string> => {
   const event = DockerEvent.decode(record, run.engine)
-  if (Either.isLeft(event)) return ["  not kept"]
-  const variables = Environment.make(event.right, { DES_ATTEMPT: String(run.attempt) })
-  return Object.entries(variables)
-    .toSorted(([one], [other]) => (one < other ? -1 : 1))
-    .map(([name, value]) => `  ${name}=${Log.escape(value)}`)
+  if (Either.isLeft(event)) return ["  not kept, since the record is not"]
+  const variables = Environment.make(event.right, {
+    DES_ATTEMPT: String(run.attempt),
+    DES_RUN: name,
+    ...(run.engine === "" ? {} : { DES_ENGINE: run.engine }),
+    ...(synthetic ? { DES_SYNTHETIC: "1" } : {})
+  })
+  return [
+    ...Object.entries(variables)
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([variable, value]) => `  ${variable}=${Log.escape(value)}`),
+    notKept
+  ]
 }
 
 const describe = (detail: State.History.Detail): ReadonlyArray<string> => {
@@ -80,19 +69,20 @@ const describe = (detail: State.History.Detail): ReadonlyArray<string> => {
     script: run.script,
     began: Results.formatTime(run.began),
     attempt: String(run.attempt),
-    exit: run.exit === null || run.outcome === "exited" ? exitOf(run) : `${exitOf(run)} (${run.outcome})`,
-    duration: durationOf(run)
+    exit:
+      run.exit === null || run.outcome === "exited" ? RunTable.exitOf(run) : `${RunTable.exitOf(run)} (${run.outcome})`,
+    duration: RunTable.durationOf(run)
   }
   return [
     ...Object.entries(facts).map(([name, value]) => `${`${name}:`.padEnd(10)}${Log.escape(value)}`),
     "attempts:",
     ...attempts.map(
       (each) =>
-        `  ${each.attempt}: run ${each.id}, ${Results.formatTime(each.began)}, exit ${Log.escape(exitOf(each))}, ${durationOf(each)}`
+        `  ${each.attempt}: run ${each.id}, ${Results.formatTime(each.began)}, exit ${Log.escape(RunTable.exitOf(each))}, ${RunTable.durationOf(each)}`
     ),
     "output:",
     ...indented(run.output ?? ""),
-    "environment, as far as it is the event's:",
+    "environment:",
     ...variablesOf(detail),
     "record:",
     ...indented(record === "" ? "not kept" : record)
@@ -106,6 +96,9 @@ const parseId = CliOption.expecting("the number of a run, as des history shows i
 
 /** The most runs that `--last` takes. */
 const mostLast = 1_000_000
+
+/** How many runs `--follow` begins with, if neither --last nor --since says it. */
+const lastFollowed = 10
 
 /** What to print: the list, or one run. */
 const parseOperands = (operands: ReadonlyArray<string>): Effect.Effect<number | undefined, UsageError> => {
@@ -153,6 +146,11 @@ export const history = CliCommand.make({
       description: "only the newest N of these runs",
       parse: CliOption.wholeNumber(1, mostLast)
     }),
+    follow: CliOption.flag({
+      name: "follow",
+      short: "f",
+      description: `print the newest ${lastFollowed} runs (or those of --last or --since), then each run when it ends`
+    }),
     json: CommonOptions.json,
     operands: Args.text({ name: "show ID" }).pipe(
       Args.withDescription("print all that the journal has of one run: record, environment, output, attempts"),
@@ -164,11 +162,16 @@ export const history = CliCommand.make({
     const directory = yield* StateOptions.required(given.state)
     const shown = yield* parseOperands(given.operands)
     const { Failure, History, StateDirectory } = yield* StateOptions.load
+    if (given.follow && shown !== undefined) {
+      return yield* new UsageError({ message: "conflicting options: --follow prints a list, and show prints one run" })
+    }
     const explain = Failure.explain(StateDirectory.journalFile(directory))
-    const runs = Stream.mapError(History.list(given), explain)
+    const last = given.last ?? (given.since === undefined ? lastFollowed : undefined)
+    const runs = Stream.mapError(given.follow ? History.follow({ ...given, last }) : History.list(given), explain)
     const list = given.json
       ? Stream.runForEachChunk(runs, (page) => Results.print(Chunk.toReadonlyArray(page).map(formatJson)))
-      : printTable(runs)
+      : printTable(runs, given.follow)
+    const listed = given.follow ? Effect.raceFirst(list, StateDirectory.replaced({ directory })) : list
     const one = Effect.fnUntraced(function* (id: number) {
       const detail = Option.getOrUndefined(yield* Effect.mapError(History.get(id), explain))
       if (detail === undefined) return false
@@ -176,7 +179,7 @@ export const history = CliCommand.make({
       yield* Results.print(given.json ? [Log.escape(JSON.stringify({ ...run, record, attempts }))] : describe(detail))
       return true
     })
-    const printed = shown === undefined ? Effect.as(list, true) : one(shown)
+    const printed = shown === undefined ? Effect.as(listed, true) : one(shown)
     const isThere = yield* printed.pipe(
       Effect.catchTag("BadArgument", "SystemError", (error) =>
         Effect.as(Results.untilUnread("the history", "; nothing in the journal has changed")(error), true)

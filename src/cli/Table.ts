@@ -20,14 +20,31 @@ export const cut = (text: string, columns: number): string => {
   return columns <= 0 ? "" : `${kept}…`
 }
 
+/** Cuts the beginning of a text, so that the rest takes a number of columns. The first one of a cut text is `…`. */
+export const cutStart = (text: string, columns: number): string => {
+  if (widthOf(text) <= columns) return text
+  let kept = ""
+  let used = 0
+  for (const { segment } of [...graphemes.segment(text)].reverse()) {
+    used += widthOf(segment)
+    if (used > columns - 1) break
+    kept = segment + kept
+  }
+  return columns <= 0 ? "" : `…${kept}`
+}
+
 /** Cuts a text to a number of columns, and fills it up with blanks. */
-export const pad = (text: string, columns: number): string => {
-  const shown = cut(text, columns)
+export const pad = (text: string, columns: number, cutTo = cut): string => {
+  const shown = cutTo(text, columns)
   return shown + " ".repeat(Math.max(0, columns - widthOf(shown)))
 }
 
 /** What stands between two columns. */
 const gap = "  "
+
+/** How wide a row with columns of these widths is. */
+export const rowWidth = (columns: ReadonlyArray<number>): number =>
+  columns.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1)
 
 /** The width of each column, so that nothing is cut. */
 export const widths = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<number> => {
@@ -44,24 +61,39 @@ export const atLeast = (some: ReadonlyArray<number>, others: ReadonlyArray<numbe
 /** The smallest width to which a column is narrowed. */
 const narrowest = 8
 
-/** Narrows columns so that a row is at most `total` wide: the widest one first. */
-export const narrow = (columns: ReadonlyArray<number>, total: number): ReadonlyArray<number> => {
+/**
+ * Narrows columns so that a row is at most `total` wide: the widest one first, and none below its least width. By
+ * default this is 8 for each.
+ */
+export const narrow = (
+  columns: ReadonlyArray<number>,
+  total: number,
+  least: ReadonlyArray<number> = columns.map(() => narrowest)
+): ReadonlyArray<number> => {
   const narrowed = [...columns]
-  let excess = columns.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - total
-  while (excess > 0) {
-    const widest = narrowed.indexOf(Math.max(...narrowed))
-    const width = narrowed[widest] ?? 0
-    if (width <= narrowest) break
-    narrowed[widest] = width - 1
-    excess--
+  const spare = (at: number) => (narrowed[at] ?? 0) > (least[at] ?? 0)
+  for (let excess = rowWidth(columns) - total; excess > 0; excess--) {
+    const widest = narrowed.reduce(
+      (most, width, at) => (spare(at) && width > (narrowed[most] ?? 0) ? at : most),
+      narrowed.length
+    )
+    if (widest === narrowed.length) break
+    narrowed[widest] = (narrowed[widest] ?? 0) - 1
   }
   return narrowed
 }
 
-/** One row with columns of these widths. The last one is not filled up. */
-export const row = (cells: ReadonlyArray<string>, columns: ReadonlyArray<number>): string =>
+/**
+ * One row with columns of these widths. The last one is not filled up. `cutsStart` says in which columns a text loses
+ * its beginning instead of its end.
+ */
+export const row = (
+  cells: ReadonlyArray<string>,
+  columns: ReadonlyArray<number>,
+  cutsStart: ReadonlyArray<boolean> = []
+): string =>
   cells
-    .map((cell, at) => pad(cell, columns[at] ?? 0))
+    .map((cell, at) => pad(cell, columns[at] ?? 0, cutsStart[at] === true ? cutStart : cut))
     .join(gap)
     .trimEnd()
 

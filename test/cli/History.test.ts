@@ -3,6 +3,7 @@
 import { describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { assert } from "vitest"
+import * as Program from "../support/Program.ts"
 import { record } from "../support/Record.ts"
 import { type Sandbox, test } from "../support/Sandbox.ts"
 
@@ -95,6 +96,7 @@ describe("des history", () => {
       for (const [args, code, says] of [
         [["shw", "1"], 2, '"shw 1": expected show ID, with the number of a run, such as des history show 12'],
         [["show"], 2, '"show": expected show ID'],
+        [["show", "1", "--follow"], 2, "conflicting options: --follow prints a list, and show prints one run"],
         [["show", "x"], 2, '"show x": expected show ID'],
         [["--last", "0"], 2, '--last "0": expected a whole number from 1 to 1000000'],
         [["--event", "die"], 2, '--event "die": expected TYPE/ACTION'],
@@ -104,6 +106,24 @@ describe("des history", () => {
         assert.strictEqual(ended.code, code, ended.stderr)
         assert.include(ended.stderr, says)
       }
+    }))
+})
+
+describe("des history --follow", () => {
+  test("prints the newest runs, and each run when it ends, whichever des runs it, until it is ended", (sandbox) =>
+    Effect.gen(function* () {
+      yield* live(sandbox)
+      const args = ["history", "--state", sandbox.path("state"), "-f", "--last", "2", "--json"]
+      const des = yield* Program.start(["sh", "-c", 'exec "$@" >out', "sh", ...Program.des(...args)], {
+        cwd: sandbox.top
+      })
+      const ids = () => sandbox.lines("out").map((line): number => JSON.parse(line).id)
+      yield* des.until("the last two runs", () => ids().length === 2)
+      yield* sandbox.feed([record({ id: "later" })], ["--state", sandbox.path("state")])
+      yield* des.until("the run of another des", () => ids().length === 3)
+      yield* des.kill("SIGINT")
+      assert.strictEqual((yield* des.ended).code, 130)
+      assert.deepStrictEqual(ids(), [4, 5, 6])
     }))
 })
 
@@ -127,10 +147,12 @@ describe("des history show", () => {
         "  ACTION=start",
         "  ACTOR_ATTRIBUTES_NAME=web",
         "  DES_ATTEMPT=2",
+        "  TIMENANO=1795453740123456789",
         `  ${record()}`
       ]) {
         assert.include(lines, line)
       }
+      assert.match(stdout, /^ {2}DES_RUN=[0-9a-f]{16}-2$/m)
       assert.match(
         stdout,
         /attempts:\n {2}1: run 1, [\d :-]+, exit 3, [\d.]+s\n {2}2: run 2, [\d :-]+, exit 2, [\d.]+s\n/

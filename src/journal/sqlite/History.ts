@@ -64,6 +64,12 @@ export interface Filter {
 /** How many runs are read at once. Each has up to 4 KiB of output. */
 const page = 1000
 
+/**
+ * How many numbers of runs are read at once if an index of a filter finds them. They are sorted then, and each reading
+ * looks at all that are left.
+ */
+const numbersAtOnce = 50_000
+
 /** True for a run that failed, is the last one of its script for its event, and was not retried with success. */
 const failedInTheEnd = (sql: SqlClient.SqlClient): Fragment =>
   sql`((last = 1 AND exit <> 0) OR outcome IN ('cut off', 'des died', 'quarantined'))
@@ -73,24 +79,32 @@ const failedInTheEnd = (sql: SqlClient.SqlClient): Fragment =>
       WHERE again.engine = event.engine AND again.fingerprint >= 'retry of ' || run.id || ' at '
         AND again.fingerprint < 'retry of ' || run.id || ' at:' AND fixed.exit = 0)`
 
+/**
+ * True for the runs of a script, which is named by its path or the end of it. The paths are read from the index, one
+ * after the other; no run is read for them.
+ */
+const isOfScript = (sql: SqlClient.SqlClient, script: string): Fragment =>
+  sql`script IN (WITH RECURSIVE known (path) AS (
+      SELECT min(script) FROM run
+      UNION ALL SELECT (SELECT min(script) FROM run WHERE script > path) FROM known WHERE path IS NOT NULL)
+    SELECT path FROM known WHERE path = ${script} OR substr(path, -length(${`/${script}`})) = ${`/${script}`})`
+
+/** True for events of a type and action. The action in the journal can have more behind a colon. */
+const isOfKind = (sql: SqlClient.SqlClient, { action, type }: { readonly type: string; readonly action: string }) =>
+  sql`(type = ${type} AND ${SqliteOnly.beginsWith(sql, "action", action)}
+    AND (action = ${action} OR substr(action, 1, length(${`${action}:`})) = ${`${action}:`}))`
+
 /** True for the runs that a filter selects. Ignores the filter's `last`. */
 const selected = (sql: SqlClient.SqlClient, filter: Filter): Fragment => {
   const { actor, event, failed, script, since } = filter
   return sql.and([
     sql`began_at >= ${since ?? 0}`,
     ...(failed === true ? [failedInTheEnd(sql)] : []),
-    ...(script === undefined
-      ? []
-      : [sql`(script = ${script} OR substr(script, -length(${`/${script}`})) = ${`/${script}`})`]),
-    ...(event === undefined
-      ? []
-      : [
-          sql`type = ${event.type}`,
-          sql`(action = ${event.action} OR substr(action, 1, length(${`${event.action}:`})) = ${`${event.action}:`})`
-        ]),
+    ...(script === undefined ? [] : [isOfScript(sql, script)]),
+    ...(event === undefined ? [] : [isOfKind(sql, event)]),
     ...(actor === undefined
       ? []
-      : [sql`(substr(actor, 1, length(${actor})) = ${actor} OR ${SqliteOnly.nameOf(sql)} = ${actor})`])
+      : [sql`(${SqliteOnly.beginsWith(sql, "actor", actor)} OR ${SqliteOnly.nameOf(sql)} = ${actor})`])
   ])
 }
 
@@ -99,13 +113,84 @@ const columns = (sql: SqlClient.SqlClient): Fragment =>
   sql`run.id AS id, engine, type, action, actor, ${SqliteOnly.nameOf(sql)} AS name, time_nano AS ${sql("timeNano")}, script,
     attempt, began_at AS began, ended_at - began_at AS duration, outcome, exit, output`
 
-/** The id before the first run of the newest ones. */
-const beforeLast = Effect.fnUntraced(function* (filter: Filter, last: number) {
+/** How the runs of a filter are found. */
+interface Access {
+  /** True if an index of a filter finds them, and not in the order of their numbers. */
+  readonly isSorted: boolean
+  /** The tables. SQLite keeps the order of a CROSS JOIN, and would otherwise read all runs in their order. */
+  readonly tables: Fragment
+  /** Their order. The plus keeps SQLite from reading all runs in this order instead of using an index. */
+  readonly order: Fragment
+}
+
+const accessOf = (sql: SqlClient.SqlClient, { actor, event, script }: Filter): Access => {
+  const ofRuns = sql.literal("run CROSS JOIN event ON event.id = run.event_id")
+  const ofEvents = sql.literal("event CROSS JOIN run ON run.event_id = event.id")
+  const isSorted = actor !== undefined || event !== undefined || script !== undefined
+  return {
+    isSorted,
+    // An actor has fewer runs than a script, and a script fewer than a kind of event.
+    tables: actor !== undefined || (event !== undefined && script === undefined) ? ofEvents : ofRuns,
+    order: sql.literal(isSorted ? "+run.id" : "run.id")
+  }
+}
+
+/**
+ * The statement that finds the numbers of a filter's runs after one, oldest or newest first.
+ *
+ * @internal
+ */
+export const numbers = (
+  sql: SqlClient.SqlClient,
+  filter: Filter,
+  range: { readonly after: number; readonly until: number; readonly limit: number; readonly newestFirst: boolean }
+) => {
+  const { order, tables } = accessOf(sql, filter)
+  return sql<{ id: number }>`SELECT run.id AS id FROM ${tables}
+    WHERE run.id > ${range.after} AND run.id <= ${range.until} AND ${selected(sql, filter)}
+    ORDER BY ${order} ${sql.literal(range.newestFirst ? "DESC" : "ASC")} LIMIT ${range.limit}`
+}
+
+/** No run has a larger number. */
+const endless = Number.MAX_SAFE_INTEGER
+
+/** The number before the first run that a filter can select. */
+const beginOf = Effect.fnUntraced(function* (filter: Filter, until: number) {
   const sql = yield* SqlClient.SqlClient
-  const [first] = yield* sql<{ id: number | null }>`SELECT min(id) AS id FROM (SELECT run.id AS id
-    FROM run JOIN event ON event.id = run.event_id WHERE ${selected(sql, filter)} ORDER BY run.id DESC LIMIT ${last})`
-  return (first?.id ?? 1) - 1
+  const { last, since } = filter
+  if (last === undefined && since === undefined) return 0
+  const [first] =
+    last === undefined
+      ? yield* sql<{ id: number | null }>`SELECT min(id) AS id FROM run WHERE began_at >= ${since}`
+      : yield* sql<{ id: number | null }>`SELECT min(id) AS id
+          FROM (${numbers(sql, filter, { after: 0, until, limit: last, newestFirst: true })})`
+  return (first?.id ?? endless) - 1
 })
+
+/** The runs with these numbers, as far as a filter selects them. */
+const read = Effect.fnUntraced(function* (ids: ReadonlyArray<number>, filter: Filter = {}) {
+  const sql = yield* SqlClient.SqlClient
+  return yield* sql<Run>`SELECT ${columns(sql)} FROM run CROSS JOIN event ON event.id = run.event_id
+    WHERE ${SqliteOnly.isOneOf(sql, sql.literal("run.id"), ids)} AND ${selected(sql, filter)} ORDER BY run.id`
+})
+
+/** The runs up to a number, oldest first. */
+const listUntil = (filter: Filter, until: number) =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const limit = accessOf(sql, filter).isSorted ? numbersAtOnce : page
+      return Stream.paginateChunkEffect(yield* beginOf(filter, until), (after) =>
+        Effect.map(numbers(sql, filter, { after, until, limit, newestFirst: false }), (found) => {
+          const ids = Chunk.unsafeFromArray(found.map(({ id }) => id))
+          return [ids, found.length < limit ? Option.none() : Chunk.last(ids)]
+        })
+      ).pipe(
+        Stream.rechunk(page),
+        Stream.mapChunksEffect((ids) => Effect.map(read(Chunk.toReadonlyArray(ids)), Chunk.unsafeFromArray))
+      )
+    })
+  )
 
 /**
  * The runs of the journal, oldest first. They are read page by page.
@@ -113,25 +198,83 @@ const beforeLast = Effect.fnUntraced(function* (filter: Filter, last: number) {
  * @since 1.0.0
  * @category constructors
  */
-export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.SqlClient> =>
+export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.SqlClient> => listUntil(filter, endless)
+
+/** How often a follower looks whether the journal was written. */
+const lookAgain = "1 second"
+
+/** The most unfinished runs whose end a follower waits for. */
+const mostOpen = 4096
+
+/** What a follower knows: the newest run that it has seen, and those that had not ended by then. */
+interface Followed {
+  readonly newest: number
+  readonly open: ReadonlyArray<number>
+}
+
+/** True for runs that may still end, in this life of des or in the next. */
+const isOpen = (sql: SqlClient.SqlClient): Fragment => sql`(ended_at IS NULL AND outcome IS NULL)`
+
+const beginFollowing = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [newest] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM run`
+  const open = yield* sql<{ id: number }>`SELECT run.id AS id FROM event CROSS JOIN run ON run.event_id = event.id
+    WHERE state = 'waiting' AND ${isOpen(sql)} ORDER BY run.id DESC LIMIT ${mostOpen}`
+  return { newest: newest?.id ?? 0, open: open.map(({ id }) => id) } satisfies Followed as Followed
+})
+
+/** The runs of a filter that have ended since, and what the follower knows then. */
+const lookOnce = Effect.fnUntraced(function* (filter: Filter, { newest, open }: Followed) {
+  const sql = yield* SqlClient.SqlClient
+  const rows = yield* sql<{ id: number; open: number }>`SELECT id, ${isOpen(sql)} AS open FROM run
+    WHERE id > ${newest} OR ${SqliteOnly.isOneOf(sql, sql.literal("id"), open)} ORDER BY id LIMIT ${mostOpen + page}`
+  const ended = rows.flatMap((row) => (row.open === 1 ? [] : [row.id]))
+  const runs = yield* read(ended, filter)
+  const next: Followed = {
+    newest: Math.max(newest, rows.at(-1)?.id ?? 0),
+    open: rows.flatMap((row) => (row.open === 1 ? [row.id] : [])).slice(-mostOpen)
+  }
+  return { runs, next, isAll: rows.length < mostOpen + page }
+})
+
+/**
+ * The runs of the journal that have ended, oldest first, and from then on each run when it ends. The stream does not
+ * end. While nobody writes to the journal, no table is read.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const follow = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.SqlClient> =>
   Stream.unwrap(
-    Effect.map(filter.last === undefined ? Effect.succeed(0) : beforeLast(filter, filter.last), (begin) =>
-      Stream.paginateChunkEffect(
-        begin,
-        Effect.fnUntraced(function* (after: number) {
-          const sql = yield* SqlClient.SqlClient
-          const runs = yield* sql<Run>`SELECT ${columns(sql)} FROM run JOIN event ON event.id = run.event_id
-            WHERE run.id > ${after} AND ${selected(sql, filter)} ORDER BY run.id LIMIT ${page}`
-          const newest = runs.length < page ? undefined : runs.at(-1)
-          return [Chunk.unsafeFromArray(runs), Option.map(Option.fromNullable(newest), ({ id }) => id)]
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const version = yield* SqliteOnly.dataVersion(sql)
+      const begin = yield* beginFollowing
+      const written = (known: number) =>
+        SqliteOnly.dataVersion(sql).pipe(
+          Effect.delay(lookAgain),
+          Effect.repeat({ until: (now: number) => now !== known })
+        )
+      const earlier = listUntil(filter, begin.newest).pipe(
+        Stream.filter(({ duration, outcome }) => duration !== null || outcome !== null)
+      )
+      const later = Stream.paginateChunkEffect(
+        { version, followed: begin, wait: true },
+        Effect.fnUntraced(function* ({ followed, version: known, wait }) {
+          const now = wait ? yield* written(known) : known
+          const { isAll, next, runs } = yield* lookOnce(filter, followed)
+          return [Chunk.unsafeFromArray(runs), Option.some({ version: now, followed: next, wait: isAll })]
         })
       )
-    )
+      return Stream.concat(earlier, later)
+    })
   )
 
 /**
  * One run with all that the journal has of it.
  *
+ * - `name`: the value of its variable DES_RUN.
+ * - `synthetic`: true if the engine did not send its event.
  * - `record`: the record of its event; empty if the journal no longer has it.
  * - `attempts`: every run of its script for its event, itself included, oldest first.
  *
@@ -140,6 +283,8 @@ export const list = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.Sql
  */
 export interface Detail {
   readonly run: Run
+  readonly name: string
+  readonly synthetic: boolean
   readonly record: string
   readonly attempts: ReadonlyArray<Run>
 }
@@ -156,13 +301,22 @@ const mostAttempts = 100
 export const get = (id: number): Effect.Effect<Option.Option<Detail>, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const [run] = yield* sql<Run & { readonly record: string; readonly event: number }>`SELECT ${columns(sql)}, record,
-      event.id AS event FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
+    const [run] = yield* sql<
+      Run & Pick<Detail, "record"> & { readonly event: number; readonly variable: string; readonly synthetic: number }
+    >`SELECT ${columns(sql)}, record, event.id AS event, synthetic,
+        (SELECT min(journal.name) FROM journal) || '-' || run.id AS variable
+      FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
     if (run === undefined) return Option.none()
-    const { event, record, ...itself } = run
+    const { event, record, synthetic, variable, ...itself } = run
     const attempts = yield* sql<Run>`SELECT ${columns(sql)} FROM run JOIN event ON event.id = run.event_id
       WHERE event.id = ${event} AND script = ${run.script} ORDER BY run.id DESC LIMIT ${mostAttempts}`
-    return Option.some({ run: itself, record, attempts: attempts.toReversed() })
+    return Option.some({
+      run: itself,
+      name: variable,
+      synthetic: synthetic === 1,
+      record,
+      attempts: attempts.toReversed()
+    })
   })
 
 /**

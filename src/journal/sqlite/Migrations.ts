@@ -128,15 +128,28 @@ const third = Effect.gen(function* () {
   yield* sql`CREATE INDEX event_over ON event (id, accepted_at, size) WHERE state <> 'waiting'`
 })
 
+/**
+ * Indexes for the filters of `des history`: by script, by time, by type and action, and by an actor's ID and name.
+ */
+const historyIndexes = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE INDEX run_script ON run (script)`
+  yield* sql`CREATE INDEX run_began ON run (began_at)`
+  yield* sql`CREATE INDEX event_kind ON event (type, action)`
+  yield* sql`CREATE INDEX event_id ON event (actor)`
+  yield* sql`CREATE INDEX event_name ON event (${SqliteOnly.nameOf(sql)})`
+})
+
 /** The newest version of the tables that this des knows. */
-export const newest = 3
+export const newest = 4
 
 /** Brings the tables to the newest version. */
 export const run = Migrator.make({})({
   loader: Migrator.fromRecord({
     "0001_first": first,
     "0002_canonical_fingerprints": canonicalFingerprints,
-    "0003_fair_share": third
+    "0003_fair_share": third,
+    "0004_history_indexes": historyIndexes
   }),
   table: "migration"
 })

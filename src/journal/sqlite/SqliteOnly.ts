@@ -1,5 +1,6 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Fragment } from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
 
 // SQL that only SQLite understands. A journal in another database must replace this file and the PRAGMAs of
 // StateDirectory.ts, and nothing else.
@@ -32,6 +33,27 @@ export const scriptsWithCount = (sql: SqlClient.SqlClient, index: number, count:
 /** The longest record in which a name is looked for, in bytes: for each row of a list it is read as a whole. */
 const longestNamed = 65_536
 
-/** The name of an event's actor, from its record; null if there is none. */
+/**
+ * The name of an event's actor, from its record; null if there is none. It has no parameters, because the index
+ * `event_name` is found only for the same text.
+ */
 export const nameOf = (sql: SqlClient.SqlClient): Fragment =>
-  sql`CASE WHEN length(record) <= ${longestNamed} AND json_valid(record) THEN json_extract(record, '$.Actor.Attributes.name') END`
+  sql.literal(
+    `CASE WHEN length(record) <= ${longestNamed} AND json_valid(record) THEN json_extract(record, '$.Actor.Attributes.name') END`
+  )
+
+/** True if a column's text begins with another text. An index on the column finds such rows. */
+export const beginsWith = (sql: SqlClient.SqlClient, column: string, start: string): Fragment =>
+  // No character comes after this one.
+  sql`(${sql(column)} >= ${start} AND ${sql(column)} < ${`${start}\u{10FFFF}`})`
+
+/** True if a column equals one of the numbers. They are one JSON parameter, as those of {@link notIn}. */
+export const isOneOf = (sql: SqlClient.SqlClient, column: Fragment, values: ReadonlyArray<number>): Fragment =>
+  sql`${column} IN (SELECT value FROM json_each(${JSON.stringify(values)}))`
+
+/**
+ * A number that changes when another connection has written to the database. To read it costs no look at a table
+ * (https://www.sqlite.org/pragma.html#pragma_data_version).
+ */
+export const dataVersion = (sql: SqlClient.SqlClient) =>
+  Effect.map(sql<{ data_version: number }>`PRAGMA data_version`, ([row]) => row?.data_version ?? 0)

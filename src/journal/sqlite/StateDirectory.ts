@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Trust from "../../scripts/Trust.ts"
 import { JournalError } from "../Journal.ts"
@@ -130,12 +131,17 @@ const lock = Effect.fnUntraced(function* (directory: string) {
   )
 })
 
-/** Refuses a file that is damaged, is not a journal, or was written by a newer des. */
-const check = Effect.fnUntraced(function* (file: string) {
+/** Refuses a damaged file. It is read as a whole for this, which takes about three seconds for 1 GiB. */
+const checkPages = Effect.fnUntraced(function* (file: string) {
+  const sql = yield* SqlClient.SqlClient
+  const [checked] = yield* Failure.explained(file)(sql<{ quick_check: string }>`PRAGMA quick_check(1)`)
+  if (checked?.quick_check !== "ok") return yield* Failure.damaged(file, checked?.quick_check ?? "it cannot be checked")
+})
+
+/** Refuses a file that is not a journal, or was written by a newer des. */
+const checkKind = Effect.fnUntraced(function* (file: string) {
   const sql = yield* SqlClient.SqlClient
   const safely = Failure.explained(file)
-  const [checked] = yield* safely(sql<{ quick_check: string }>`PRAGMA quick_check(1)`)
-  if (checked?.quick_check !== "ok") return yield* Failure.damaged(file, checked?.quick_check ?? "it cannot be checked")
   const [view] = yield* safely(sql<{ name: string }>`SELECT name FROM sqlite_master WHERE type = 'view'`)
   if (view !== undefined) {
     return yield* unusable(
@@ -172,7 +178,7 @@ export const layer = (options: {
       const client = yield* open(file)
       const sql = Effect.provideService(SqlClient.SqlClient, client)
       yield* beginPatience(client, file)
-      yield* sql(check(file))
+      yield* sql(Effect.zipRight(checkPages(file), checkKind(file)))
       // In this mode readers do not block the writer.
       yield* Failure.explained(file)(client`PRAGMA journal_mode = WAL`)
       yield* sql(Migrations.run).pipe(Effect.mapError(Failure.explain(file)))
@@ -227,7 +233,29 @@ export const layerShared = (options: { readonly directory: string }): Layer.Laye
       yield* checkOwner(file)
       const client = yield* open(file)
       yield* beginPatience(client, file)
-      yield* Effect.provideService(check(file), SqlClient.SqlClient, client)
+      // The des that uses the journal has read all pages at its start. A damaged one that is needed here is an error.
+      yield* Effect.provideService(checkKind(file), SqlClient.SqlClient, client)
       return client
     })
   )
+
+const identityOf = (file: string) =>
+  Effect.map(
+    Effect.option(Effect.try(() => lstatSync(file))),
+    Option.match({ onNone: () => "", onSome: ({ dev, ino }) => `${dev}:${ino}` })
+  )
+
+/**
+ * Fails when the journal's file in a state directory is another one than now, or none. A connection goes on to read the
+ * old file.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const replaced = (options: { readonly directory: string }): Effect.Effect<never, JournalError> =>
+  Effect.gen(function* () {
+    const file = journalFile(options.directory)
+    const known = yield* identityOf(file)
+    yield* Effect.repeat(Effect.delay(identityOf(file), "1 second"), { until: (now) => now !== known })
+    return yield* unusable(`the journal ${file} was moved, deleted or replaced while it was followed`)
+  })

@@ -437,6 +437,9 @@ describe("a journal of version 1, which knew a record by its text", () => {
     for (const { id, record } of rows) {
       yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
     }
+    for (const name of ["run_script", "run_began", "event_kind", "event_id", "event_name"]) {
+      yield* sql`DROP INDEX ${sql(name)}`
+    }
     yield* sql`DROP INDEX event_over`
     yield* sql`CREATE INDEX event_over ON event (id, accepted_at) WHERE state <> 'waiting'`
     yield* sql`DROP INDEX event_actor`
