@@ -43,10 +43,13 @@ const problemsOf = (directory: string, listing: Listing.Listing, scripts: Readon
   const untrusted = scripts.flatMap((script) =>
     script.untrusted === undefined || script.isEmpty ? [] : [{ path: script.path, message: script.untrusted }]
   )
+  const withoutUser = scripts.flatMap(({ isEmpty, noUser, path }) =>
+    noUser === undefined || isEmpty ? [] : [{ path, message: noUser }]
+  )
   const cut = listing.isWhole
     ? []
     : [{ path: directory, message: `${directory} has more files than des checks (${Listing.mostEntries})` }]
-  const all = [...Findings.look(directory, listing.entries), ...untrusted, ...cut]
+  const all = [...Findings.look(directory, listing.entries), ...untrusted, ...withoutUser, ...cut]
   return [...new Map(all.map(({ message, path }) => [message, path]))].map(([message, path]) => ({ path, message }))
 }
 

@@ -3,31 +3,45 @@
 import * as Effect from "effect/Effect"
 import * as Inventory from "../scripts/Inventory.ts"
 import * as Listing from "../scripts/Listing.ts"
+import * as RunAs from "../scripts/RunAs.ts"
 import * as ScriptDirectory from "../scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../scripts/ScriptOptions.ts"
 import * as Trust from "../scripts/Trust.ts"
 
-/** A script with what the disk says of it. `untrusted` says why it is not trusted. */
+/**
+ * A script with what the system says of it. `untrusted` says why it is not trusted, `noUser` why it cannot run as the user
+ * that its head names.
+ */
 export interface Judged extends Inventory.Found {
   readonly untrusted: string | undefined
+  readonly noUser: string | undefined
 }
 
 /** Why a script runs for no event at all; `undefined` if it can run. */
-export const neverRuns = ({ findings, isEmpty, path, untrusted }: Judged): string | undefined =>
+export const neverRuns = ({ findings, isEmpty, noUser, path, untrusted }: Judged): string | undefined =>
   isEmpty
     ? `${path} has only comments, so it is not started`
     : (findings.find(({ runs }) => !runs)?.message ??
-      (untrusted === undefined ? undefined : `${path} is not trusted: ${untrusted}`))
+      (untrusted === undefined ? undefined : `${path} is not trusted: ${untrusted}`) ??
+      noUser)
 
 /** Reads a script directory, whose path is absolute. */
 export const read = Effect.fnUntraced(function* (directory: string, insecureScripts: boolean) {
   yield* ScriptDirectory.checkReadable(directory)
   const listing = Listing.read(directory)
   const trust = yield* Effect.provide(Trust.Trust, insecureScripts ? Trust.layerInsecure : Trust.layer({ directory }))
-  const scripts = yield* Effect.forEach(Inventory.list(directory, listing.entries), (script) =>
-    Effect.match(trust.check(script.path), {
-      onFailure: ({ message }): Judged => ({ ...script, untrusted: message }),
-      onSuccess: (): Judged => ({ ...script, untrusted: undefined })
+  const messageOf = <E extends { readonly message: string }>(checked: Effect.Effect<unknown, E>) =>
+    Effect.match(checked, { onFailure: ({ message }) => message, onSuccess: () => undefined })
+  const scripts = yield* Effect.forEach(
+    Inventory.list(directory, listing.entries),
+    Effect.fnUntraced(function* (script) {
+      const user = script.options?.user
+      const noUser = user === undefined ? undefined : yield* messageOf(RunAs.find(user))
+      return {
+        ...script,
+        untrusted: yield* messageOf(trust.check(script.path)),
+        noUser: noUser === undefined ? undefined : `${script.path} is never run: ${noUser}`
+      } satisfies Judged
     })
   )
   return { listing, scripts }

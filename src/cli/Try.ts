@@ -87,10 +87,11 @@ const withAttributes = (
 
 /** Prints what a script would get, and starts nothing. */
 const printer = Layer.succeed(ScriptRunner.ScriptRunner, {
-  run: ({ environment, event, script }) => {
+  run: ({ environment, event, script, user }) => {
     const variables = Object.entries(environment).toSorted(([one], [other]) => (one < other ? -1 : 1))
     const lines = [
       script,
+      ...(user === undefined ? [] : [`  user: ${user.name}`]),
       "  environment:",
       ...variables.map(([name, value]) => `    ${name}=${value}`),
       "  stdin:",

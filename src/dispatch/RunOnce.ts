@@ -1,10 +1,13 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { KeptRun } from "../journal/Journal.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as Output from "../scripts/Output.ts"
+import * as RunAs from "../scripts/RunAs.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import { type Bounds, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
 import { Trust } from "../scripts/Trust.ts"
@@ -41,7 +44,13 @@ export interface Defaults {
 export const boundsOf = ({ bounds }: Pick<Defaults, "bounds">, { timeout }: Script["options"]): Bounds =>
   timeout === undefined ? bounds : { ...bounds, timeout: timeout === 0 ? Duration.infinity : timeout }
 
-const environmentOf = (defaults: Defaults, { coalesced, event }: Due, kept: KeptRun, number: number) =>
+const environmentOf = (
+  defaults: Defaults,
+  { coalesced, event }: Due,
+  kept: KeptRun,
+  number: number,
+  user: RunAs.RunAs | undefined
+) =>
   Environment.make(
     event,
     {
@@ -50,10 +59,15 @@ const environmentOf = (defaults: Defaults, { coalesced, event }: Due, kept: Kept
       DES_ATTEMPT: String(number),
       ...(coalesced === 0 ? {} : { DES_COALESCED: String(coalesced) }),
       ...(event.synthetic ? { DES_SYNTHETIC: "1" } : {}),
-      ...kept.variables
+      ...kept.variables,
+      ...(user === undefined ? {} : RunAs.variables(user))
     },
     defaults.kernel
   )
+
+/** The user that a script's head names. */
+const userOf = ({ options: { user } }: Script): Effect.Effect<RunAs.RunAs | undefined, RunAs.RunAsError> =>
+  user === undefined ? Effect.succeed(undefined) : RunAs.find(user)
 
 /** Makes what runs a script once, if it is trusted. It returns the outcome and the end of the output. */
 export const make = (defaults: Defaults) =>
@@ -62,14 +76,17 @@ export const make = (defaults: Defaults) =>
     const trust = yield* Trust
     return Effect.fnUntraced(function* (due: Due, kept: KeptRun, number: number) {
       const { event, script } = due
-      const environment = environmentOf(defaults, due, kept, number)
+      const user = yield* Effect.either(userOf(script))
+      const environment = environmentOf(defaults, due, kept, number, Option.getOrUndefined(Either.getRight(user)))
       yield* Effect.logDebug("Script ENV:", environment)
       yield* Effect.logInfo(`Running script ${script.path}`)
       const tail = Output.makeTail()
       const observer = { started: kept.started, line: tail.push }
       const bounds = boundsOf(defaults, script.options)
+      const run = { script: script.path, event, environment, bounds, observer }
       const outcome = yield* trust.check(script.path).pipe(
-        Effect.zipRight(runner.run({ script: script.path, event, environment, bounds, observer })),
+        Effect.zipRight(user),
+        Effect.flatMap((as) => runner.run(as === undefined ? run : { ...run, user: as })),
         Effect.catchAll(({ message }) => Effect.succeed(Outcome.NotStarted({ message })))
       )
       return { outcome, output: tail.text() }

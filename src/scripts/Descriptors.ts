@@ -1,4 +1,4 @@
-import { closeSync, readdirSync, readFileSync, writeSync } from "node:fs"
+import { closeSync, fchownSync, readdirSync, readFileSync, writeSync } from "node:fs"
 
 /** O_CLOEXEC as /proc/PID/fdinfo shows it, in octal. */
 const closeOnExec = 0o2000000
@@ -31,6 +31,14 @@ export const inheritable = (): ReadonlyArray<number> => all().filter((fd) => fd 
 /** Writes all bytes and does not move the file position. So the next reader begins at the first byte. */
 export const writeFromStart = (descriptor: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at, bytes.length - at, at)
+}
+
+/** Gives files to a user. Then a program of that user can open them again, as `/dev/stderr` for example. */
+export const give = (
+  descriptors: Iterable<number>,
+  { gid, uid }: { readonly uid: number; readonly gid: number }
+): void => {
+  for (const descriptor of descriptors) fchownSync(descriptor, uid, gid)
 }
 
 /** Closes every descriptor, even if closing one of them fails. */

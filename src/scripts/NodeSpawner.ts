@@ -41,16 +41,21 @@ const openFileOf = (bytes: Uint8Array): number => {
 
 /**
  * Returns a function that takes the FIFOs for stdout and stderr. It returns `undefined` if the system has no FIFOs. If
- * des has too many open files it throws instead, so that the next run tries FIFOs again.
+ * des has too many open files it throws instead, so that the next run tries FIFOs again. A FIFO that is not `shared` is used
+ * once: another user owned it, whose processes could still read what a later run writes.
  */
-const makeOutputs = (fifos: ReturnType<typeof Fifos.make>): (() => readonly [Fifos.Ends, Fifos.Ends] | undefined) => {
+const makeOutputs = (
+  fifos: ReturnType<typeof Fifos.make>
+): ((shared: boolean) => readonly [Fifos.Ends, Fifos.Ends] | undefined) => {
   let hasFifos = process.platform === "linux"
-  return () => {
+  const usedOnce = (ends: Fifos.Ends): Fifos.Ends => ({ ...ends, giveBack: () => ends.giveBack(false) })
+  return (shared) => {
     if (!hasFifos) return undefined
     let first: Fifos.Ends | undefined
     try {
       first = fifos.take()
-      return [first, fifos.take()]
+      const second = fifos.take()
+      return shared ? [first, second] : [usedOnce(first), usedOnce(second)]
     } catch (error) {
       if (first !== undefined) {
         Descriptors.closeAll([first.read, first.write])
@@ -95,9 +100,10 @@ const make = Effect.gen(function* () {
       }
       try {
         given.push(openFileOf(program.stdin))
-        const ends = takeOutputs()
+        const ends = takeOutputs(program.owner === undefined)
         given.push(...(ends ?? []).map(({ write }) => write))
         pipes = (ends ?? []).map(({ giveBack, read }) => OutputPipe.ofDescriptor(read, giveBack))
+        if (program.owner !== undefined) Descriptors.give(given, program.owner)
         const [stdin = "ignore", stdout = "pipe", stderr = "pipe"] = given
         const child = ChildProcess.spawn(program.path, program.args, {
           stdio: [stdin, stdout, stderr, ...hidden],

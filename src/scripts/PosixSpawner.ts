@@ -135,6 +135,7 @@ const make = Effect.gen(function* () {
       const stdin = opener.openRecord(program.stdin)
       const [stdout, writeStdout] = opener.openPipe()
       const [stderr, writeStderr] = opener.openPipe()
+      if (program.owner !== undefined) Descriptors.give([stdin, writeStdout, writeStderr], program.owner)
       const pid = execute(program, [stdin, writeStdout, writeStderr])
       for (const descriptor of [stdin, writeStdout, writeStderr]) opener.close(descriptor)
       reaper.watch(pid, onExit)

@@ -1,15 +1,10 @@
+import * as Passwd from "./Passwd.ts"
+
 /** A process's user and group, by number. */
 export interface Account {
   readonly uid: number
   readonly gid: number
 }
-
-/** The lines of passwd(5) or group(5), as their fields. */
-const rows = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
-  text
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => line.split(":"))
 
 /**
  * True if only this user is in the group: /etc/group names no other member, and /etc/passwd names no other user with
@@ -17,8 +12,8 @@ const rows = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
  * Such a group is private only if it has the same number as the user.
  */
 export const isPrivate = (account: Account, files: { readonly passwd: string; readonly group: string }): boolean => {
-  const users = rows(files.passwd)
-  const groups = rows(files.group).filter(([, , gid]) => Number(gid) === account.gid)
+  const users = Passwd.rows(files.passwd)
+  const groups = Passwd.rows(files.group).filter(([, , gid]) => Number(gid) === account.gid)
   const names = users.filter(([, , uid]) => Number(uid) === account.uid).map(([name]) => name)
   const members = groups.flatMap(([, , , list = ""]) => list.split(",")).filter((name) => name.trim() !== "")
   return (

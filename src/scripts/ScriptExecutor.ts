@@ -12,7 +12,7 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { OutputPipe } from "./OutputPipe.ts"
 import * as ScriptProcess from "./ScriptProcess.ts"
-import { type Exit, type Program, Spawner } from "./Spawner.ts"
+import { type Exit, type Owner, type Program, Spawner } from "./Spawner.ts"
 
 /** Reads the next bytes of an output. It fails with none at the end. */
 export type Pull = Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<PlatformError>>
@@ -55,23 +55,28 @@ const couldNotStart = (path: string, error: ScriptProcess.CannotStartError) =>
 
 const unsupported = (description: string) => new BadArgument({ module: "Command", method: "start", description })
 
-/** The bytes of inputs that {@link inputOf} made. */
-const inputs = new WeakMap<Command.Command.Input & object, Uint8Array>()
+type Input = Pick<Program, "owner" | "stdin">
 
-/** A whole stdin for a command. This executor takes its bytes as they are; every other one reads the stream. */
-export const inputOf = (bytes: Uint8Array): Stream.Stream<Uint8Array> => {
-  const input = Stream.make(bytes)
-  inputs.set(input, bytes)
+/** The inputs that {@link inputOf} made. */
+const inputs = new WeakMap<Command.Command.Input & object, Input>()
+
+/**
+ * A whole stdin for a command, and the user to whom it and the outputs belong. This executor takes the bytes as they are;
+ * every other one reads the stream.
+ */
+export const inputOf = (stdin: Uint8Array, owner?: Owner): Stream.Stream<Uint8Array> => {
+  const input = Stream.make(stdin)
+  inputs.set(input, { stdin, owner })
   return input
 }
 
 /** Reads the whole stdin of a command, because a script gets all of it before it starts. */
-const readInput = ({ stdin }: Command.StandardCommand): Effect.Effect<Uint8Array, PlatformError> => {
-  if (stdin === "pipe") return Effect.succeed(new Uint8Array())
+const readInput = ({ stdin }: Command.StandardCommand): Effect.Effect<Input, PlatformError> => {
+  if (stdin === "pipe") return Effect.succeed({ stdin: new Uint8Array() })
   if (stdin === "inherit") return unsupported("a script does not get the stdin of des")
-  const bytes = inputs.get(stdin)
-  if (bytes !== undefined) return Effect.succeed(bytes)
-  return Effect.map(Stream.runCollect(stdin), (pieces) => Buffer.concat(Chunk.toReadonlyArray(pieces)))
+  const input = inputs.get(stdin)
+  if (input !== undefined) return Effect.succeed(input)
+  return Effect.map(Stream.runCollect(stdin), (pieces) => ({ stdin: Buffer.concat(Chunk.toReadonlyArray(pieces)) }))
 }
 
 /** Translates a command. Fails if it asks for something that a script cannot have. */
@@ -82,7 +87,7 @@ const programOf = (command: Command.Command): Effect.Effect<Program, PlatformErr
   if (shell !== false || Option.isSome(cwd))
     return unsupported("a script is started without a shell, in the working directory of des")
   if (command.stdout !== "pipe" || command.stderr !== "pipe") return unsupported("des reads the output of a script")
-  return Effect.map(readInput(command), (stdin) => ({ path, args, environment: env, stdin }))
+  return Effect.map(readInput(command), (input) => ({ path, args, environment: env, ...input }))
 }
 
 const codeOf = (path: string, exit: Exit): Effect.Effect<CommandExecutor.ExitCode, PlatformError> =>

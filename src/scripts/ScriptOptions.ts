@@ -1,6 +1,7 @@
 import * as DurationText from "../DurationText.ts"
 import * as NearMiss from "../NearMiss.ts"
 import * as Conditions from "./Condition.ts"
+import * as Passwd from "./Passwd.ts"
 
 /**
  * What an event must have so that a script runs.
@@ -30,6 +31,7 @@ export interface Wait {
  * - `cooldown`: the shortest time between two runs, in milliseconds.
  * - `wait`: a run begins only when no further event came for a while.
  * - `per`: whose cooldown and wait it is: each actor has its own (default), or all actors share that of the script.
+ * - `user`: the name of the user that it runs as.
  * - `stopOnFailure`: if this script fails in the end, the later scripts of its directory are not run for the event.
  * - `conditions`: all of them must hold.
  *
@@ -42,6 +44,7 @@ export interface ScriptOptions {
   readonly cooldown?: number
   readonly wait?: Wait
   readonly per?: "actor" | "script"
+  readonly user?: string
   readonly stopOnFailure?: boolean
   readonly conditions: ReadonlyArray<Condition>
 }
@@ -96,6 +99,10 @@ const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
     value === "actor" || value === "script"
       ? { per: value }
       : `per takes actor or script, not ${JSON.stringify(value)}`,
+  user: (value) =>
+    Passwd.isName(value)
+      ? { user: value }
+      : `user takes the name of a user (letters, digits, _, - and ., the first a letter or _), not ${JSON.stringify(value)}`,
   "stop-on-failure": (value) =>
     value === "yes" || value === "no"
       ? { stopOnFailure: value === "yes" }

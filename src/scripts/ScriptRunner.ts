@@ -18,6 +18,7 @@ import type { Environment } from "./Environment.ts"
 import * as HostSpawner from "./HostSpawner.ts"
 import * as Output from "./Output.ts"
 import * as ProcessGroup from "./ProcessGroup.ts"
+import * as RunAs from "./RunAs.ts"
 import * as ScriptExecutor from "./ScriptExecutor.ts"
 import type { Spawner } from "./Spawner.ts"
 
@@ -59,7 +60,7 @@ export interface Observer {
 
 /**
  * One run of one script for one event, before it starts: the script's path, the event, the whole environment of the
- * script, and the bounds.
+ * script, the bounds, and the user that it runs as (default: des's user).
  *
  * @since 1.0.0
  * @category models
@@ -69,6 +70,7 @@ export interface ScriptRun {
   readonly event: DockerEvent
   readonly environment: Environment
   readonly bounds: Bounds
+  readonly user?: RunAs.RunAs
   readonly observer?: Observer
 }
 
@@ -220,9 +222,9 @@ const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.me
 
 /** A script as a command: its own environment, no arguments, and the record as its whole stdin. */
 const commandOf = (run: ScriptRun): Command.Command =>
-  Command.make(run.script).pipe(
+  Command.make(...(run.user === undefined ? ([run.script] as const) : RunAs.command(run.user, run.script))).pipe(
     Command.env(run.environment, { extendEnv: false }),
-    Command.stdin(ScriptExecutor.inputOf(Buffer.from(`${run.event.record}\n`)))
+    Command.stdin(ScriptExecutor.inputOf(Buffer.from(`${run.event.record}\n`), run.user))
   )
 
 /**

@@ -3,12 +3,22 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { OutputPipe } from "./OutputPipe.ts"
 
-/** A program to start: its path, its arguments, its whole environment, and its whole stdin. */
+/**
+ * A program to start: its path, its arguments, its whole environment, and its whole stdin. `owner` is the user to whom its
+ * stdin and its outputs belong (default: des's user), so that a program that becomes this user can open them again.
+ */
 export interface Program {
   readonly path: string
   readonly args: ReadonlyArray<string>
   readonly environment: Iterable<readonly [name: string, value: string]>
   readonly stdin: Uint8Array
+  readonly owner?: Owner | undefined
+}
+
+/** A user and its primary group. */
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
 }
 
 /** How a process ended: with an exit code, or by a signal. */

@@ -326,6 +326,7 @@ const word = FastCheck.oneof(
     "cooldown=",
     "wait=",
     "per=",
+    "user=",
     "retries=",
     "label=",
     "attribute=",

@@ -147,6 +147,30 @@ const tests = (
         )
       }))
 
+    if (process.getuid?.() === 0) {
+      test("as another user has all files of its own, and leaves none of them to a later run", () =>
+        Effect.gen(function* () {
+          const { directory, run } = yield* prepare({
+            script: "#!/bin/sh\nid -u\ncat /dev/stdin\necho out >/dev/stdout\necho err >/dev/stderr\n",
+            owner: "#!/bin/sh\nfor file in /dev/stdin /dev/stdout /dev/stderr; do stat -L -c %u $file; done\n"
+          })
+          Fs.chmodSync(directory, 0o755)
+          const user = { name: "x", uid: 54_321, gid: 54_322, home: "/", launcher: "/usr/bin/setpriv" }
+          // Nobody is in the groups of a user without an entry, so setpriv could not look them up.
+          const launcher = `${directory}/as`
+          Fs.writeFileSync(launcher, '#!/bin/sh\nexec setpriv "$1" "$2" --clear-groups -- "$5"\n', { mode: 0o755 })
+          const { lines, outcome } = yield* run("script", { user: { ...user, launcher } })
+          assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 0, message: "err" }))
+          assert.sameMembers(lines, ["54321", event.record, "out", "err"])
+          assert.deepStrictEqual((yield* run("owner", { user: { ...user, launcher } })).lines, [
+            "54321",
+            "54321",
+            "54321"
+          ])
+          for (let at = 0; at < 5; at++) assert.deepStrictEqual((yield* run("owner")).lines, ["0", "0", "0"])
+        }))
+    }
+
     test("gives only its own output, even if many run at the same time", () =>
       Effect.gen(function* () {
         const { run } = yield* prepare({ script: '#!/bin/sh\necho "$MINE"\nsleep 0.05\necho "$MINE" >&2\n' })
