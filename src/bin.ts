@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from "node:v8"
+import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
@@ -11,7 +12,9 @@ import { runMain } from "./cli/Main.ts"
 // Keeps V8's young generation small. A flood of events would make it grow, and it would never shrink again.
 setFlagsFromString("--semi-space-growth-factor=1")
 
-const MainLive = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+const MainLive = Layer.mergeAll(NodeCommandExecutor.layer, NodePath.layer, NodeTerminal.layer).pipe(
+  Layer.provideMerge(NodeFileSystem.layer)
+)
 
 // Nobody reads spans of the program. Without this line, each statement of the journal would make one.
 runMain((hurry) =>

@@ -18,6 +18,7 @@ import * as Outcomes from "./Outcomes.ts"
 import * as RecordFile from "./RecordFile.ts"
 import * as RunOptions from "./RunOptions.ts"
 import * as Scaffold from "./Scaffold.ts"
+import * as ServiceManager from "./ServiceManager.ts"
 import * as Size from "./Size.ts"
 import * as State from "./State.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
@@ -113,9 +114,10 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
   const run = <E>(
     feed: Layer.Layer<EventFeed.EventFeed>,
     environments: Pick<Dispatch.DispatchOptions, "base" | "engines">,
-    kept: Layer.Layer<Journal, E, FileSystem.FileSystem>
+    kept: Layer.Layer<Journal, E, FileSystem.FileSystem>,
+    manager: ServiceManager.ServiceManager
   ) =>
-    Des.run.pipe(
+    manager.during(Des.run).pipe(
       Effect.provide(
         Des.layer({
           ...given,
@@ -124,7 +126,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
           ...environments,
           hurry,
           timeout: RunOptions.unlessZero(given.timeout)
-        }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(kept))
+        }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(manager.observed(kept)))
       )
     )
   if (given.from !== undefined) {
@@ -132,7 +134,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     const base = Environment.base(shared)
     const journal = yield* journalOf(given, { whenFull: "wait", engines: [] })
     const { counts, layer } = Outcomes.counted(journal)
-    yield* run(feed, { base }, layer)
+    yield* run(feed, { base }, layer, ServiceManager.none)
     return counts.failed === 0 ? 0 : 1
   }
   const engines = yield* WatchedEngine.find(given)
@@ -145,7 +147,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     engines: Record.map(Des.engineVariables(engines), (ofEngine) => ({ ...ofEngine, ...shared.extra }))
   }
   const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
-  yield* run(feeds, variables, journal)
+  yield* run(feeds, variables, journal, yield* ServiceManager.make(Object.keys(variables.engines), process.env))
   return 0
 })
 

@@ -37,6 +37,8 @@ mkdir -p "$root/usr/local/bin"
 cp "$top/des" "$root/usr/local/bin/des"
 rm -rf "$root/etc/docker/events.d" "$root/var/lib/des" "$root/var/run/docker.sock"
 cp "$repository/contrib/systemd/des.service" "$root/etc/systemd/system/"
+mkdir -p "$root/etc/systemd/user"
+cp "$repository/contrib/systemd/user/des.service" "$root/etc/systemd/user/"
 
 exec env -i container=other "PATH=$PATH" chroot "$root" \
   /lib/systemd/systemd --system --unit=basic.target --show-status=false --log-target=console
