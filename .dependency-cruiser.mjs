@@ -13,7 +13,7 @@ export default {
     only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString|NearMiss)[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|ShellWord|Terminate)[.]ts"),
-    only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "Backoff[.]ts"),
+    only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "(Backoff|Metrics)[.]ts"),
     only(
       "environment-knows-only-events",
       "scripts/Environment[.]ts",
@@ -26,7 +26,7 @@ export default {
       "scripts/",
       "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
       "event/PodmanEvents[.]ts",
-      "(DurationText|NearMiss|ShellWord|SystemReason|Terminate)[.]ts"
+      "(DurationText|Metrics|NearMiss|ShellWord|SystemReason|Terminate)[.]ts"
     ),
     only(
       "journal-knows-events-and-scripts",
@@ -34,7 +34,8 @@ export default {
       "journal/[^/]+$",
       "event/(DockerEvent|EventName|RecordHead)[.]ts",
       "feed/(FeedMemory|Gap)[.]ts",
-      "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts"
+      "scripts/(Outlived|ScriptDirectory|ScriptRunner)[.]ts",
+      "Metrics[.]ts"
     ),
     only(
       "the-journal-on-disk-is-a-journal",
@@ -42,7 +43,8 @@ export default {
       "journal/",
       "event/(DockerEvent|EventName|OwnEvent)[.]ts",
       "feed/(Belief|FeedMemory|Gap)[.]ts",
-      "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts"
+      "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts",
+      "Metrics[.]ts"
     ),
     {
       name: "only-the-journal-on-disk-knows-sql",
@@ -51,6 +53,7 @@ export default {
       from: { path: "^src/", pathNot: "^src/(journal/sqlite/|state[.]ts)" },
       to: { path: "@effect/sql|^src/(journal/sqlite/|state[.]ts)", pathNot: "^src/state[.]ts$" }
     },
+    only("what-operators-see-knows-only-the-journal", "operate/", "operate/", "journal/Journal[.]ts", "Metrics[.]ts"),
     only(
       "dispatch-knows-no-feed",
       "dispatch/",
@@ -58,9 +61,10 @@ export default {
       "journal/Journal[.]ts",
       "scripts/",
       "event/(DockerEvent|EventName|OwnEvent)[.]ts",
-      "Backoff[.]ts"
+      "(Backoff|Metrics)[.]ts"
     ),
     only("log-knows-nothing", "Log[.]ts"),
+    only("metrics-know-only-events", "Metrics[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
     only(
       "what-all-use-knows-nothing",
       "(Backoff|BoundedJson|DurationText|JsonString|NearMiss|ShellWord|SystemReason|Terminate)[.]ts",

@@ -16,6 +16,7 @@ import * as OwnEvent from "./event/OwnEvent.ts"
 import * as EventFeed from "./feed/EventFeed.ts"
 import * as Gap from "./feed/Gap.ts"
 import * as Journal from "./journal/Journal.ts"
+import * as Metrics from "./Metrics.ts"
 import type { Environment } from "./scripts/Environment.ts"
 import * as ScriptDirectory from "./scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "./scripts/ScriptOptions.ts"
@@ -47,7 +48,9 @@ class QueueFull extends Data.TaggedError("QueueFull") {}
 const makeAccept = /*#__PURE__*/ Effect.map(/*#__PURE__*/ Effect.makeSemaphore(1), (turn) => {
   const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     const journal = yield* Journal.Journal
-    if (!(yield* journal.accept({ events, accepted: yield* findScripts(events) }))) return yield* new QueueFull()
+    const accepted = yield* findScripts(events)
+    if (!(yield* journal.accept({ events, accepted }))) return yield* new QueueFull()
+    yield* Metrics.accepted(events, accepted.length)
   })
   return (events: ReadonlyArray<DockerEvent>) => turn.withPermits(1)(accept(events))
 })

@@ -8,6 +8,7 @@ import * as Backoff from "../Backoff.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
 import type { Earlier, Entry, Journal, JournalError, KeptRun, Result } from "../journal/Journal.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Outlived from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import { exitCode, Outcome } from "../scripts/ScriptRunner.ts"
@@ -144,6 +145,7 @@ export const make = (defaults: Defaults) =>
       const { coalesced, entry, script } = due
       yield* Effect.raceFirst(awaitOutlived(due), stop.await)
       if (yield* stop.isStopping) return "left"
+      yield* Metrics.coalesced(script.path, coalesced)
       const before = earlierOf(due).attempts
       const attempts = 1 + (script.options.retries ?? defaults.retries)
       for (let number = 1; number <= attempts; number++) {
@@ -157,6 +159,7 @@ export const make = (defaults: Defaults) =>
           `Script ${script.path} is retried for ${eventName(entry.event)} in ${(delay / 1000).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
         )
         if (!(yield* stop.sleep(delay))) return "left"
+        yield* Metrics.retried(script.path)
       }
       return "failed"
     })
@@ -175,6 +178,7 @@ export const make = (defaults: Defaults) =>
     const skip: Attempts["skip"] = Effect.fnUntraced(function* (due, failed) {
       const message = sayingSkipped(due.entry.event, due.script, failed)
       yield* Effect.logWarning(message)
+      yield* Metrics.refused(due.script.path, "skipped")
       const kept = yield* defaults.begin(due.entry, due.script, earlierOf(due).attempts + 1)
       yield* kept.skipped(message)
       return "failed" as const

@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { actorOf, type JournalError } from "../journal/Journal.ts"
+import * as Metrics from "../Metrics.ts"
 import type * as Attempts from "./Attempts.ts"
 import * as LoopGuard from "./LoopGuard.ts"
 import type { Stop } from "./Stop.ts"
@@ -18,7 +19,9 @@ export const make = (attempts: Attempts.Attempts, stop: Stop) => {
     const { event } = due.entry
     const key = `${due.script.path} ${actorOf(event)}`
     const pause = guard.judge(key, timeOf(event), yield* Clock.currentTimeMillis)
-    if (pause === "loop") return yield* attempts.refuse(due, reason)
+    if (pause === "loop") {
+      return yield* Effect.zipRight(Metrics.refused(due.script.path, "loop"), attempts.refuse(due, reason))
+    }
     if (pause > 0 && !(yield* stop.sleep(pause))) return "left"
     const from = yield* Clock.currentTimeMillis
     const end = yield* attempts.run(due, stop)

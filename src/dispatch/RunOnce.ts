@@ -5,11 +5,12 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { KeptRun } from "../journal/Journal.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Environment from "../scripts/Environment.ts"
 import * as Output from "../scripts/Output.ts"
 import * as RunAs from "../scripts/RunAs.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
-import { type Bounds, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
+import { type Bounds, exitCode, Outcome, ScriptRunner } from "../scripts/ScriptRunner.ts"
 import { Trust } from "../scripts/Trust.ts"
 
 /** A script to run for an event. */
@@ -69,6 +70,18 @@ const environmentOf = (
 const userOf = ({ options: { user } }: Script): Effect.Effect<RunAs.RunAs | undefined, RunAs.RunAsError> =>
   user === undefined ? Effect.succeed(undefined) : RunAs.find(user)
 
+/** How a run ended, for its metric. An exit with the code 0 has succeeded. */
+const metricNames: Readonly<Record<Outcome["_tag"], Metrics.RunOutcome>> = {
+  Exited: "failed",
+  Killed: "killed",
+  TimedOut: "timed_out",
+  NotStarted: "not_started",
+  Failed: "failed"
+}
+
+const metricOf = (outcome: Outcome): Metrics.RunOutcome =>
+  exitCode(outcome) === 0 && outcome._tag === "Exited" ? "succeeded" : metricNames[outcome._tag]
+
 /** Makes what runs a script once, if it is trusted. It returns the outcome and the end of the output. */
 export const make = (defaults: Defaults) =>
   Effect.gen(function* () {
@@ -86,8 +99,15 @@ export const make = (defaults: Defaults) =>
       const run = { script: script.path, event, environment, bounds, observer }
       const outcome = yield* trust.check(script.path).pipe(
         Effect.zipRight(user),
-        Effect.flatMap((as) => runner.run(as === undefined ? run : { ...run, user: as })),
-        Effect.catchAll(({ message }) => Effect.succeed(Outcome.NotStarted({ message })))
+        Effect.flatMap((as) =>
+          Metrics.ran(script.path, metricOf)(runner.run(as === undefined ? run : { ...run, user: as }))
+        ),
+        Effect.catchAll(({ _tag, message }) =>
+          Effect.as(
+            Metrics.refused(script.path, _tag === "UntrustedError" ? "not_trusted" : "not_started"),
+            Outcome.NotStarted({ message })
+          )
+        )
       )
       return { outcome, output: tail.text() }
     })

@@ -15,6 +15,7 @@ import type * as DockerEvent from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
 import * as SkippedLines from "../event/SkippedLines.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Continuity from "./Continuity.ts"
 import * as FeedConnection from "./FeedConnection.ts"
 import * as FeedMemory from "./FeedMemory.ts"
@@ -97,6 +98,7 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
     Effect.gen(function* () {
       const { name } = engine
       const liveness = Duration.decode(options.liveness ?? defaultLiveness)
+      yield* Metrics.feedClosed(name)
       const continuity = Continuity.make(yield* memory.recall(name))
       // One for all connections: an engine that comes back again and again must not fill the log.
       const logSkipped = yield* SkippedLines.makeLog(name)
@@ -133,6 +135,7 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
             sync,
             logSkipped
           })
+          yield* Effect.acquireRelease(Metrics.feedOpened(name), () => Metrics.feedClosed(name))
           return Stream.concat(yield* opened(identity), events)
         })
       ).pipe(

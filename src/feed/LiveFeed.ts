@@ -12,6 +12,7 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import { noneUnwanted, type Unwanted } from "../event/RecordHead.ts"
 import { decodeRecords } from "../event/Records.ts"
 import type * as SkippedLines from "../event/SkippedLines.ts"
+import * as Metrics from "../Metrics.ts"
 import type * as KnownRecords from "./KnownRecords.ts"
 
 /** An open feed. It is read all the time, also while nobody takes its events. */
@@ -102,6 +103,7 @@ export const open = (
       Stream.tap(() =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           heardAt = now
+          Metrics.feedAlive(name, now)
         })
       ),
       Stream.tapError(() =>

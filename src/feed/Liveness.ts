@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { EngineError } from "../engine/Engine.ts"
+import * as Metrics from "../Metrics.ts"
 
 /**
  * Checks that a feed is alive. A feed can be dead while its connection looks open: the other end is gone, or a proxy drops the bytes. The
@@ -54,8 +55,10 @@ export const guard = (feed: {
       const now = yield* Clock.currentTimeMillis
       const left = Math.max(since, feed.heardAt()) + interval - now
       if (left > 0) return yield* Effect.sleep(left)
-      if (feed.isAwaited()) yield* prove
+      const isAwaited = feed.isAwaited()
+      if (isAwaited) yield* prove
       checkedAt = yield* Clock.currentTimeMillis
+      if (isAwaited) Metrics.feedAlive(feed.name, checkedAt)
     })
 
   let checkedAt = 0

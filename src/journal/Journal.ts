@@ -124,6 +124,24 @@ export interface KeptRun {
 export type TakeOrder = "total" | "fair"
 
 /**
+ * What a journal says of itself.
+ *
+ * - `events`: how many accepted events are not finished: they wait or run.
+ * - `bytes`: how many bytes these events take, in memory or on the disk.
+ * - `oldest`: when the first of them was accepted, in milliseconds since 1970; undefined if there is none.
+ * - `size`: how many bytes the journal takes on the disk; 0 if it is in memory.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface JournalStatus {
+  readonly events: number
+  readonly bytes: number
+  readonly oldest: number | undefined
+  readonly size: number
+}
+
+/**
  * Stores accepted events and their runs. It stands between the feed and the scripts, so that the feed never waits for a
  * script.
  *
@@ -176,6 +194,10 @@ export class Journal extends Context.Tag("des/Journal")<
     readonly lost: Effect.Effect<Loss>
     /** Counts the accepted events that are not finished. */
     readonly unfinished: Effect.Effect<number, JournalError>
+    /** Tells what waits, and how large the journal is. With a large backlog on the disk this takes long. */
+    readonly status: Effect.Effect<JournalStatus, JournalError>
+    /** Writes something that changes nothing. Fails if the journal cannot be written. */
+    readonly probe: Effect.Effect<void, JournalError>
   }
 >() {}
 

@@ -1,3 +1,4 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -32,11 +33,14 @@ interface Given {
  * - `add`: queues an event.
  * - `take`, `park`, `reload`: as the journal promises.
  * - `remove`: removes a finished event and returns it.
+ * - `oldest`: returns when the first event that is not finished was queued, in milliseconds.
  * - `close`: no further event is queued.
  */
 const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
   const lanes = MemoryQueue.makeLanes<Entry>()
   const given = new Map<number, Given>()
+  /** When each event was queued, in that order. */
+  const queuedAt = new Map<number, number>()
   let closed = false
   let lastId = 0
 
@@ -53,8 +57,9 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
     })
 
   return {
-    add: (accepted: Accepted) => {
+    add: (accepted: Accepted, now: number) => {
       lanes.add({ ...accepted, id: ++lastId, earlier: {}, coalesced: {} })
+      queuedAt.set(lastId, now)
       wake.unsafeOpen()
     },
     take,
@@ -79,10 +84,12 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
       const taken = given.get(id)
       if (taken === undefined) return undefined
       given.delete(id)
+      queuedAt.delete(id)
       if (!taken.parked) lanes.back(taken.lane)
       wake.unsafeOpen()
       return taken.entry
     },
+    oldest: (): number | undefined => queuedAt.values().next().value,
     close: Effect.sync(() => {
       closed = true
       wake.unsafeOpen()
@@ -126,22 +133,23 @@ export const layer = (
       const muchRoom = yield* Effect.makeLatch(true)
       let unfinished = 0
 
-      const put = (accepted: Accepted) => {
+      const put = (accepted: Accepted, now: number) => {
         weights.add(actorOf(accepted.event), weigh(accepted))
         unfinished++
-        turns.add(accepted)
+        turns.add(accepted, now)
       }
 
       // Checking and closing are one step. A `finish` between them would open the latch too early.
       const putWhenRoom = (accepted: Accepted): Effect.Effect<void> =>
         Effect.suspend(() => {
-          if (!weights.isFull(weigh(accepted))) return Effect.sync(() => put(accepted))
+          if (!weights.isFull(weigh(accepted))) return Effect.map(Clock.currentTimeMillis, (now) => put(accepted, now))
           room.unsafeClose()
           return Effect.zipRight(room.await, putWhenRoom(accepted))
         })
 
       const accept = Effect.fnUntraced(function* (batch: Batch) {
         const { fresh } = yield* splitByAge(batch.accepted, options.maxAge ?? Number.POSITIVE_INFINITY)
+        const now = yield* Clock.currentTimeMillis
         // A lost event is not remembered, so that it is accepted if the engine replays it after the next connection.
         const notKept = new Set<DockerEvent>()
         const remember = (events: ReadonlyArray<DockerEvent>) =>
@@ -155,17 +163,17 @@ export const layer = (
           } else if (isLost(accepted)) {
             notKept.add(accepted.event)
             yield* losses.add(accepted.event)
-          } else put(accepted)
+          } else put(accepted, now)
         }
         remember(batch.events)
         return true
       })
 
       const acceptOwn = (accepted: Accepted) =>
-        Effect.sync(() => {
+        Effect.map(Clock.currentTimeMillis, (now) => {
           const bytes = weigh(accepted)
           if (weights.isFull(bytes) || weights.shares.isOver(actorOf(accepted.event), bytes)) return false
-          put(accepted)
+          put(accepted, now)
           return true
         })
 
@@ -194,7 +202,9 @@ export const layer = (
         begin: () => Effect.succeed(unkept),
         finish,
         lost: losses.next,
-        unfinished: Effect.sync(() => unfinished)
+        unfinished: Effect.sync(() => unfinished),
+        status: Effect.sync(() => ({ events: unfinished, bytes: weights.all(), oldest: turns.oldest(), size: 0 })),
+        probe: Effect.void
       }
     })
   )

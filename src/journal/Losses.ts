@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import { eventName } from "../event/EventName.ts"
 import type { Unwanted } from "../event/RecordHead.ts"
 import type { Loss } from "../feed/Gap.ts"
+import * as Metrics from "../Metrics.ts"
 import { actorOf } from "./Journal.ts"
 
 /** How often the losses of an actor are reported, and how long its large events are given up at least. */
@@ -84,6 +85,7 @@ export const make = (options: {
     )
 
     const add: Losses["add"] = Effect.fnUntraced(function* (event) {
+      Metrics.lost(event.engine)
       const key = actorOf(event)
       const before = all.get(key)
       if (before !== undefined) {

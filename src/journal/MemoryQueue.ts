@@ -6,6 +6,7 @@ import * as Shares from "./Shares.ts"
  * Counts the bytes of accepted events, in total and for each actor.
  *
  * - `add`: adds bytes for an actor. A negative number removes them.
+ * - `all`: returns the bytes of all actors.
  * - `shares`: what each actor takes. One actor may take a quarter, so three storms leave room for other actors.
  * - `isFull`: returns true if there is no room for so many more bytes. An event that is larger than the capacity fits
  *   if it is alone.
@@ -22,6 +23,7 @@ export const makeWeights = (capacity: number) => {
 
   return {
     add,
+    all: () => all,
     shares,
     isFull: (bytes: number) => all > 0 && all + bytes > capacity,
     isHalfFree: () => all <= capacity / 2

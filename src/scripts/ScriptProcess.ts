@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
+import * as Metrics from "../Metrics.ts"
 import * as CannotStart from "./CannotStart.ts"
 import type { Exit, Program, SpawnError, Spawned, Spawner } from "./Spawner.ts"
 
@@ -76,6 +77,7 @@ export const start = (spawner: Spawner["Type"], program: Program): Effect.Effect
     return Effect.mapBoth(spawn(spawner, program, onExit), {
       onFailure: (error) => new CannotStartError({ message: CannotStart.explain(program.path, error) }),
       onSuccess: (spawned) => {
+        Metrics.spawned(spawner.name)
         close = () => {
           clearTimeout(timer)
           spawned.stdout.close()

@@ -22,6 +22,7 @@ import { Outcome, type ScriptRun, ScriptRunner } from "../../src/scripts/ScriptR
 import * as Trust from "../../src/scripts/Trust.ts"
 import * as Testing from "../../src/testing.ts"
 import { collectLogs } from "../support/Logs.ts"
+import { samples } from "../support/Samples.ts"
 import * as TempFolder from "../support/TempFolder.ts"
 
 /** A run that the mocked runner saw, with its times in seconds. */
@@ -434,7 +435,7 @@ describe("a cooldown", () => {
     Effect.gen(function* () {
       const { accept, runs } = yield* begin({ cooldown: "10 seconds" })
       for (let at = 0; at < 5; at++) {
-        yield* accept("a", "/s")
+        yield* accept("a", "/newest")
         yield* TestClock.adjust("1 second")
       }
       assert.deepStrictEqual(eventsOf(runs), ["1"])
@@ -443,8 +444,9 @@ describe("a cooldown", () => {
         runs.map(({ coalesced, event, from }) => `${event} at ${from}: ${coalesced}`),
         ["1 at 0: undefined", "5 at 10: 3"]
       )
+      assert.deepStrictEqual(yield* samples("coalesced"), ['des_coalesced_events_total{script="/newest"} 3'])
       // That run began a cooldown of its own.
-      yield* accept("a", "/s")
+      yield* accept("a", "/newest")
       yield* TestClock.adjust("9 seconds")
       assert.strictEqual(runs.length, 2)
       yield* TestClock.adjust("1 second")
@@ -711,6 +713,7 @@ describe("a self-triggering script", () => {
       const last = kept.at(-1)
       assert.strictEqual(last?._tag, "NotStarted")
       assert.include(last?.message, "this script triggers the event it runs for (a loop)")
+      assert.include(yield* samples("loop"), 'des_runs_total{script="/d/container/start",outcome="loop"} 1')
       // Its fault is no reason to leave what comes later.
       yield* accept("loop", "/d/other")
       yield* TestClock.adjust("1 minute")

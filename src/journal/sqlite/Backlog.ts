@@ -3,6 +3,7 @@ import type { Fragment } from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { sayTooOld } from "../Admission.ts"
+import * as SqliteOnly from "./SqliteOnly.ts"
 
 const events = (n: number) => `${n} ${n === 1 ? "event" : "events"}`
 
@@ -32,6 +33,20 @@ export const count = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
   Effect.map(
     sql<{ n: number }>`SELECT count(*) AS n FROM event WHERE state = 'waiting' AND ${isWatched}`,
     ([row]) => row?.n ?? 0
+  )
+
+/** What waits for the watched engines, and the size of the database. */
+export const status = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
+  Effect.map(
+    sql<{ events: number; bytes: number; oldest: number | null; size: number }>`SELECT count(*) AS events,
+      coalesce(sum(size), 0) AS bytes, min(accepted_at) AS oldest, ${SqliteOnly.databaseSize(sql)} AS size
+      FROM event WHERE state = 'waiting' AND ${isWatched}`,
+    ([row]) => ({
+      events: row?.events ?? 0,
+      bytes: row?.bytes ?? 0,
+      oldest: row?.oldest ?? undefined,
+      size: row?.size ?? 0
+    })
   )
 
 /** At the start of des: skips events from before the restart that are too old, and logs how many wait. */

@@ -253,6 +253,7 @@ export const make = (options: Options) =>
         if (event !== undefined) event.runs += sizeOfRun(output)
       },
       unfinished: safely(Backlog.count(sql, isWatched)),
+      status: safely(Backlog.status(sql, isWatched)),
       close: Effect.suspend(() => {
         closed = true
         return Effect.asVoid(wake.open)

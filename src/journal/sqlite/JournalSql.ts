@@ -3,6 +3,7 @@ import type * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
+import * as Metrics from "../../Metrics.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import {
   type Accepted,
@@ -65,7 +66,7 @@ const make = (options: Options) =>
 
     /** Writes events to the disk, one batch after the other: `durably` changes a setting of the connection meanwhile. */
     const insert = (accepted: ReadonlyArray<Accepted>) =>
-      turn.withPermits(1)(safely(options.durably(sql)(queue.insert(accepted))))
+      turn.withPermits(1)(Metrics.journalWrite(safely(options.durably(sql)(queue.insert(accepted)))))
 
     // The events are written first. An event that is marked as seen but not accepted would be lost; one that is
     // accepted but not marked as seen is recognised as a duplicate.
@@ -137,7 +138,9 @@ const make = (options: Options) =>
       begin,
       finish,
       lost: queue.lost,
-      unfinished: queue.unfinished
+      unfinished: queue.unfinished,
+      status: queue.status,
+      probe: safely(Effect.asVoid(sql`UPDATE journal SET name = name`))
     })
   })
 

@@ -2,6 +2,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Metrics from "../../Metrics.ts"
 import type { Keep } from "../Keep.ts"
 
 /** How many rows may be written before old events are deleted. */
@@ -72,7 +73,8 @@ export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect
       const oldest = (yield* Clock.currentTimeMillis) - keep.age
       const gone = sql`state <> 'waiting' AND (accepted_at < ${oldest} OR id <= ${yield* beyond})`
       yield* sql`DELETE FROM run WHERE event_id IN (SELECT id FROM event WHERE ${gone})`
-      yield* sql`DELETE FROM event WHERE ${gone}`
+      const deleted = yield* sql`DELETE FROM event WHERE ${gone} RETURNING id`
+      Metrics.journalDeleted(deleted.length)
       yield* options.alsoForget
     })
 

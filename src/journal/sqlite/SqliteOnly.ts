@@ -13,6 +13,10 @@ export const growingId = (sql: SqlClient.SqlClient): Fragment => sql`INTEGER PRI
 /** A name that no other journal has, in hexadecimal digits. */
 export const randomName = (sql: SqlClient.SqlClient): Fragment => sql`lower(hex(randomblob(8)))`
 
+/** The size of the database on the disk, in bytes. */
+export const databaseSize = (sql: SqlClient.SqlClient): Fragment =>
+  sql`(SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())`
+
 /**
  * True if `column` equals none of the values. The values are one JSON parameter, because a statement can have 32,766
  * parameters and an engine can have more containers.

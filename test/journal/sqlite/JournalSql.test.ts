@@ -23,6 +23,7 @@ import { makeEvent } from "../../../src/testing.ts"
 import { anyEvents } from "../../support/AnyEvents.ts"
 import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
+import { samples } from "../../support/Samples.ts"
 import * as TempFolder from "../../support/TempFolder.ts"
 
 /** The name has characters that a URL would escape. */
@@ -217,6 +218,7 @@ describe("the journal on disk", () => {
   it.scoped("gives unfinished events again after a restart, and no finished ones", () =>
     Effect.gen(function* () {
       const directory = yield* folder
+      yield* TestClock.adjust("5 seconds")
       yield* Effect.gen(function* () {
         yield* accept(accepted("1"), accepted("2"), accepted("3"), accepted("4"))
         yield* run(yield* take, succeeded)
@@ -227,6 +229,12 @@ describe("the journal on disk", () => {
         const second = yield* journal.begin(third, script, 2)
         yield* second.started(process.pid)
         assert.strictEqual(yield* journal.unfinished, 2)
+        yield* journal.probe
+        const { bytes, events, oldest, size } = yield* journal.status
+        assert.strictEqual(events, 2)
+        assert.isAbove(bytes, 2000)
+        assert.strictEqual(oldest, 5000)
+        assert.isAbove(size, 8192)
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
         const [third, fourth, ...rest] = yield* takeAll
@@ -327,6 +335,10 @@ describe("the journal on disk", () => {
       assert.deepStrictEqual(yield* life(directory, { keep: { ...Keep.defaults, age: 1000, count: 2 } })(count), [6, 2])
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(yield* life(directory, { keep: { ...Keep.defaults, age: 1000, count: 2 } })(count), [4, 0])
+      const [deleted = ""] = yield* samples("des_journal_deleted_events_total")
+      assert.isAtLeast(Number(deleted.split(" ")[1]), 6)
+      const [written = ""] = yield* samples("des_journal_write_seconds_count")
+      assert.isAtLeast(Number(written.split(" ")[1]), 1)
     })
   )
 
