@@ -66,8 +66,17 @@ const unknownOption = (written: string, grammar: Grammar, others: ReadonlyArray<
     : undefined
   if (near !== undefined) return `${written}: there is no such option; did you mean --${near}?`
   const owners = others.filter(({ options }) => options.some((option) => [option.name, option.short].includes(name)))
+  const elsewhere = written.startsWith("--")
+    ? others.flatMap((other) => {
+        const theirs = meant(
+          name,
+          other.options.map((option) => option.name)
+        )
+        return theirs === undefined ? [] : [`${other.name} --${theirs}`]
+      })[0]
+    : undefined
   return owners.length === 0
-    ? `${written}: there is no such option; ${seeHelp(grammar)}`
+    ? `${written}: there is no such option; ${elsewhere === undefined ? seeHelp(grammar) : `did you mean ${elsewhere}?`}`
     : `${written}: this is an option of ${listed(
         owners.map((owner) => owner.name),
         "and"
@@ -88,13 +97,18 @@ const wrongValue = (
   value: string | undefined,
   isAttached: boolean
 ): string | undefined => {
-  if (placeholder === undefined) return value === undefined ? undefined : `--${name}: this option takes no value`
+  if (placeholder === undefined) {
+    return value === undefined ? undefined : `--${name}=${JSON.stringify(value)}: this option takes no value`
+  }
   if (value === undefined) return `--${name}: its value is missing: --${name} ${placeholder}`
   if (!isAttached && value.startsWith("-") && value !== "-") {
     return `--${name}: its value is missing; if the value is ${value}, write --${name}=${value}`
   }
   if (value === "") return `--${name}: its value is empty`
-  if (words?.includes(value) === false) return `--${name} ${JSON.stringify(value)}: expected ${listed(words, "or")}`
+  if (words?.includes(value) === false) {
+    const near = meant(value, words)
+    return `--${name} ${JSON.stringify(value)}: expected ${listed(words, "or")}${near === undefined ? "" : `; did you mean ${near}?`}`
+  }
   return undefined
 }
 
@@ -111,7 +125,7 @@ const makeUnattached = (options: ReadonlyArray<Spelling>) => {
 /**
  * Reads the command line as Unix tools do: `-cv`, `-vd DIR`, `-dDIR`, `-d=DIR`, `--from=FILE`, options in any order.
  * The first positional argument names the subcommand; its options stand before or after it. A request for the version,
- * for help or for completions counts alone; everything else is ignored.
+ * for help or for completions counts alone; everything else is ignored, but for `-v` beside `--help`.
  *
  * If two commands have an option of the same name, both take a value or neither does. So a value is never taken for the
  * name of the subcommand.
@@ -137,7 +151,12 @@ export const parse = (grammars: Grammars, argv: ReadonlyArray<string>): Parsed =
   const chosen = subcommand === undefined ? {} : { subcommand }
   for (const alone of ["version", "help"]) {
     if (given.some(({ name, value }) => name === alone && value === undefined)) {
-      return { ...chosen, values: new Map([[alone, [""]]]), operands: [] }
+      const isVerbose = alone === "help" && given.some(({ name }) => name === "verbose")
+      return {
+        ...chosen,
+        values: new Map([[alone, [""]], ...(isVerbose ? [["verbose", [""]] as const] : [])]),
+        operands: []
+      }
     }
   }
 
@@ -182,8 +201,8 @@ const quoteSourced = (sourced: Sourced): string => JSON.stringify(sourced)
 /** Returns the value of an option that {@link spell} has quoted. */
 export const unquoteSourced = (quoted: string): Sourced => JSON.parse(quoted)
 
-/** The options that the library handles itself. It does so only if they come first. */
-const builtIn: ReadonlySet<string> = new Set(["completions", "help", "log-level", "version"])
+/** The options that the library handles itself, if they come first. The others of its own never reach it. */
+const builtIn: ReadonlySet<string> = new Set(["log-level"])
 
 /**
  * Writes a command line in a form that the library always understands: the options that it handles itself, the
@@ -210,8 +229,6 @@ export const spell = (
   return [
     ...spelled(true),
     ...(subcommand === undefined ? [] : [subcommand]),
-    // `--help` stands twice. With one the usage of a subcommand would lack the word `des`.
-    ...(subcommand !== undefined && values.has("help") ? ["--help"] : []),
     ...spelled(false),
     ...(operands.length === 0 ? [] : ["--", ...operands.map(quote)])
   ]

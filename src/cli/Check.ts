@@ -200,13 +200,17 @@ const explain = Effect.fnUntraced(function* (
 /** `des check`: the script directory as des sees it. */
 export const check = CliCommand.make({
   name: "check",
-  summary: "Show each script with its event, options and state, and what will never run or not as meant",
+  summary:
+    "Show each script with its event and options, and what will never run; it also shows what will not run as meant",
+  operands: { usage: "[DIR | KEY=VALUE...]", completes: "directory" },
   config: {
     directory: CommonOptions.directory,
     ...CommonOptions.ofEngine,
     event: CliOption.optional({
       name: "event",
       placeholder: "TYPE/ACTION",
+      example: "container/die",
+      completes: "event",
       description:
         "show which scripts would run for this event, with the attributes KEY=VALUE, and why the others would not",
       parse: GivenEvent.parse

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Log from "../Log.ts"
 import type { Grammar } from "./Arguments.ts"
 import * as CliOption from "./CliOption.ts"
+import type * as Help from "./Help.ts"
 import * as JournalStream from "./JournalStream.ts"
 
 /** When this effect ends, a stop waits for no script any more. */
@@ -26,22 +27,29 @@ const everywhere = {
   verbose: CliOption.flag({
     name: "verbose",
     short: "v",
+    common: true,
     description: "also log what des sees and what scripts get"
   }),
   logFormat: CliOption.choice({
     name: "log-format",
-    description: "the format of log lines on stderr (default: text)",
+    common: true,
+    description: "write log lines as text (default), logfmt or json; the log goes to stderr",
+    example: "json",
+    label: "FORMAT",
     words: Log.formats
   }),
   logLevel: CliOption.choice({
     name: "log-level",
-    description: "log nothing below this level (default: info, with -v debug)",
+    common: true,
+    description: "log nothing below debug, info (default), warning, error or none; -v is debug",
+    example: "warning",
+    label: "LEVEL",
     words: ["debug", "info", "warning", "error", "none"]
   }),
-  help: CliOption.flag({ name: "help", short: "h", description: "show this help" })
+  help: CliOption.flag({ name: "help", short: "h", common: true, description: "show this help; with -v all of it" })
 }
 
-type Config = Readonly<Record<string, Options.Options<unknown> | Args.Args<unknown>>>
+type Config = Readonly<Record<string, CliOption.CliOption<unknown> | Args.Args<unknown>>>
 
 /** The parsed values of a command's options. */
 export type Values<C extends Config> = Command.Command.ParseConfigValue<C>
@@ -63,19 +71,32 @@ const failed = (code: number): Effect.Effect<void, Failed> => (code === 0 ? Effe
 /**
  * Makes a command. An error is logged with its message and becomes an exit code. A defect is logged as an internal
  * error. A command that logs its errors itself returns the exit code.
+ *
+ * - `summary`: a phrase, and after the first semicolon the details, which the short help leaves out.
+ * - `operands`: how its positional arguments are written, and an example of those that it needs.
  */
 export const make = <const Name extends string, const C extends Config, E extends ShownError, R>(spec: {
   readonly name: Name
   readonly summary: string
+  readonly operands?: Help.Operands
   readonly config: C
   readonly run: (given: Values<C>) => Effect.Effect<number, E, R>
 }) => {
   const config = { own: spec.config, shared: everywhere }
   const values = Object.values(spec.config)
+  const isOption = (value: Config[string]): value is CliOption.CliOption<unknown> => Options.isOptions(value)
+  const options = [...values.filter(isOption), ...Object.values(everywhere)]
   const grammar: Omit<Grammar, "name"> = {
-    options: [...values.filter(Options.isOptions), ...Object.values(everywhere)].flatMap(CliOption.spelling),
+    options: options.flatMap(CliOption.spelling),
     takesOperands: values.some(Args.isArgs)
   }
+  /** Made only for those who read it. */
+  const help = (): Omit<Help.CommandHelp, "name"> => ({
+    summary: spec.summary,
+    ...(spec.operands === undefined ? {} : { operands: spec.operands }),
+    operandsMean: values.filter(Args.isArgs).flatMap((args) => CliOption.paragraphs(Args.getHelp(args))[1] ?? []),
+    options: options.flatMap(CliOption.help)
+  })
   const command = Command.make(spec.name, config, ({ own, shared }) =>
     spec.run(own).pipe(
       Effect.catchAll((error) => Effect.as(Effect.logError(error.message), usageTags.has(error._tag) ? 2 : 1)),
@@ -88,5 +109,5 @@ export const make = <const Name extends string, const C extends Config, E extend
       Effect.flatMap(failed)
     )
   ).pipe(Command.withDescription(`${spec.summary}.`))
-  return { name: spec.name, grammar, command }
+  return { name: spec.name, grammar, help, command }
 }

@@ -14,6 +14,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as DurationText from "../DurationText.ts"
 import * as Arguments from "./Arguments.ts"
+import type * as Help from "./Help.ts"
 import * as Size from "./Size.ts"
 
 /** Parses one value. `name` is the name of the option, for the message. */
@@ -54,16 +55,46 @@ export const duration: Parser<Duration.Duration> = expecting("a number with ms, 
 /** A number of bytes, at least one. */
 export const bytes: Parser<number> = expecting("a number of bytes, or one with K, M or G, such as 64M", Size.parse)
 
+/** What the library does not know of an option: a value for an example, and how it is completed. */
+interface Notes {
+  readonly example?: string
+  readonly label?: string
+  readonly completes?: Help.Completes
+  readonly isCommon: boolean
+}
+
+/** An option of the library, with what else its help says. */
+export type CliOption<A> = Options.Options<A> & { readonly notes: Notes }
+
+/**
+ * - `description`: a phrase, and after the first semicolon the details, which the short help leaves out.
+ * - `common`: true for an option that `des --help` describes. It only names the others.
+ */
 interface Described {
   readonly name: string
   readonly short?: string
   readonly description: string
+  readonly common?: boolean
 }
 
 interface Valued<A> extends Described {
   readonly placeholder: string
+  readonly example: string
+  readonly completes?: Help.Completes
   readonly parse: Parser<A>
 }
+
+const noted =
+  ({ common, completes, example, label }: Partial<Notes> & Pick<Described, "common">) =>
+  <A>(option: Options.Options<A>): CliOption<A> =>
+    Object.assign(option, {
+      notes: {
+        isCommon: common === true,
+        ...(example === undefined ? {} : { example }),
+        ...(label === undefined ? {} : { label }),
+        ...(completes === undefined ? {} : { completes })
+      }
+    })
 
 const described =
   ({ description, short }: Described) =>
@@ -74,18 +105,24 @@ const textOption = (spec: Valued<unknown>): Options.Options<string> =>
   Options.text(spec.name).pipe(Options.withPseudoName(spec.placeholder), described(spec))
 
 /** An option that is given or not. */
-export const flag = (spec: Described): Options.Options<boolean> => Options.boolean(spec.name).pipe(described(spec))
+export const flag = (spec: Described): CliOption<boolean> =>
+  Options.boolean(spec.name).pipe(described(spec), noted(spec))
 
-/** An option that takes one of these words. */
+/** An option that takes one of these words. `label` is the name of the value in the short help. */
 export const choice = <const Word extends string>(
-  spec: Described & { readonly words: ReadonlyArray<Word> }
-): Options.Options<Word | undefined> =>
-  Options.choice(spec.name, spec.words).pipe(described(spec), Options.optional, Options.map(Option.getOrUndefined))
+  spec: Described & { readonly words: ReadonlyArray<Word>; readonly example: NoInfer<Word>; readonly label: string }
+): CliOption<Word | undefined> =>
+  Options.choice(spec.name, spec.words).pipe(
+    described(spec),
+    Options.optional,
+    Options.map(Option.getOrUndefined),
+    noted(spec)
+  )
 
 const parseWith = <A>(spec: Valued<A>, { source, value }: Arguments.Sourced) => spec.parse(value, source)
 
 /** An option that has a default. */
-export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): Options.Options<A> =>
+export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }): CliOption<A> =>
   textOption(spec).pipe(
     Options.map((quoted) => Option.some(Arguments.unquoteSourced(quoted))),
     // The library's help shows a default only if it is an Option of text.
@@ -93,26 +130,29 @@ export const withDefault = <A>(spec: Valued<A> & { readonly fallback: string }):
     Options.mapEffect((given) => {
       const value: Arguments.Sourced | string = Option.getOrThrow<Arguments.Sourced | string>(given)
       return parseWith(spec, typeof value === "string" ? { source: `--${spec.name}`, value } : value)
-    })
+    }),
+    noted(spec)
   )
 
 /** An option that may be missing. Then its value comes from `instead`, such as a variable. */
 export const optional = <A>(
   spec: Valued<A> & { readonly instead?: Config.Config<Arguments.Sourced> }
-): Options.Options<A | undefined> =>
+): CliOption<A | undefined> =>
   textOption(spec).pipe(
     Options.map(Arguments.unquoteSourced),
     spec.instead === undefined ? identity : Options.withFallbackConfig(spec.instead),
     Options.mapEffect((given) => parseWith(spec, given)),
     Options.optional,
-    Options.map(Option.getOrUndefined)
+    Options.map(Option.getOrUndefined),
+    noted(spec)
   )
 
 /** An option that may be given several times. */
-export const repeatable = <A>(spec: Valued<A>): Options.Options<ReadonlyArray<A>> =>
+export const repeatable = <A>(spec: Valued<A>): CliOption<ReadonlyArray<A>> =>
   textOption(spec).pipe(
     Options.repeated,
-    Options.mapEffect((given) => Effect.all(given.map((quoted) => parseWith(spec, Arguments.unquoteSourced(quoted)))))
+    Options.mapEffect((given) => Effect.all(given.map((quoted) => parseWith(spec, Arguments.unquoteSourced(quoted))))),
+    noted(spec)
   )
 
 const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Arguments.Spelling> => {
@@ -147,3 +187,29 @@ const spellingIn = (usage: Usage.Usage, isRepeatable: boolean): ReadonlyArray<Ar
 /** How an option is written, taken from its usage. */
 export const spelling = (option: Options.Options<unknown>): ReadonlyArray<Arguments.Spelling> =>
   spellingIn(Options.getUsage(option), false)
+
+/** The paragraphs of the library's help, such as: a kind of value, the description, the default. */
+export const paragraphs = (text: HelpDoc.HelpDoc): ReadonlyArray<string> => {
+  switch (text._tag) {
+    case "DescriptionList":
+      return text.definitions.flatMap(([, block]) => paragraphs(block))
+    case "Sequence":
+      return [...paragraphs(text.left), ...paragraphs(text.right)]
+    case "Paragraph":
+      return text.value._tag === "Text" ? [text.value.value] : []
+    default:
+      return []
+  }
+}
+
+/** What the help says of an option: its spelling, description and default from the library, and its notes. */
+export const help = (option: CliOption<unknown>): ReadonlyArray<Help.OptionHelp> => {
+  const [, description = "", ...more] = paragraphs(Options.getHelp(option))
+  const fallback = more.flatMap((line) => /Defaults to: (.*)$/.exec(line)?.[1] ?? [])[0]
+  return spelling(option).map((spelt) => ({
+    ...spelt,
+    ...option.notes,
+    description,
+    ...(fallback === undefined ? {} : { fallback })
+  }))
+}

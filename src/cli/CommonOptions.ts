@@ -30,7 +30,10 @@ export const directory = CliOption.withDefault({
   name: "directory",
   short: "d",
   placeholder: "DIR",
-  description: "the script directory: DIR/TYPE/ACTION runs for each event",
+  example: "/srv/events.d",
+  completes: "directory",
+  common: true,
+  description: "script directory; DIR/TYPE/ACTION runs for each event",
   fallback: "/etc/docker/events.d",
   parse: CliOption.anyText
 })
@@ -38,7 +41,9 @@ export const directory = CliOption.withDefault({
 /** The option that turns the check of trust off. */
 export const insecureScripts = CliOption.flag({
   name: "insecure-scripts",
-  description: "also run scripts that users other than root and this user could have changed"
+  common: true,
+  description:
+    "also run scripts that others could have changed; without it des runs a script only if it belongs to root or to this user, with every directory above it, and nobody else can write there"
 })
 
 /** The option that prints results for machines. */
@@ -64,19 +69,34 @@ const times = "a duration before now (2h) or a date (2026-11-23T10:00)"
 
 /** The option that names the earliest time. */
 export const since = (what: string) =>
-  CliOption.optional({ name: "since", placeholder: "TIME", description: `${what}: ${times}`, parse: parseTime })
+  CliOption.optional({
+    name: "since",
+    placeholder: "TIME",
+    example: "2h",
+    description: `${what}; ${times}`,
+    parse: parseTime
+  })
 
 /** The option that names the latest time. */
 export const until = CliOption.optional({
   name: "until",
   placeholder: "TIME",
-  description: `end at this time: ${times}`,
+  example: "10m",
+  description: `end at this time; ${times}`,
   parse: parseTime
 })
 
 /** The option that names a file of records. */
 export const from = (description: string) =>
-  CliOption.optional({ name: "from", placeholder: "FILE", description, parse: CliOption.anyText })
+  CliOption.optional({
+    name: "from",
+    placeholder: "FILE",
+    example: "feed.jsonl",
+    completes: "file",
+    common: true,
+    description,
+    parse: CliOption.anyText
+  })
 
 /** The options that name engines. */
 export const ofEngine = {
@@ -84,13 +104,16 @@ export const ofEngine = {
     name: "endpoint",
     short: "e",
     placeholder: "[NAME=]URL",
+    example: "ssh://root@web1",
+    common: true,
     description:
-      "the engine: unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host; each can have a NAME. Without this option and --context, des finds the engine as the docker command does: DOCKER_HOST, DOCKER_CONTEXT, its current context, unix:///var/run/docker.sock",
+      "the engine (usually unix:///var/run/docker.sock); URL is unix:///path/to/docker.sock, tcp://host[:port] or ssh://[user@]host, and can have a NAME. Without this option and --context, des looks at DOCKER_HOST, DOCKER_CONTEXT, the current context of docker, and unix:///var/run/docker.sock",
     parse: parseEndpoint
   }),
   context: CliOption.repeatable({
     name: "context",
     placeholder: "[NAME=]CONTEXT",
+    example: "prod",
     description: "the engine of this context of the docker command",
     parse: (text) => Effect.succeed(parseNamed(text))
   })

@@ -115,8 +115,10 @@ export const events = CliCommand.make({
     filter: CliOption.repeatable({
       name: "filter",
       placeholder: "KEY=VALUE",
+      example: "type=container,event=die",
+      completes: "filter",
       description:
-        "show only these events, as docker events does: type=container,event=die,container=web,image=nginx,label=KEY=VALUE",
+        "show only these events, as docker events does; KEY=VALUE can be a list: type=container,event=die,container=web,image=nginx,label=KEY=VALUE",
       parse: (text, name) => {
         const filters = EventFilter.parse(text)
         return typeof filters === "string"

@@ -114,7 +114,9 @@ const parseOperands = (operands: ReadonlyArray<string>): Effect.Effect<number | 
 /** `des history`: the runs of the journal. */
 export const history = CliCommand.make({
   name: "history",
-  summary: "Print the runs in the journal: time, event, script, exit, duration; or with show ID all of one run",
+  summary:
+    "Print the runs in the journal, or all of one run; the list has the time, event, script, exit code and duration",
+  operands: { usage: "[show ID]", completes: ["show"] },
   config: {
     ...StateOptions.ofState,
     failed: CliOption.flag({
@@ -125,24 +127,30 @@ export const history = CliCommand.make({
     script: CliOption.optional({
       name: "script",
       placeholder: "PATH",
+      example: "container/die",
+      completes: "script",
       description: "only runs of this script: its path, or the end of it, such as container/die",
       parse: CliOption.anyText
     }),
     event: CliOption.optional({
       name: "event",
       placeholder: "TYPE/ACTION",
+      example: "container/die",
+      completes: "event",
       description: "only runs for such events",
       parse: GivenEvent.parse
     }),
     actor: CliOption.optional({
       name: "actor",
       placeholder: "NAME",
+      example: "web",
       description: "only runs for the container, volume … with this name or ID, or with an ID that begins like this",
       parse: CliOption.anyText
     }),
     last: CliOption.optional({
       name: "last",
       placeholder: "N",
+      example: "20",
       description: "only the newest N of these runs",
       parse: CliOption.wholeNumber(1, mostLast)
     }),
@@ -194,7 +202,8 @@ export const history = CliCommand.make({
 /** `des retry`: queues runs again. */
 export const retry = CliCommand.make({
   name: "retry",
-  summary: "Queue runs again: a running des starts them within a second, otherwise the next start of des does",
+  summary: "Queue runs again; a running des starts them within a second, otherwise the next start of des does",
+  operands: { usage: "ID...", example: "17", completes: [] },
   config: {
     ...StateOptions.ofState,
     runs: Args.text({ name: "ID" }).pipe(

@@ -61,7 +61,7 @@ const ask = Effect.fn("Info.ask")(function* (watched: Watched, json: boolean) {
 /** `des info`: says which engine would be watched, what it is, and whether its feed opens. */
 export const info = CliCommand.make({
   name: "info",
-  summary: "Say which engine des finds and how, what it is, and whether its feed opens",
+  summary: "Show which engine des finds, what it is, and whether its feed opens; it also shows what named this engine",
   config: {
     ...CommonOptions.ofEngine,
     json: CliOption.flag({ name: "json", description: "print one JSON object a line" })

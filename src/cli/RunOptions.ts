@@ -28,6 +28,8 @@ export const duration = (spec: {
   readonly name: string
   readonly description: string
   readonly fallback: Duration.DurationInput
+  readonly example: string
+  readonly common?: boolean
 }) => {
   const fallback = DurationText.format(Duration.toMillis(spec.fallback))
   return CliOption.withDefault({ ...spec, fallback, placeholder: "DURATION", parse: CliOption.duration })
@@ -38,23 +40,30 @@ export const ofRuns = {
   env: CliOption.repeatable({
     name: "env",
     placeholder: "NAME[=VALUE]",
+    example: "MAIL_TO=root",
+    common: true,
     description: "give scripts one more variable; without VALUE it has the value that it has for des",
     parse: parseVariable
   }),
   timeout: duration({
     name: "timeout",
+    example: "1m",
+    common: true,
     description: "end a script that takes longer; 0 is no limit",
     fallback: Dispatch.defaults.timeout
   }),
   grace: duration({
     name: "grace",
+    example: "30s",
     description: "the time between SIGTERM and SIGKILL when des ends a script",
     fallback: Dispatch.defaults.grace
   }),
   retries: CliOption.withDefault({
     name: "retries",
     placeholder: "N",
-    description: "retry a failed run up to N times, after 1 s, 2 s, 4 s …",
+    example: "3",
+    common: true,
+    description: "retry a failed run up to N times; after 1 s, 2 s, 4 s …",
     fallback: String(Dispatch.defaults.retries),
     parse: CliOption.wholeNumber(0, mostRetries)
   })

@@ -20,8 +20,11 @@ const state = CliOption.optional({
   instead: fromSystemd,
   name: "state",
   placeholder: "DIR",
+  example: "/var/lib/des",
+  completes: "directory",
+  common: true,
   description:
-    "keep the journal in DIR/journal.sqlite, so that no accepted event is lost (default: DES_STATE_DIR, then systemd's STATE_DIRECTORY, otherwise the journal is in memory)",
+    "keep the journal in DIR/journal.sqlite; no accepted event is lost then (default: DES_STATE_DIR, then systemd's STATE_DIRECTORY, otherwise the journal is in memory)",
   parse: CliOption.anyText
 })
 
@@ -46,6 +49,7 @@ const defaultKeep = `${DurationText.format(age)},${count},${Size.format(size)}`
 export const keep = CliOption.withDefault({
   name: "keep",
   placeholder: "AGE[,COUNT[,SIZE]]",
+  example: "7d,10000",
   description:
     "with --state: of events that have run, keep at most COUNT, at most SIZE on the disk, and none older than AGE",
   fallback: defaultKeep,

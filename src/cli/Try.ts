@@ -151,18 +151,22 @@ const sayUnmet = Effect.fnUntraced(function* (directory: string, insecure: boole
 export const tryEvent = CliCommand.make({
   name: "try",
   summary: "Make an event and run its scripts as des would",
+  operands: { usage: "TYPE/ACTION [KEY=VALUE...]", example: "container/die", completes: "event" },
   config: {
     directory: CommonOptions.directory,
     ...CommonOptions.ofEngine,
     container: CliOption.optional({
       name: "container",
       placeholder: "NAME",
+      example: "web",
       description: "take the ID, name, image and labels of this container",
       parse: CliOption.anyText
     }),
     record: CliOption.optional({
       name: "record",
       placeholder: "FILE",
+      example: "feed.jsonl",
+      completes: "file",
       description: "take the first such event from a file with one JSON record a line (- is stdin)",
       parse: CliOption.anyText
     }),

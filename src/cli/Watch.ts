@@ -14,6 +14,7 @@ import * as ScriptRunner from "../scripts/ScriptRunner.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
 import * as CommonOptions from "./CommonOptions.ts"
+import * as Completions from "./Completions.ts"
 import * as Outcomes from "./Outcomes.ts"
 import * as RecordFile from "./RecordFile.ts"
 import * as RunOptions from "./RunOptions.ts"
@@ -30,30 +31,34 @@ const options = {
   create: CliOption.flag({
     name: "create",
     short: "c",
-    description: "create DIR with a template script for every event, and end"
+    common: true,
+    description: "create DIR with a template script for every event; then des ends. An existing DIR is refused"
   }),
   directory: CommonOptions.directory,
   ...CommonOptions.ofEngine,
   from: CommonOptions.from(
-    "read the feed from FILE, one JSON record a line (- is stdin), and end after the last script"
+    "run the records of FILE (- is stdin), then end; FILE has one JSON record a line. des ends after the last script"
   ),
   ...RunOptions.ofRuns,
   jobs: CliOption.withDefault({
     name: "jobs",
     placeholder: "N",
-    description:
-      "handle the events of up to N actors at the same time; the events of one actor stay in order, with 1 all events do",
+    example: "4",
+    common: true,
+    description: "handle up to N actors at once; the events of one actor stay in order, with 1 all events do",
     fallback: String(Dispatch.defaults.jobs),
     parse: CliOption.wholeNumber(1, mostJobs)
   }),
   cooldown: RunOptions.duration({
     name: "cooldown",
+    example: "1m",
     description:
       "run a script at most once in this time for one actor; events that come meanwhile become one run, of the newest event",
     fallback: Dispatch.defaults.cooldown
   }),
   drain: RunOptions.duration({
     name: "drain",
+    example: "5m",
     description: "how long running scripts may go on when des stops",
     fallback: Dispatch.defaults.drain
   }),
@@ -62,12 +67,14 @@ const options = {
   maxAge: CliOption.optional({
     name: "max-age",
     placeholder: "DURATION",
+    example: "1h",
     description: "skip events that happened longer ago, for example during an outage (default: no limit)",
     parse: CliOption.duration
   }),
   queue: CliOption.withDefault({
     name: "queue",
     placeholder: "SIZE",
+    example: "64M",
     description:
       "without --state: how much memory accepted events may take; when it is full, des stops reading until there is room, and events that the engine has dropped by then are a gap",
     fallback: Size.format(JournalInMemory.defaultCapacity),
@@ -80,6 +87,7 @@ const options = {
   }),
   liveness: RunOptions.duration({
     name: "liveness",
+    example: "1m",
     description: "check a feed that has been silent for so long; 0 is never",
     fallback: EventFeed.defaultLiveness
   }),
@@ -155,16 +163,19 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
 export const des = CliCommand.make({
   name: "des",
   summary:
-    "Run scripts in response to Docker and podman events. A DURATION is a number with ms, s, m, h or d; a bare number is seconds",
+    "Run scripts in response to Docker and podman events; for each event the executable DIR/TYPE/ACTION runs, with the event in its environment. A DURATION is a number with ms, s, m, h or d; a bare number is seconds",
   config: {
     ...options,
     // The library handles these two itself.
     completions: CliOption.choice({
       name: "completions",
-      description: "print completions for a shell, and end",
-      words: ["bash", "zsh", "fish"]
+      common: true,
+      description: `print completions for bash, zsh or fish; to install them: ${Completions.installation}`,
+      example: "bash",
+      label: "SHELL",
+      words: Completions.shells
     }),
-    version: CliOption.flag({ name: "version", description: "print the version, and end" })
+    version: CliOption.flag({ name: "version", common: true, description: "print the version" })
   },
   run: Effect.fnUntraced(function* (given) {
     if (!given.create) return yield* watch(given)

@@ -2,7 +2,7 @@ import * as NearMiss from "../NearMiss.ts"
 import { type DockerEvent, verb } from "./DockerEvent.ts"
 
 /** The filters of `docker events`. */
-const keys = [
+export const keys = [
   "config",
   "container",
   "daemon",

@@ -83,7 +83,7 @@ describe("Arguments: spelling", () => {
   it("the version comes before everything else, then help", () => {
     assert.deepStrictEqual(read("-c", "-d", "DIR", "--version", "-h", "--nope", "foo"), ["--version"])
     assert.deepStrictEqual(read("-c", "--nope", "--help", "foo"), ["--help"])
-    assert.deepStrictEqual(read("-cvh"), ["--help"])
+    assert.deepStrictEqual(read("-cvh"), ["--help", "--verbose"])
   })
 })
 
@@ -118,6 +118,33 @@ describe("Arguments: a subcommand", () => {
   it("completions ignore everything else", () => {
     assert.deepStrictEqual(read("-v", "--completions", "bash"), ["--completions", "bash"])
   })
+})
+
+describe("Arguments: an option that every command has", () => {
+  const common = [["-v"], ["--log-level", "error"], ["--log-format=json"]]
+  for (const [name, grammar] of [["", grammars.des] as const, ...grammars.subcommands]) {
+    const subcommand = name === "" ? [] : [name]
+    const operands = name === "retry" ? ["17"] : name === "try" ? ["container/die"] : []
+    const other = grammar.options.find(({ placeholder, words }) => placeholder !== undefined && words === undefined)
+
+    it(`can stand anywhere on the command line of ${grammar.name}, and means the same`, () => {
+      const own = other === undefined ? [] : [`--${other.name}`, "x"]
+      for (const option of common) {
+        const spelled = [
+          [...option, ...subcommand, ...own, ...operands],
+          [...subcommand, ...option, ...own, ...operands],
+          [...subcommand, ...own, ...option, ...operands],
+          [...subcommand, ...own, ...operands, ...option],
+          [...own, ...option, ...subcommand, ...operands]
+        ].map((argv) => {
+          const parsed = parse(argv)
+          if ("problem" in parsed) return assert.fail(`${argv.join(" ")}: ${parsed.problem}`)
+          return [...Arguments.spell(parsed, grammars)].toSorted()
+        })
+        for (const each of spelled) assert.deepStrictEqual(each, spelled[0])
+      }
+    })
+  }
 })
 
 describe("Arguments: what is wrong is named", () => {
@@ -178,7 +205,12 @@ describe("Arguments: what was probably meant is suggested", () => {
     [["foo"], '"foo": des takes no positional argument; des --help shows its options'],
     [["-d", "-v"], "--directory: its value is missing; if the value is -v, write --directory=-v"],
     [["-d"], "--directory: its value is missing: --directory DIR"],
-    [["--create=yes"], "--create: this option takes no value"]
+    [["--create=yes"], '--create="yes": this option takes no value'],
+    [
+      ["--log-level", "warn"],
+      '--log-level "warn": expected debug, info, warning, error or none; did you mean warning?'
+    ],
+    [["--folow"], "--folow: there is no such option; did you mean des history --follow?"]
   ]
   for (const [given, says] of cases) it(JSON.stringify(given), () => assert.strictEqual(problem(...given), says))
 })

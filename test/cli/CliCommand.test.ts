@@ -12,7 +12,13 @@ import * as CliOption from "../../src/cli/CliOption.ts"
 /** Each run is a whole command line. */
 const options = { fastCheck: { numRuns: 30 } }
 
-const anyText = (name: string) => ({ name, placeholder: "TEXT", description: "any text", parse: CliOption.anyText })
+const anyText = (name: string) => ({
+  name,
+  placeholder: "TEXT",
+  example: "a",
+  description: "any text",
+  parse: CliOption.anyText
+})
 
 /** Reads a command line with the library, and gives what reaches the command. */
 const received = (argv: ReadonlyArray<string>) =>
@@ -86,7 +92,13 @@ describe("a command", () => {
 
   it.effect("knows from its options how each is written", () =>
     Effect.sync(() => {
-      const words = CliOption.choice({ name: "colour", description: "a colour", words: ["red", "green"] })
+      const words = CliOption.choice({
+        name: "colour",
+        description: "a colour",
+        words: ["red", "green"],
+        example: "red",
+        label: "COLOUR"
+      })
       const text = CliOption.repeatable({ ...anyText("text"), short: "t" })
       const on = CliOption.flag({ name: "on", short: "o", description: "a switch" })
       assert.deepStrictEqual([words, text, on].flatMap(CliOption.spelling), [

@@ -648,7 +648,7 @@ describe("--completions", () => {
         "bash",
         "-c",
         `eval "$("$1" "$2" --completions bash)"; shift 2
-        COMP_WORDS=(des "$@"); COMP_CWORD=$#; _des_bash_completions des; printf '%s\\n' "\${COMPREPLY[@]}"`,
+        COMP_WORDS=(des "$@"); COMP_CWORD=$#; _des; printf '%s\\n' "\${COMPREPLY[@]}"`,
         "bash",
         ...Program.des(),
         ...words
@@ -656,14 +656,10 @@ describe("--completions", () => {
       { cwd: top, env: { HOME: top } }
     ).pipe(Effect.map(({ stdout }) => stdout.trim().split("\n")))
 
-  test("bash completes options, their values and the names of commands", (sandbox) =>
+  test("are read by bash, and complete the options of a command and their values", (sandbox) =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* offered(sandbox, "--log"), ["--log-format", "--log-level"])
       assert.deepStrictEqual(yield* offered(sandbox, "-v", "--log-level", "w"), ["warning"])
-      assert.deepStrictEqual(yield* offered(sandbox, "-d", "ev"), ["events.d"])
-      assert.deepStrictEqual(yield* offered(sandbox, "hi"), ["history"])
-      assert.deepStrictEqual(yield* offered(sandbox, "history", "--f"), ["--failed"])
-      assert.deepStrictEqual(yield* offered(sandbox, "info", "--f"), [""])
+      assert.deepStrictEqual(yield* offered(sandbox, "history", "--f"), ["--failed", "--follow"])
     }))
 
   test("zsh and fish get completions that name every command", ({ des }) =>
