@@ -85,7 +85,7 @@ const briefTermOf = (option: OptionHelp): string =>
 const defaultOf = (fallback: string | undefined): string => (fallback === undefined ? "" : ` (default ${fallback})`)
 
 /** The default and the repetition of an option, as the help says them after the description. */
-const bounds = ({ fallback, isRepeatable }: OptionHelp): string =>
+export const bounds = ({ fallback, isRepeatable }: OptionHelp): string =>
   `${defaultOf(fallback)}${isRepeatable ? " (repeatable)" : ""}`
 
 /** A command line that uses an option. */
@@ -145,7 +145,7 @@ export const overview = (
     ...paragraph(`More options: ${others.map(({ name }) => `--${name}`).join(", ")}`, style),
     "",
     ...paragraph(
-      `${des.name} COMMAND --help shows the options of a command. ${des.name} -v --help explains all options of des, with examples.`,
+      `${des.name} COMMAND --help shows the options of a command. ${des.name} -v --help explains all options of des, with examples. See also the manual pages des(1) and des-scripts(7).`,
       style
     )
   ]

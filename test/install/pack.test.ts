@@ -43,6 +43,7 @@ describe("npm pack", () => {
     for (const file of named.filter((path) => path.startsWith("./") || path.startsWith("dist"))) {
       assert.include(files, file.replace(/^\.\//, ""))
     }
+    for (const file of JSON.parse(read("package.json")).man) assert.include(files, file)
     for (const file of ["README.md", "contrib/systemd/des.service", "docs/delivery.md"]) assert.include(files, file)
   }, 180_000)
 
