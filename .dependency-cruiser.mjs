@@ -10,10 +10,18 @@ const only = (name, from, ...to) => ({
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
-    only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString|NearMiss)[.]ts"),
+    only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString|LogFields|NearMiss)[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
     only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|ShellWord|Terminate)[.]ts"),
-    only("a-feed-knows-engines-and-events", "feed/", "feed/", "engine/", "event/", "(Backoff|Metrics)[.]ts"),
+    only(
+      "a-feed-knows-engines-and-events",
+      "feed/",
+      "feed/",
+      "endpoint/Endpoint[.]ts",
+      "engine/",
+      "event/",
+      "(Backoff|LogFields|Metrics)[.]ts"
+    ),
     only(
       "environment-knows-only-events",
       "scripts/Environment[.]ts",
@@ -26,7 +34,7 @@ export default {
       "scripts/",
       "event/(DockerEvent|EventCatalogue|Leaves|OwnKeys)[.]ts",
       "event/PodmanEvents[.]ts",
-      "(DurationText|Metrics|NearMiss|ShellWord|SystemReason|Terminate)[.]ts"
+      "(DurationText|LogFields|Metrics|NearMiss|ShellWord|SystemReason|Terminate)[.]ts"
     ),
     only(
       "journal-knows-events-and-scripts",
@@ -61,13 +69,13 @@ export default {
       "journal/Journal[.]ts",
       "scripts/",
       "event/(DockerEvent|EventName|OwnEvent)[.]ts",
-      "(Backoff|Metrics)[.]ts"
+      "(Backoff|LogFields|Metrics)[.]ts"
     ),
-    only("log-knows-nothing", "Log[.]ts"),
+    only("log-knows-only-its-fields", "Log[.]ts", "LogFields[.]ts"),
     only("metrics-know-only-events", "Metrics[.]ts", "event/(DockerEvent|EventCatalogue)[.]ts"),
     only(
       "what-all-use-knows-nothing",
-      "(Backoff|BoundedJson|DurationText|JsonString|NearMiss|ShellWord|SystemReason|Terminate)[.]ts",
+      "(Backoff|BoundedJson|DurationText|JsonString|LogFields|NearMiss|ShellWord|SystemReason|Terminate)[.]ts",
       "JsonString[.]ts"
     ),
     {
@@ -87,7 +95,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|JsonString|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table)[.]ts"
+        path: "^src/(DurationText|JsonString|LogFields|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -1,8 +1,11 @@
 import * as Cause from "effect/Cause"
+import * as HashMap from "effect/HashMap"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
+import * as LogFields from "./LogFields.ts"
 
 /**
  * How log lines look: the original's `text`, or for machines `logfmt` and `json`.
@@ -44,19 +47,61 @@ export const escape = (text: string): string =>
 /** The longest log message, in characters. Strangers can make an action or a label very long. */
 const longest = 16_384
 
-const shorten = (text: string): string =>
-  text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length - longest} more characters)`
-
 const textOf = (message: unknown): string =>
-  (Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" ")
-
-/** The message and its cause, if there is one, as one text of bounded length. All formats use it. */
-const messageOf = ({ cause, message }: Logger.Logger.Options<unknown>): string =>
-  shorten(
-    Cause.isEmpty(cause)
-      ? textOf(message)
-      : `${textOf(message)} ${Cause.pretty(cause, { renderErrorCause: true })}`.trim()
+  LogFields.cut(
+    (Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" "),
+    longest
   )
+
+const stackOf = (cause: Cause.Cause<unknown>): string =>
+  LogFields.cut(Cause.pretty(cause, { renderErrorCause: true }), longest)
+
+/** The value of a field. Returns undefined for what says nothing. */
+const valueOf = (value: unknown): string | number | boolean | undefined => {
+  if (typeof value === "boolean" || Number.isFinite(value)) return value as boolean | number
+  if (value === undefined || value === null || value === "") return undefined
+  return LogFields.cut(Inspectable.toStringUnknown(value, 0))
+}
+
+type Field = readonly [name: string, value: string | number | boolean]
+
+/** What logfmt and json have in each line. */
+const everywhere: ReadonlySet<string> = new Set(["timestamp", "level", "message"])
+
+const order: ReadonlyArray<string> = Object.values(LogFields.names)
+
+const rankOf = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length)
+
+const exceptionFields = (cause: Cause.Cause<unknown>): ReadonlyArray<Field> => {
+  if (Cause.isEmpty(cause)) return []
+  const error = Cause.squash(cause)
+  const { exceptionMessage, exceptionStack, exceptionType } = LogFields.names
+  const fields: ReadonlyArray<readonly [string, string | undefined]> = [
+    [exceptionType, error instanceof Error ? error.name : typeof error],
+    [exceptionMessage, error instanceof Error ? error.message : Inspectable.toStringUnknown(error, 0)]
+  ]
+  return [
+    ...fields.flatMap(([name, text = ""]): ReadonlyArray<Field> => (text === "" ? [] : [[name, LogFields.cut(text)]])),
+    [exceptionStack, stackOf(cause)]
+  ]
+}
+
+/** Everything that a line says, in order: time, level and message, des's own fields, and what else a program has annotated. */
+const fieldsOf = ({ annotations, cause, date, logLevel, message }: Logger.Logger.Options<unknown>) => {
+  const annotated = Array.from(annotations, ([name, value]) => [name, valueOf(value)] as const)
+    .flatMap(
+      ([name, value]): ReadonlyArray<Field> => (value === undefined || everywhere.has(name) ? [] : [[name, value]])
+    )
+    .sort(([a], [b]) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
+  const fields: ReadonlyArray<Field> = [
+    ["timestamp", date.toISOString()],
+    ["level", logLevel.label],
+    ["message", textOf(message)],
+    ...annotated,
+    ...exceptionFields(cause)
+  ]
+  return fields
+}
 
 const levelNames: Readonly<Record<string, string>> = { WARN: "WARNING", FATAL: "CRITICAL" }
 
@@ -67,22 +112,29 @@ const asctime = (date: Date): string =>
   `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ` +
   `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())},${pad(date.getMilliseconds(), 3)}`
 
-const textLogger = Logger.make<unknown, string>(
-  ({ date, logLevel, message }) =>
-    `${asctime(date)} - docker-event-script - ${levelNames[logLevel.label] ?? logLevel.label} - ${message}`
-)
+const textLogger = Logger.make<unknown, string>(({ annotations, cause, date, logLevel, message }) => {
+  const text = Cause.isEmpty(cause)
+    ? textOf(message)
+    : LogFields.cut(`${textOf(message)} ${stackOf(cause)}`.trim(), longest)
+  const shown = LogFields.inText(text, (name) =>
+    Option.getOrUndefined(Option.map(HashMap.get(annotations, name), (value) => String(valueOf(value) ?? "")))
+  )
+  return `${asctime(date)} - docker-event-script - ${levelNames[logLevel.label] ?? logLevel.label} - ${shown}`
+})
+
+/** A value that logfmt has without quotes. All characters that are escaped stand in quotes, where they can be read back. */
+const bare = /^[^\s"=\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]+$/u
+
+const pair = ([name, value]: Field): string => {
+  const text = String(value)
+  return `${name.replaceAll(/[^\w.-]/g, "_")}=${bare.test(text) ? text : JSON.stringify(text)}`
+}
 
 const loggers: Readonly<Record<LogFormat, Logger.Logger<unknown, string>>> = {
   text: textLogger,
-  logfmt: Logger.logfmtLogger,
-  json: Logger.jsonLogger
+  logfmt: Logger.make((options) => fieldsOf(options).map(pair).join(" ")),
+  json: Logger.make((options) => JSON.stringify(Object.fromEntries(fieldsOf(options))))
 }
-
-const bounded = Logger.mapInputOptions((options: Logger.Logger.Options<unknown>) => ({
-  ...options,
-  message: messageOf(options),
-  cause: Cause.empty
-}))
 
 /** The priorities of syslog, as journald reads them from `<N>` at the beginning of a line. */
 const priorities: Readonly<Record<string, number>> = { FATAL: 2, ERROR: 3, WARN: 4, INFO: 6 }
@@ -104,7 +156,7 @@ export const layer = (options: {
   readonly verbose: boolean
   readonly journald?: boolean
 }): Layer.Layer<never> => {
-  const line = Logger.map(bounded(loggers[options.format]), escape)
+  const line = Logger.map(loggers[options.format], escape)
   const logger = Logger.replace(
     Logger.defaultLogger,
     Logger.withConsoleError(options.journald === true ? withPriority(line) : line)

@@ -136,8 +136,8 @@ describe("the script of an event", () => {
       assert.strictEqual(code, 0, stderr)
       assert.deepStrictEqual(lines("runs"), ["container", "volume"])
       assert.deepStrictEqual(messages(stderr, "INFO").slice(1), [
-        `Running script ${sandbox.path("linked.d")}/container/start`,
-        `Running script ${sandbox.path("linked.d")}/volume/mount`
+        `Running script ${sandbox.path("linked.d")}/container/start (web)`,
+        `Running script ${sandbox.path("linked.d")}/volume/mount (web)`
       ])
     }))
 
@@ -303,14 +303,15 @@ describe("a run", () => {
       assert.deepStrictEqual(lines("seen"), ["0", top, String(process.getuid?.()), String(process.getgid?.())])
     }))
 
-  test("has its stdout and stderr logged", ({ dir, feed, script }) =>
+  test("has its stdout and stderr logged", ({ feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "echo to stdout; echo to stderr >&2; printf 'no newline'")
       const { stderr, stdout } = yield* feed([record()])
       assert.strictEqual(stdout, "")
-      const output = messages(stderr, "INFO").filter((message) => message.startsWith(`${dir}/container/start: `))
+      const subject = "container/start web: "
+      const output = messages(stderr, "INFO").filter((message) => message.startsWith(subject))
       assert.sameMembers(
-        output.map((message) => message.slice(`${dir}/container/start: `.length)),
+        output.map((message) => message.slice(subject.length)),
         ["to stdout", "to stderr", "no newline"]
       )
     }))
@@ -320,7 +321,9 @@ describe("a run", () => {
       script("container/start", "exit 3")
       script("container/die", "echo run >>runs")
       const { stderr } = yield* feed([record(), record({ Action: "die" })])
-      assert.deepStrictEqual(messages(stderr, "ERROR"), [`Script ${dir}/container/start Failed! Exit=3 Message=""`])
+      assert.deepStrictEqual(messages(stderr, "ERROR"), [
+        `Script ${dir}/container/start Failed! Exit=3 Message="" (web)`
+      ])
       assert.deepStrictEqual(lines("runs"), ["run"])
     }))
 
@@ -365,19 +368,21 @@ describe("the log", () => {
       }
     }))
 
-  test("has INFO `watching ENDPOINT for events`", ({ dir, start: startDes }) =>
+  test("has INFO `watching ENDPOINT for events`, and says which engine that is", ({ dir, start: startDes }) =>
     Effect.gen(function* () {
       const engine = yield* StandInEngine.make({ events: () => StandInEngine.feed([], "stay") })
       const des = yield* startDes(["-d", dir, "-e", format(engine.endpoint)])
       yield* des.said("watching")
-      assert.deepStrictEqual(messages(yield* des.stderr, "INFO"), [`watching ${format(engine.endpoint)} for events`])
+      assert.deepStrictEqual(messages(yield* des.stderr, "INFO"), [
+        `watching ${format(engine.endpoint)} for events (dockerd)`
+      ])
     }))
 
-  test("has INFO `Running script PATH`", ({ dir, feed, script }) =>
+  test("has INFO `Running script PATH`, with the name of the container", ({ dir, feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "exit 0")
       const { stderr } = yield* feed([record()])
-      assert.include(messages(stderr, "INFO"), `Running script ${dir}/container/start`)
+      assert.include(messages(stderr, "INFO"), `Running script ${dir}/container/start (web)`)
     }))
 
   test("has DEBUG `No script for TYPE/ACTION`, because that is the normal state", ({ dir, feed }) =>
@@ -393,22 +398,26 @@ describe("the log", () => {
       assert.notInclude((yield* feed(records)).stderr, "No script")
     }))
 
-  test("has no run of a script of comments only, until it has a command", ({ dir, feed, script }) =>
+  test("has no run of a script of comments only, until it has a command", ({ feed, script }) =>
     Effect.gen(function* () {
       script("container/start", "# What could be done here:\n\n  # echo started")
       const without = yield* feed([record()], ["-v"])
       assert.include(messages(without.stderr, "DEBUG"), "No script for container/start")
       assert.notInclude(without.stderr, "Running script")
       script("container/start", "# What could be done here:\n\n  echo started")
-      assert.include((yield* feed([record()])).stderr, `${dir}/container/start: started`)
+      assert.include((yield* feed([record()])).stderr, "container/start web: started")
     }))
 
-  test('has ERROR `Script PATH Failed! Exit=N Message="…"`, with the last line of stderr', ({ dir, feed, script }) =>
+  test('has ERROR `Script PATH Failed! Exit=N Message="…"`, with the last line of stderr and the name of the container', ({
+    dir,
+    feed,
+    script
+  }) =>
     Effect.gen(function* () {
       script("container/start", "echo first >&2; echo 'the last' >&2; echo out; exit 42")
       const { stderr } = yield* feed([record()])
       assert.deepStrictEqual(messages(stderr, "ERROR"), [
-        `Script ${dir}/container/start Failed! Exit=42 Message="the last"`
+        `Script ${dir}/container/start Failed! Exit=42 Message="the last" (web)`
       ])
     }))
 
@@ -428,7 +437,10 @@ describe("the log", () => {
         const { stderr } = yield* feed([record()], args)
         const errors = messages(stderr, "ERROR")
         assert.strictEqual(errors.length, 1)
-        assert.match(errors[0] ?? "", new RegExp(`^Script ${dir}/container/start Failed! Exit=-?\\d+ .*Message=".*"`))
+        assert.match(
+          errors[0] ?? "",
+          new RegExp(`^Script ${dir}/container/start Failed! Exit=-?\\d+ .*Message=".*" [(]web[)]$`)
+        )
       }))
   }
 
@@ -440,13 +452,14 @@ describe("the log", () => {
       script("container/exec_create", "exit 0")
       const text = record({ Action: "exec_create: sh -c x" })
       const debug = messages((yield* feed([text], ["-v"])).stderr, "DEBUG")
-      const [detected = "", environment = "", finished = ""] = debug
+      const [detected = "", environment = "", succeeded = "", finished = ""] = debug
       assert.strictEqual(detected, `Detected actionable event container/exec_create: ${text}`)
       assert.match(environment, /^Script ENV: \{.*\}$/)
       const given = JSON.parse(environment.slice("Script ENV: ".length))
       assert.strictEqual(given.ACTION, "exec_create: sh -c x")
       assert.isString(given.PATH)
-      assert.strictEqual(finished, "Finished handling container/exec_create")
+      assert.match(succeeded, /^Script \S+\/container\/exec_create succeeded in \d+ ms \(web\)$/)
+      assert.strictEqual(finished, "Finished handling container/exec_create (web)")
     }))
 
   test("has no DEBUG without -v", ({ feed, script }) =>
@@ -538,7 +551,7 @@ describe("a bug of the original is not repeated", () => {
       const stderr = yield* des.stderr
       const [warning = "", ...more] = messages(stderr, "WARNING")
       // What was warned of and is well again is said as loudly.
-      assert.deepStrictEqual(more, [`watching unix://${path("docker.sock")} for events`])
+      assert.deepStrictEqual(more, [`watching unix://${path("docker.sock")} for events (dockerd)`])
       assert.match(
         warning,
         new RegExp(`^no engine can be reached at unix://${path("docker.sock")}: the socket does not exist`)
@@ -609,7 +622,7 @@ describe("a bug of the original is not repeated", () => {
       assert.strictEqual(code, 0, stderr)
       assert.isTrue(exists("ran"))
       assert.isFalse(exists("pwned"))
-      assert.include(messages(stderr, "INFO"), `Running script ${path(name)}/container/start`)
+      assert.include(messages(stderr, "INFO"), `Running script ${path(name)}/container/start (web)`)
     }))
 
   test("6. it did not check type and action in the path: des runs nothing outside DIR/TYPE/ACTION", ({
@@ -665,7 +678,7 @@ describe("a bug of the original is not repeated", () => {
       assert.strictEqual(code, 0)
       assert.deepStrictEqual(
         messages(stderr, "INFO").filter((message) => message.startsWith("Running")),
-        [`Running script ${dir}/container/stop`]
+        [`Running script ${dir}/container/stop (web)`]
       )
       assert.include(messages(stderr, "DEBUG"), "No script for container/start")
       assert.include(stderr, `${dir}/container/die is not executable`)
@@ -771,11 +784,11 @@ describe("a bug of the original is not repeated", () => {
   })
 
   describe("11. it handled the output of scripts badly", () => {
-    test("it did not log output of a successful script: des does, line by line", ({ dir, feed, script }) =>
+    test("it did not log output of a successful script: des does, line by line", ({ feed, script }) =>
       Effect.gen(function* () {
         script("container/start", "printf 'one\\n\\ntwo\\r\\n'; exit 0")
         const { stderr } = yield* feed([record()])
-        const prefix = `${dir}/container/start: `
+        const prefix = "container/start web: "
         assert.deepStrictEqual(
           messages(stderr, "INFO").filter((message) => message.startsWith(prefix)),
           [`${prefix}one`, prefix, `${prefix}two`]
@@ -811,7 +824,7 @@ describe("a bug of the original is not repeated", () => {
             Fs.writeFileSync(path("go"), "")
             const { code, stderr } = yield* des.ended
             assert.strictEqual(code, 0)
-            assert.match(stderr, / - WARNING - .*container\/start: \d+ bytes of its output were not logged/)
+            assert.match(stderr, / - WARNING - .*container\/start: \d+ bytes of its output were not logged \(web\)/)
           }),
         90_000
       )

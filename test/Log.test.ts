@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
@@ -5,7 +7,10 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import { assert } from "vitest"
+import * as DockerEvent from "../src/event/DockerEvent.ts"
+import { eventFields } from "../src/event/EventName.ts"
 import * as Log from "../src/Log.ts"
+import * as LogFields from "../src/LogFields.ts"
 import { parseLogfmt } from "./support/Logfmt.ts"
 
 /** What an effect writes to stderr through the log, a text for each call. */
@@ -132,25 +137,231 @@ describe("Log: layer", () => {
   )
 })
 
-describe("Log: json and logfmt", () => {
-  it.effect("json is an object with timestamp, level, message and annotations", () =>
+const id = "467730e17a0ac265eae034d21cf633755aa57d03483ae479b623bc5569d6c274"
+
+const event = (fields: Partial<Parameters<typeof DockerEvent.make>[0]> = {}) =>
+  DockerEvent.make({
+    type: "container",
+    action: "die",
+    id,
+    attributes: { name: "web" },
+    engine: "east",
+    timeNano: 0n,
+    ...fields
+  })
+
+/** The fields of all lines about that event. */
+const aboutEvent = {
+  "des.event.type": "container",
+  "des.event.action": "die",
+  "des.actor.id": id,
+  "des.actor.name": "web",
+  "container.id": id,
+  "container.name": "web",
+  "des.engine": "east"
+}
+
+const script = "/etc/docker/events.d/container/die"
+
+const about = (fields: ReturnType<typeof LogFields.make>, of = event()) =>
+  Effect.annotateLogs({ ...eventFields(of), ...fields })
+
+/** Each kind of line that des writes: how it is logged, its text after the level, and its fields besides level and time. */
+const kinds: ReadonlyArray<
+  readonly [what: string, line: Effect.Effect<void>, text: string, fields: Readonly<Record<string, unknown>>]
+> = [
+  ["about nothing in particular", Effect.logInfo("des stops"), "des stops", { message: "des stops" }],
+  [
+    "about an engine",
+    Effect.logInfo("watching east for events").pipe(Effect.annotateLogs(LogFields.make({ engine: "east" }))),
+    "watching east for events",
+    { message: "watching east for events", "des.engine": "east" }
+  ],
+  [
+    "about a script of the event",
+    Effect.logInfo(`Running script ${script}`).pipe(about(LogFields.make({ script, attempt: 1, run: "east-7" }))),
+    `Running script ${script} (web)`,
+    {
+      message: `Running script ${script}`,
+      ...aboutEvent,
+      "des.script": script,
+      "des.run": "east-7",
+      "des.attempt": 1
+    }
+  ],
+  [
+    "about a script of all events",
+    Effect.logInfo("Running script /etc/docker/events.d/all").pipe(
+      about(LogFields.make({ script: "/etc/docker/events.d/all" }))
+    ),
+    "Running script /etc/docker/events.d/all (container/die web)",
+    {
+      message: "Running script /etc/docker/events.d/all",
+      ...aboutEvent,
+      "des.script": "/etc/docker/events.d/all"
+    }
+  ],
+  [
+    "about a run that failed",
+    Effect.logError(`Script ${script} Failed! Exit=-9 Signal=SIGKILL Message=""`).pipe(
+      about(LogFields.make({ script, exit: -9, duration: 12, error: "killed" }))
+    ),
+    `Script ${script} Failed! Exit=-9 Signal=SIGKILL Message="" (web)`,
+    {
+      message: `Script ${script} Failed! Exit=-9 Signal=SIGKILL Message=""`,
+      ...aboutEvent,
+      "des.script": script,
+      "process.exit.code": -9,
+      "des.duration_ms": 12,
+      "error.type": "killed"
+    }
+  ],
+  [
+    "about a run that took no time and succeeded",
+    Effect.logInfo(`Script ${script} succeeded in 0 ms`).pipe(about(LogFields.make({ script, exit: 0, duration: 0 }))),
+    `Script ${script} succeeded in 0 ms (web)`,
+    {
+      message: `Script ${script} succeeded in 0 ms`,
+      ...aboutEvent,
+      "des.script": script,
+      "process.exit.code": 0,
+      "des.duration_ms": 0
+    }
+  ],
+  [
+    "that a script of the event wrote",
+    Effect.logInfo("sent").pipe(about(LogFields.make({ script, stream: "stdout" }))),
+    "container/die web: sent",
+    { message: "sent", ...aboutEvent, "des.script": script, "log.iostream": "stdout" }
+  ],
+  [
+    "that one of several scripts of the event wrote",
+    Effect.logInfo("sent").pipe(about(LogFields.make({ script: `${script}/10-mail`, stream: "stderr" }))),
+    "container/die/10-mail web: sent",
+    { message: "sent", ...aboutEvent, "des.script": `${script}/10-mail`, "log.iostream": "stderr" }
+  ],
+  [
+    "that a script of all events wrote",
+    Effect.logInfo("sent").pipe(about(LogFields.make({ script: "/etc/docker/events.d/all", stream: "stdout" }))),
+    "/etc/docker/events.d/all (container/die web): sent",
+    { message: "sent", ...aboutEvent, "des.script": "/etc/docker/events.d/all", "log.iostream": "stdout" }
+  ],
+  [
+    "that a script wrote which ran for no event",
+    Effect.logInfo("sent").pipe(Effect.annotateLogs(LogFields.make({ script, stream: "stdout" }))),
+    `${script}: sent`,
+    { message: "sent", "des.script": script, "log.iostream": "stdout" }
+  ],
+  [
+    "that begins with its event",
+    Effect.logWarning("container/die web: too many events of this actor still wait").pipe(about({})),
+    "container/die web: too many events of this actor still wait",
+    { message: "container/die web: too many events of this actor still wait", ...aboutEvent }
+  ],
+  [
+    "that ends with its record",
+    Effect.logInfo('Detected actionable event container/die: {"Type":"container"}').pipe(about({})),
+    'Detected actionable event container/die: {"Type":"container"}',
+    { message: 'Detected actionable event container/die: {"Type":"container"}', ...aboutEvent }
+  ],
+  [
+    "about an actor without a name, on an engine without one",
+    Effect.logInfo("Finished handling container/die").pipe(about({}, event({ attributes: {}, engine: "" }))),
+    "Finished handling container/die (467730e17a0a)",
+    {
+      message: "Finished handling container/die",
+      "des.event.type": "container",
+      "des.event.action": "die",
+      "des.actor.id": id,
+      "container.id": id
+    }
+  ],
+  [
+    "about an event that has no actor",
+    Effect.logInfo("Finished handling image/prune").pipe(
+      about({}, event({ type: "image", action: "prune", id: "", attributes: {} }))
+    ),
+    "Finished handling image/prune",
+    {
+      message: "Finished handling image/prune",
+      "des.event.type": "image",
+      "des.event.action": "prune",
+      "des.engine": "east"
+    }
+  ],
+  [
+    "about an exec, whose command is no part of the action",
+    Effect.logInfo("Finished handling container/exec_start").pipe(about({}, event({ action: "exec_start: cat /x" }))),
+    "Finished handling container/exec_start (web)",
+    { message: "Finished handling container/exec_start", ...aboutEvent, "des.event.action": "exec_start" }
+  ],
+  [
+    "of a program that annotates lines itself",
+    Effect.logInfo("hello").pipe(
+      Effect.annotateLogs({ tenant: "a b", empty: "", none: undefined, nil: null, list: [1], on: false, message: "no" })
+    ),
+    "hello",
+    { message: "hello", list: "[1]", on: false, tenant: "a b" }
+  ]
+]
+
+describe("Log: each kind of line", () => {
+  const page = readFileSync(join(import.meta.dirname, "../docs/running.md"), "utf8")
+  for (const name of ["timestamp", "level", "message", ...Object.values(LogFields.names)]) {
+    it(`docs/running.md says what ${name} is`, () => {
+      assert.match(page, new RegExp(`^\\|[^|]*\`${name}\``, "m"))
+    })
+  }
+
+  for (const [what, line, text, fields] of kinds) {
+    it.effect(`a line ${what} is, in text: ${text}`, () =>
+      Effect.gen(function* () {
+        assert.strictEqual(messageIn.text(yield* one("text", line)), text)
+      })
+    )
+
+    it.effect(`a line ${what} has its fields in json, in order, and no empty one`, () =>
+      Effect.gen(function* () {
+        const { level, timestamp, ...rest } = JSON.parse(yield* one("json", line))
+        assert.strictEqual(timestamp, "1970-01-01T00:00:00.000Z")
+        assert.oneOf(level, ["INFO", "WARN", "ERROR"])
+        assert.strictEqual(JSON.stringify(rest), JSON.stringify(fields))
+      })
+    )
+
+    it.effect(`a line ${what} has the same fields in logfmt`, () =>
+      Effect.gen(function* () {
+        const { level, timestamp, ...rest } = parseLogfmt(yield* one("logfmt", line))
+        assert.strictEqual(timestamp, "1970-01-01T00:00:00.000Z")
+        assert.oneOf(level, ["INFO", "WARN", "ERROR"])
+        const asText = Object.entries(fields).map(([name, value]) => [name, String(value)])
+        assert.deepStrictEqual(Object.entries(rest), asText)
+      })
+    )
+  }
+
+  it.effect("a line about an exception has its type, message and stack in fields, and in text behind the message", () =>
     Effect.gen(function* () {
-      const line = yield* one("json", Effect.logWarning('a "b"\n\\').pipe(Effect.annotateLogs({ script: "/x y" })))
-      const { annotations, logLevel, message, timestamp } = JSON.parse(line)
-      assert.deepStrictEqual(
-        { annotations, logLevel, message },
-        { annotations: { script: "/x y" }, logLevel: "WARN", message: 'a "b"\n\\' }
-      )
-      assert.strictEqual(timestamp, "1970-01-01T00:00:00.000Z")
+      const line = Effect.logError("it broke", Cause.fail(new TypeError("why")))
+      const fields: Readonly<Record<string, string>> = JSON.parse(yield* one("json", line))
+      assert.deepInclude(fields, {
+        message: "it broke",
+        "exception.type": "TypeError",
+        "exception.message": "why"
+      })
+      assert.match(fields["exception.stacktrace"] ?? "", /^TypeError: why\n {4}at /)
+      assert.match(String(messageIn.text(yield* one("text", line))), /^it broke TypeError: why\\n {4}at /)
     })
   )
 
-  it.effect("logfmt is pairs of timestamp, level, message and annotations", () =>
+  it.effect("a line about a failure that is no Error has no empty field either", () =>
     Effect.gen(function* () {
-      const line = yield* one("logfmt", Effect.logWarning('a "b"\n\\').pipe(Effect.annotateLogs({ script: "/x y" })))
-      const { level, message, script, timestamp } = parseLogfmt(line)
-      assert.deepStrictEqual({ level, message, script }, { level: "WARN", message: 'a "b"\n\\', script: "/x y" })
-      assert.strictEqual(timestamp, "1970-01-01T00:00:00.000Z")
+      const { "exception.stacktrace": stack, ...fields } = JSON.parse(
+        yield* one("json", Effect.logError("it broke", Cause.fail("")))
+      )
+      assert.deepInclude(fields, { message: "it broke", "exception.type": "string" })
+      assert.isNotEmpty(stack)
+      assert.isFalse(Object.values(fields).includes(""))
     })
   )
 })
@@ -218,14 +429,14 @@ describe("Log: text that strangers write", () => {
   )
 
   it.effect.prop(
-    "logfmt: the message arrives as it was, or as it is shown, and other pairs stay apart from it",
+    "logfmt: the message arrives as it was, and other pairs stay apart from it",
     [hostile, hostile],
     ([text, script]) =>
       Effect.gen(function* () {
         const line = yield* one("logfmt", Effect.logInfo(text).pipe(Effect.annotateLogs({ script })))
         const pairs = parseLogfmt(line)
-        assert.oneOf(pairs["message"], [text, Log.escape(text)])
-        assert.oneOf(pairs["script"], [script, Log.escape(script)])
+        assert.strictEqual(pairs["message"], text)
+        assert.strictEqual(pairs["script"], script === "" ? undefined : script)
         assert.strictEqual(pairs["level"], "INFO")
       }),
     options
@@ -258,6 +469,17 @@ describe("Log: long lines are cut", () => {
       Effect.gen(function* () {
         const line = yield* one(format, Effect.logError("it broke", Cause.fail(new Error(megabyte))))
         assert.isBelow(line.length, 40_000)
+        messageIn[format](line)
+      })
+    )
+  }
+
+  for (const format of Log.formats) {
+    it.effect(`${format}: fields of 1 MB each`, () =>
+      Effect.gen(function* () {
+        const of = event({ id: megabyte, attributes: { name: megabyte }, engine: megabyte })
+        const line = yield* one(format, Effect.logInfo("hello").pipe(about(LogFields.make({ script: megabyte }), of)))
+        assert.isBelow(line.length, format === "text" ? 300 : 8000)
         messageIn[format](line)
       })
     )

@@ -13,8 +13,6 @@ import * as CliOption from "./CliOption.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
-const engineNames = { docker: "dockerd", podman: "podman" } as const
-
 /** The report as text, for people. What an engine says of itself can hold anything, so it is escaped. */
 const lines = (
   report: Engine.Report,
@@ -31,7 +29,7 @@ const lines = (
     ...(name === Endpoint.format(endpoint) ? {} : { name }),
     endpoint: Endpoint.format(endpoint) + encrypted,
     "found by": EndpointSearch.describe(source),
-    engine: engine === undefined ? "does not say" : `${engineNames[engine]} ${version}`,
+    engine: engine === undefined ? "does not say" : `${Engine.programs[engine]} ${version}`,
     API: api + knows,
     swarm: swarm ?? "does not say",
     feed: "opens",

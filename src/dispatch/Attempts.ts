@@ -2,12 +2,14 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Backoff from "../Backoff.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
 import type { Earlier, Entry, Journal, JournalError, KeptRun, Result } from "../journal/Journal.ts"
+import * as LogFields from "../LogFields.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Outlived from "../scripts/Outlived.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
@@ -41,6 +43,26 @@ const describeFailure = (outcome: Outcome): Option.Option<string> => {
 
 /** Why a function failed, with its stack. A script has no cause but its exit. */
 const causeOf = (outcome: Outcome): Cause.Cause<unknown> => (outcome._tag === "Failed" ? outcome.cause : Cause.empty)
+
+/** Logs that a run has failed: as an error if no retry follows. `duration` is in milliseconds. */
+const sayFailed = (message: string, outcome: Outcome, duration: number, last: boolean) =>
+  (last ? Effect.logError : Effect.logWarning)(message, causeOf(outcome)).pipe(
+    Effect.annotateLogs(LogFields.make({ exit: exitCode(outcome), duration, error: RunOnce.kindOf(outcome) }))
+  )
+
+/** Logs that a run has succeeded, if such lines are printed. */
+const saySucceeded = (path: string, duration: number) =>
+  Effect.whenLogLevel(
+    Effect.suspend(() =>
+      Effect.annotateLogs(
+        Effect.logDebug(`Script ${path} succeeded in ${duration} ms`),
+        LogFields.make({ exit: 0, duration })
+      )
+    ),
+    LogLevel.Debug
+  )
+
+const ofScript = ({ path }: Script) => Effect.annotateLogs(LogFields.make({ script: path }))
 
 /** The delays between two attempts. */
 const backoff: Backoff.Backoff = { first: 1000, longest: 300_000 }
@@ -130,16 +152,25 @@ export const make = (defaults: Defaults) =>
             defaults.report
           )
 
-    const attempt: Attempts["attempt"] = Effect.fnUntraced(function* (due, kept, { last, number }) {
-      const { outcome, output } = yield* Effect.onInterrupt(runOnce(due, kept, number), () => kept.interrupted)
-      const failure = describeFailure(outcome)
-      if (Option.isSome(failure)) {
-        yield* Effect.logError(`Script ${due.script.path} ${failure.value}`, causeOf(outcome))
-        if (last) yield* report(due, kept, { attempts: number, outcome, output })
-      }
-      yield* kept.ended(outcome, output, last || Option.isNone(failure))
-      return Option.isNone(failure)
-    })
+    const attempt: Attempts["attempt"] = Effect.fnUntraced(
+      function* (due, kept, { last, number }) {
+        const from = yield* Clock.currentTimeMillis
+        const { outcome, output } = yield* Effect.onInterrupt(runOnce(due, kept, number), () => kept.interrupted)
+        const duration = Math.max(0, Math.round((yield* Clock.currentTimeMillis) - from))
+        const failure = describeFailure(outcome)
+        const hasFailed = Option.isSome(failure)
+        if (hasFailed) {
+          yield* sayFailed(`Script ${due.script.path} ${failure.value}`, outcome, duration, last)
+          if (last) yield* report(due, kept, { attempts: number, outcome, output })
+        } else {
+          yield* saySucceeded(due.script.path, duration)
+        }
+        yield* kept.ended(outcome, output, last || !hasFailed)
+        return !hasFailed
+      },
+      (effect, { script: { path } }, { variables }, { number }) =>
+        Effect.annotateLogs(effect, LogFields.make({ script: path, run: variables["DES_RUN"], attempt: number }))
+    )
 
     const run: Attempts["run"] = Effect.fnUntraced(function* (due, stop) {
       const { coalesced, entry, script } = due
@@ -156,8 +187,8 @@ export const make = (defaults: Defaults) =>
         if (yield* stop.isStopping) return "left"
         const delay = Backoff.delay(backoff, number) * (yield* spread)
         yield* Effect.logInfo(
-          `Script ${script.path} is retried for ${eventName(entry.event)} in ${(delay / 1000).toFixed(1)} s (attempt ${number + 1} of ${attempts})`
-        )
+          `Script ${script.path} is retried in ${(delay / 1000).toFixed(1)} s, attempt ${number + 1} of ${attempts}`
+        ).pipe(ofScript(script))
         if (!(yield* stop.sleep(delay))) return "left"
         yield* Metrics.retried(script.path)
       }
@@ -166,7 +197,7 @@ export const make = (defaults: Defaults) =>
 
     const refuse: Attempts["refuse"] = Effect.fnUntraced(function* (due, reason) {
       const message = `${eventName(due.entry.event)}: ${due.script.path} is ${reason}`
-      yield* Effect.logError(message)
+      yield* ofScript(due.script)(Effect.logError(message))
       const attempts = earlierOf(due).attempts + 1
       const kept = yield* defaults.begin(due.entry, due.script, attempts)
       const outcome = Outcome.NotStarted({ message })
@@ -177,7 +208,7 @@ export const make = (defaults: Defaults) =>
 
     const skip: Attempts["skip"] = Effect.fnUntraced(function* (due, failed) {
       const message = sayingSkipped(due.entry.event, due.script, failed)
-      yield* Effect.logWarning(message)
+      yield* ofScript(due.script)(Effect.logWarning(message))
       yield* Metrics.refused(due.script.path, "skipped")
       const kept = yield* defaults.begin(due.entry, due.script, earlierOf(due).attempts + 1)
       yield* kept.skipped(message)

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type DockerEvent, verb } from "../event/DockerEvent.ts"
-import { eventName } from "../event/EventName.ts"
+import { eventFields } from "../event/EventName.ts"
 import {
   type Accepted,
   actorOf,
@@ -102,14 +102,11 @@ const sayDetected = (event: DockerEvent) =>
 
 const sayFinished = (event: string) => Effect.logDebug(`Finished handling ${event}`)
 
-/**
- * Adds the event to each log line of a run. Log scrapers match the text format, so it stays as it is; the other formats
- * show the event.
- */
+/** Adds the fields of the event to each log line. */
 const about =
   (event: DockerEvent) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.annotateLogs(effect, "event", eventName(event))
+    Effect.annotateLogs(effect, eventFields(event))
 
 /** Tells the journal when the last script of an event has ended. It does not hold the event, which may be parked. */
 const makeSettle = (finish: Journal["Type"]["finish"], { event, id, scripts }: Entry): Paced.Work["settle"] => {
@@ -184,7 +181,7 @@ const makeHandle = (
     submit: (turn, work) => order.submit(turn, orBreak(work))
   })
 
-  return Effect.fnUntraced(function* (entry: Entry) {
+  const handle = Effect.fnUntraced(function* (entry: Entry) {
     const { event, scripts } = entry
     const settle = makeSettle(journal.finish, entry)
     yield* sayDetected(event)
@@ -198,13 +195,12 @@ const makeHandle = (
     })
     for (const script of scripts) {
       if (yield* stop.isStopping) return
-      const end = yield* about(event)(
-        handleScript({ script, entry, coalesced: entry.coalesced[script.path] ?? 0, settle })
-      )
+      const end = yield* handleScript({ script, entry, coalesced: entry.coalesced[script.path] ?? 0, settle })
       if (end === "failed") stopOnFailure.failed(script)
     }
     yield* journal.park(entry.id)
   })
+  return (entry: Entry) => about(entry.event)(handle(entry))
 }
 
 const make = (options: DispatchOptions) =>
@@ -287,9 +283,9 @@ const make = (options: DispatchOptions) =>
         )
         yield* sayDetected(event)
         // These runs are not kept in the journal, so no journal can fail here.
-        yield* stop.drain(Effect.ignore(about(event)(runs)))
+        yield* stop.drain(Effect.ignore(runs))
         yield* sayFinished(`${event.Type}/${verb(event)}`)
-      })
+      }).pipe(about(event))
 
     return { run, fail: broken.fail, runLast }
   })

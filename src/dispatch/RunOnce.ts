@@ -79,7 +79,8 @@ const metricNames: Readonly<Record<Outcome["_tag"], Metrics.RunOutcome>> = {
   Failed: "failed"
 }
 
-const metricOf = (outcome: Outcome): Metrics.RunOutcome =>
+/** How a run ended, as a word for its metric and for the log. */
+export const kindOf = (outcome: Outcome): Metrics.RunOutcome =>
   exitCode(outcome) === 0 && outcome._tag === "Exited" ? "succeeded" : metricNames[outcome._tag]
 
 /** Makes what runs a script once, if it is trusted. It returns the outcome and the end of the output. */
@@ -100,7 +101,7 @@ export const make = (defaults: Defaults) =>
       const outcome = yield* trust.check(script.path).pipe(
         Effect.zipRight(user),
         Effect.flatMap((as) =>
-          Metrics.ran(script.path, metricOf)(runner.run(as === undefined ? run : { ...run, user: as }))
+          Metrics.ran(script.path, kindOf)(runner.run(as === undefined ? run : { ...run, user: as }))
         ),
         Effect.catchAll(({ _tag, message }) =>
           Effect.as(

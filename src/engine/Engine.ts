@@ -34,6 +34,13 @@ export interface EngineIdentity {
 }
 
 /**
+ * The program of each kind of engine.
+ *
+ * @internal
+ */
+export const programs: Readonly<Record<EngineIdentity["kind"], string>> = { docker: "dockerd", podman: "podman" }
+
+/**
  * A container as an engine describes it.
  *
  * @since 1.0.0

@@ -10,11 +10,13 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Engine, EngineError, type EngineIdentity } from "../engine/Engine.ts"
+import * as Endpoint from "../endpoint/Endpoint.ts"
+import { Engine, EngineError, type EngineIdentity, programs } from "../engine/Engine.ts"
 import type * as DockerEvent from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 import { decodeRecords } from "../event/Records.ts"
 import * as SkippedLines from "../event/SkippedLines.ts"
+import * as LogFields from "../LogFields.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Continuity from "./Continuity.ts"
 import * as FeedConnection from "./FeedConnection.ts"
@@ -71,6 +73,9 @@ export interface Options {
 
 const logLevels = { Debug: LogLevel.Debug, Info: LogLevel.Info, Warning: LogLevel.Warning }
 
+/** How much of an engine's version the log shows, in characters. */
+const shownVersion = 40
+
 /**
  * After how long without an event a feed is checked by default.
  *
@@ -79,7 +84,12 @@ const logLevels = { Debug: LogLevel.Debug, Info: LogLevel.Info, Warning: LogLeve
  */
 export const defaultLiveness: Duration.DurationInput = "30 seconds"
 
-const log = ({ level, message }: Outage.LogLine) => Effect.logWithLevel(logLevels[level], message)
+/** What an engine is, for the log: its endpoint, if its name does not say it, and its kind and version. */
+const describe = ({ endpoint, name }: Engine["Type"], { kind, version }: EngineIdentity): string => {
+  const address = Endpoint.format(endpoint)
+  const program = `${programs[kind]} ${LogFields.cut(version, shownVersion)}`.trimEnd()
+  return address === name ? program : `${address}, ${program}`
+}
 
 /** Each delay is up to a quarter shorter or longer than computed. */
 const spread = Random.nextRange(0.75, 1.25)
@@ -103,9 +113,12 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
       // One for all connections: an engine that comes back again and again must not fill the log.
       const logSkipped = yield* SkippedLines.makeLog(name)
       let outage = Outage.begin
+      const annotate = Effect.annotateLogs(LogFields.make({ engine: name }))
+      const log = ({ level, message }: Outage.LogLine) => annotate(Effect.logWithLevel(logLevels[level], message))
 
-      const opened = Effect.fnUntraced(function* ({ api, kind, version }: EngineIdentity) {
-        const change = Outage.opened(outage, name, yield* Clock.currentTimeMillis)
+      const opened = Effect.fnUntraced(function* (identity: EngineIdentity) {
+        const { api, kind, version } = identity
+        const change = Outage.opened(outage, name, describe(engine, identity), yield* Clock.currentTimeMillis)
         outage = change.outage
         yield* log(change.line)
         if (!change.isNewlyConnected) return Stream.empty
@@ -127,14 +140,9 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
       return Stream.unwrapScoped(
         Effect.gen(function* () {
           const sync = options.sync ?? false
-          const { events, identity } = yield* FeedConnection.connect({
-            engine,
-            memory,
-            continuity,
-            liveness,
-            sync,
-            logSkipped
-          })
+          const { events, identity } = yield* annotate(
+            FeedConnection.connect({ engine, memory, continuity, liveness, sync, logSkipped })
+          )
           yield* Effect.acquireRelease(Metrics.feedOpened(name), () => Metrics.feedClosed(name))
           return Stream.concat(yield* opened(identity), events)
         })

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
+import * as LogFields from "../LogFields.ts"
 
 /**
  * The reason why events cannot be replayed.
@@ -84,7 +85,7 @@ export const report = (gap: {
   return Effect.zipRight(
     Effect.logWarning(
       `Gap ${count} in the feed of ${engine} (${reason}): events${since} until ${iso(to)} may be lost, since ${because[reason]}; des compares its containers`
-    ),
+    ).pipe(Effect.annotateLogs(LogFields.make({ engine }))),
     OwnEvent.make({
       action: "gap",
       id: engine,

@@ -40,18 +40,19 @@ const lasting = 5000
 const useful = 1000
 
 /**
- * Notes that the feed of `name` was opened at `now`, in milliseconds. `isNewlyConnected` is true if `des/connected` is due. The log line
- * has the level of the warning that it ends, if there was one.
+ * Notes that the feed of `name` was opened at `now`, in milliseconds. `what` says which engine that is. `isNewlyConnected` is true if
+ * `des/connected` is due. The log line has the level of the warning that it ends, if there was one.
  */
 export const opened = (
   outage: Outage,
   name: string,
+  what: string,
   now: number
 ): { readonly outage: Outage; readonly line: LogLine; readonly isNewlyConnected: boolean } => {
   const isWarned = outage.warned !== undefined
   const line: LogLine = outage.wasOpen
     ? { level: isWarned ? "Warning" : "Debug", message: `the feed of ${name} is open again` }
-    : { level: isWarned ? "Warning" : "Info", message: `watching ${name} for events` }
+    : { level: isWarned ? "Warning" : "Info", message: `watching ${name} for events (${what})` }
   return {
     outage: { ...outage, openedAt: now, saidConnected: true, wasOpen: true, warned: undefined },
     line,

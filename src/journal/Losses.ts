@@ -2,7 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { eventName } from "../event/EventName.ts"
+import { eventFields, eventName } from "../event/EventName.ts"
 import type { Unwanted } from "../event/RecordHead.ts"
 import type { Loss } from "../feed/Gap.ts"
 import * as Metrics from "../Metrics.ts"
@@ -17,6 +17,7 @@ const mostReports = 1024
 /** The losses of an actor since the last report. `name` is for the log. */
 interface Losing {
   readonly name: string
+  readonly fields: Readonly<Record<string, unknown>>
   readonly actor: Pick<Loss, "engine" | "type" | "id">
   from: number
   count: number
@@ -80,9 +81,17 @@ export const make = (options: {
 
     yield* Effect.addFinalizer(() =>
       Effect.forEach(all.values(), (losing) =>
-        losing.count === 0 ? Effect.void : Effect.logWarning(`${losing.name}: des stops; ${were(losing.count)}`)
+        losing.count === 0
+          ? Effect.void
+          : Effect.annotateLogs(Effect.logWarning(`${losing.name}: des stops; ${were(losing.count)}`), losing.fields)
       )
     )
+
+    const begin = Effect.fnUntraced(function* (key: string, losing: Losing) {
+      all.set(key, losing)
+      yield* Effect.logWarning(`${losing.name}: ${options.first}`)
+      yield* Effect.forkIn(watch(key, losing), scope)
+    })
 
     const add: Losses["add"] = Effect.fnUntraced(function* (event) {
       Metrics.lost(event.engine)
@@ -93,10 +102,9 @@ export const make = (options: {
         return
       }
       const actor = { engine: event.engine, type: event.Type, id: event.Actor.ID }
-      const losing: Losing = { name: eventName(event), actor, from: yield* Clock.currentTimeMillis, count: 1 }
-      all.set(key, losing)
-      yield* Effect.logWarning(`${losing.name}: ${options.first}`)
-      yield* Effect.forkIn(watch(key, losing), scope)
+      const fields = eventFields(event)
+      const from = yield* Clock.currentTimeMillis
+      yield* Effect.annotateLogs(begin(key, { name: eventName(event), fields, actor, from, count: 1 }), fields)
     })
 
     return {

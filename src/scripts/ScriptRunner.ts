@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { DockerEvent } from "../event/DockerEvent.ts"
+import * as LogFields from "../LogFields.ts"
 import { terminate } from "../Terminate.ts"
 import type { Environment } from "./Environment.ts"
 import * as HostSpawner from "./HostSpawner.ts"
@@ -142,8 +143,8 @@ const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Ef
   Effect.ignore(terminate({ signal: script.kill, isGone: Effect.sync(() => ProcessGroup.isGone(script.pid)) }, grace))
 
 const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyArray<string>) =>
-  Effect.forEach(lines, (line) => Effect.logInfo(`${script}: ${line}`), { discard: true }).pipe(
-    Effect.annotateLogs({ script, stream })
+  Effect.forEach(lines, (line) => Effect.logInfo(line), { discard: true }).pipe(
+    Effect.annotateLogs(LogFields.make({ script, stream }))
   )
 
 /** Reads an output to its end, and passes on its lines. An output that has ended is read without waiting. */

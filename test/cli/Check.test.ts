@@ -200,7 +200,7 @@ describe("des check --event", () => {
         Actor: { ID: "1", Attributes: { name: "web", exitCode: "1", image: "x" } }
       })
       const { lines } = yield* sandbox.feed([record])
-      const ran = lines.flatMap((line) => / - Running script (.*)$/.exec(line)?.[1] ?? [])
+      const ran = lines.flatMap((line) => / - Running script (\S+) \(.*\)$/.exec(line)?.[1] ?? [])
       assert.deepStrictEqual(would, ran)
       assert.lengthOf(ran, 3)
     }))

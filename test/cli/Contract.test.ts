@@ -95,7 +95,7 @@ describe("command line: each of these spellings is accepted", () => {
         script("container/start", "echo it runs")
         const { code, stderr } = yield* des([...args(dir), "--from", "-"], { stdin: record() })
         assert.strictEqual(code, 0, stderr)
-        assert.include(stderr, `${dir}/container/start: it runs`)
+        assert.include(stderr, "container/start web: it runs")
         assert.include(stderr, " - DEBUG - ")
       })
     )
@@ -358,7 +358,7 @@ describe("signals", () => {
       const { code, stderr } = yield* des.ended
       assert.strictEqual(code, 143)
       assert.isTrue(sandbox.exists("done"))
-      assert.include(stderr, "container/start: the end")
+      assert.include(stderr, "container/start web: the end")
     }))
 
   test("after SIGTERM a script has time to clean up, and its output is still logged", (sandbox) =>
@@ -368,7 +368,7 @@ describe("signals", () => {
       const { code, stderr } = yield* des.ended
       assert.strictEqual(code, 143)
       assert.isTrue(sandbox.exists("cleaned"))
-      assert.include(stderr, "container/start: cleaned")
+      assert.include(stderr, "container/start web: cleaned")
     }))
 
   test("a script that ignores SIGTERM is killed after the grace of 10 seconds", (sandbox) =>
@@ -579,20 +579,21 @@ describe("--log-format", () => {
       script("container/start", hostile)
       const { lines } = yield* feed([record(), "bad"], ["--log-format", "json", "-v"])
       const logged = lines.map((line): Readonly<Record<string, unknown>> => JSON.parse(line))
-      for (const { logLevel, message, timestamp } of logged) {
+      for (const { level, message, timestamp } of logged) {
         assert.isString(message)
-        assert.isString(logLevel)
+        assert.isString(level)
         assert.isFalse(Number.isNaN(Date.parse(String(timestamp))))
       }
       const messages = logged.map(({ message }) => message)
       assert.include(messages, `Running script ${dir}/container/start`)
-      assert.include(messages, `${dir}/container/start: a "b" = \\ c\tü${escape}[31m`)
-      const output = logged.find(({ message }) => message === `${dir}/container/start: warn`)
-      assert.deepInclude(output?.["annotations"], { script: `${dir}/container/start`, stream: "stderr" })
-      assert.deepStrictEqual(
-        new Set(logged.map(({ logLevel }) => logLevel)),
-        new Set(["INFO", "DEBUG", "WARN", "ERROR"])
-      )
+      assert.include(messages, `a "b" = \\ c\tü${escape}[31m`)
+      const output = logged.find(({ message }) => message === "warn")
+      assert.deepInclude(output, {
+        "container.name": "web",
+        "des.script": `${dir}/container/start`,
+        "log.iostream": "stderr"
+      })
+      assert.deepStrictEqual(new Set(logged.map(({ level }) => level)), new Set(["INFO", "DEBUG", "WARN", "ERROR"]))
     }))
 
   test("logfmt: each line is pairs with timestamp, level and message", ({ dir, feed, script }) =>
@@ -607,10 +608,11 @@ describe("--log-format", () => {
       }
       const messages = logged.map(({ message }) => message)
       assert.include(messages, `Running script ${dir}/container/start`)
-      assert.include(messages, `${dir}/container/start: a "b" = \\ c\tü${escape}[31m`)
-      const output = logged.find(({ message }) => message === `${dir}/container/start: warn`)
-      assert.strictEqual(output?.["script"], `${dir}/container/start`)
-      assert.strictEqual(output?.["stream"], "stderr")
+      assert.include(messages, `a "b" = \\ c\tü${escape}[31m`)
+      const output = logged.find(({ message }) => message === "warn")
+      assert.strictEqual(output?.["container.name"], "web")
+      assert.strictEqual(output?.["des.script"], `${dir}/container/start`)
+      assert.strictEqual(output?.["log.iostream"], "stderr")
     }))
 
   test("errors at the start have this format, too", ({ des, path }) =>

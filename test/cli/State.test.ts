@@ -327,7 +327,7 @@ describe("the state directory", () => {
       const env = { DES_STATE_DIR: "", STATE_DIRECTORY: "", TMPDIR: sandbox.top }
       const ended = yield* sandbox.feed([record()], [], { env })
       assertRuns(ended)
-      assert.include(ended.stderr, "container/start: none")
+      assert.include(ended.stderr, "container/start web: none")
       assert.deepStrictEqual(filesOf(sandbox), before)
     }))
 

@@ -23,8 +23,8 @@ describe("des try", () => {
       assert.strictEqual(ended.code, 0, ended.stderr)
       const waits = `${sandbox.dir}/container/die waits 50ms for further events before it runs, as its option wait= says`
       assert.include(ended.stderr, `INFO - ${waits}\n`)
-      assert.include(ended.stderr, `INFO - Running script ${sandbox.dir}/container/die\n`)
-      assert.include(ended.stderr, `${sandbox.dir}/container/die: hello web\n`)
+      assert.include(ended.stderr, `INFO - Running script ${sandbox.dir}/container/die (web)\n`)
+      assert.include(ended.stderr, "INFO - container/die web: hello web\n")
       for (const variable of [
         "ACTION=die",
         "ACTOR_ATTRIBUTES_EXITCODE=0",

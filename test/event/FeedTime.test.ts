@@ -142,7 +142,7 @@ describe("a feed", () => {
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(des.told(), ["des/connected", `des/disconnected ${away}`, "des/connected"])
       assert.deepStrictEqual(des.logs, [
-        "INFO watching unix:///run/docker.sock for events",
+        "INFO watching unix:///run/docker.sock for events (dockerd)",
         `WARN ${away}; des retries`,
         "WARN the feed of unix:///run/docker.sock is open again"
       ])
@@ -212,7 +212,7 @@ describe("a feed", () => {
       yield* TestClock.adjust("10 minutes")
       assert.isAbove(opened, 120)
       assert.deepStrictEqual(des.told(), ["des/connected"])
-      assert.deepStrictEqual(des.logs, ["INFO watching unix:///run/docker.sock for events"])
+      assert.deepStrictEqual(des.logs, ["INFO watching unix:///run/docker.sock for events (dockerd)"])
     })
   )
 })

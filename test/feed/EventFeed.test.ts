@@ -269,7 +269,7 @@ describe("a feed on a real socket", () => {
 })
 
 describe("a feed that stops", () => {
-  const watching = "INFO watching ENDPOINT for events"
+  const watching = "INFO watching ENDPOINT for events (dockerd)"
 
   it.scopedLive("with a clean end is opened again, and its last record counts also without a line end", () =>
     Effect.gen(function* () {
@@ -500,7 +500,7 @@ describe("an engine that is away", () => {
         `WARN ${absent.message}; des retries`,
         `WARN ${refused.message}; des retries`,
         `WARN ${absent.message}; des retries`,
-        "WARN watching unix:///run/docker.sock for events",
+        "WARN watching unix:///run/docker.sock for events (dockerd 20.10.24)",
         "WARN the engine at unix:///run/docker.sock ended the feed; des retries",
         `WARN ${absent.message}; des retries`,
         "WARN the feed of unix:///run/docker.sock is open again"

@@ -13,7 +13,7 @@ const play = (...steps: ReadonlyArray<Step>) => {
   let outage = Outage.begin
   return steps.map((step) => {
     if ("opened" in step) {
-      const change = Outage.opened(outage, "e", step.at * 1000)
+      const change = Outage.opened(outage, "e", "what", step.at * 1000)
       outage = change.outage
       return `${change.line.level[0]} ${change.line.message}${change.isNewlyConnected ? " !" : ""}`
     }
@@ -29,17 +29,17 @@ const lost = (at: number, reason: EngineError["reason"]): Step => ({ at, lost: r
 
 describe("an outage", () => {
   const cases: ReadonlyArray<readonly [what: string, steps: ReadonlyArray<Step>, said: ReadonlyArray<string>]> = [
-    ["that did not happen gives one line", [opened(0)], ["I watching e for events !"]],
+    ["that did not happen gives one line", [opened(0)], ["I watching e for events (what) !"]],
     [
       "at the start is warned of once, and its end is a warning, too",
       [lost(0, "Unreachable"), lost(1, "Unreachable"), opened(2)],
-      ["W no engine can be reached at e: why; des retries 500", "- 1000", "W watching e for events !"]
+      ["W no engine can be reached at e: why; des retries 500", "- 1000", "W watching e for events (what) !"]
     ],
     [
       "that ends at once is logged at debug level only",
       [opened(0), lost(60, "Ended"), opened(60), lost(62, "Broken"), opened(62.5)],
       [
-        "I watching e for events !",
+        "I watching e for events (what) !",
         "D the engine at e ended the feed; des opens it again 0",
         "D the feed of e is open again",
         "D the feed of e broke off: why; des opens it again 500",
@@ -50,7 +50,7 @@ describe("an outage", () => {
       "of a dead feed is a warning, and its end is one, too",
       [opened(0), lost(60, "Silent"), opened(60), lost(120, "Ended"), opened(120)],
       [
-        "I watching e for events !",
+        "I watching e for events (what) !",
         "W the feed of e has stalled: why; des opens it again 0",
         "W the feed of e is open again",
         "D the engine at e ended the feed; des opens it again 0",
@@ -61,7 +61,7 @@ describe("an outage", () => {
       "of an engine that hangs is told at once",
       [opened(0), lost(60, "Unreachable"), lost(70, "Unreachable"), opened(71)],
       [
-        "I watching e for events !",
+        "I watching e for events (what) !",
         "W no engine can be reached at e: why; des retries ! 0",
         "- 500",
         "W the feed of e is open again !"
@@ -71,7 +71,7 @@ describe("an outage", () => {
       "of an engine that is away is told when opening it again has failed",
       [opened(0), lost(60, "Ended"), lost(60, "Unreachable"), lost(61, "Refused"), opened(62)],
       [
-        "I watching e for events !",
+        "I watching e for events (what) !",
         "D the engine at e ended the feed; des opens it again 0",
         "W no engine can be reached at e: why; des retries ! 500",
         "W the engine at e refused: why; des retries 1000",
@@ -82,7 +82,7 @@ describe("an outage", () => {
       "of a feed that is cut again and again is told when the waits are long",
       [0, 1, 2, 3, 4, 5].flatMap((at) => [opened(60 * at), lost(60 * at + 0.5, "Broken")]),
       [
-        "I watching e for events !",
+        "I watching e for events (what) !",
         "D the feed of e broke off: why; des opens it again 500",
         "D the feed of e is open again",
         "D the feed of e broke off: why; des opens it again 1000",
@@ -108,7 +108,7 @@ describe("an outage", () => {
       outage = change.outage
       assert.strictEqual(change.delay, Math.min(500 * 2 ** Math.min(failures, 16), 30_000))
     }
-    const open = Outage.opened(outage, "e", 0).outage
+    const open = Outage.opened(outage, "e", "what", 0).outage
     assert.strictEqual(Outage.lost(open, error("Ended"), 2000, 1.25).delay, 2500)
   })
 })

@@ -329,6 +329,9 @@ describeEngine("dockerd", () => {
     })
   )
 
+  /** What a text line of the script's output begins with. The other formats have a field for it. */
+  const output = "container/die logged: "
+
   /** Reads a log line as its reader would, to its level and message. What is no log line is an error. */
   const readers: Readonly<Record<string, (line: string) => readonly [level: string, message: string]>> = {
     text: (line) => {
@@ -337,12 +340,12 @@ describeEngine("dockerd", () => {
       return [level, message]
     },
     logfmt: (line) => {
-      const { level = "", message = "" } = parseLogfmt(line)
-      return [level, message]
+      const { level = "", message = "", "log.iostream": stream } = parseLogfmt(line)
+      return [level, stream === undefined ? message : output + message]
     },
     json: (line) => {
-      const { logLevel, message } = JSON.parse(line)
-      return [String(logLevel), String(message)]
+      const { level, message, "log.iostream": stream } = JSON.parse(line)
+      return [String(level), stream === undefined ? String(message) : output + message]
     }
   }
 
@@ -371,7 +374,7 @@ describeEngine("dockerd", () => {
             ["INFO", `watching ${engine.endpoint} for events`, 1],
             ["INFO", `Running script ${sandbox.dir}/all`, events],
             ["INFO", `Running script ${script}`, 1],
-            ["INFO", `${script}: `, 2 * noise.split("\n").length],
+            ["INFO", output, 2 * noise.split("\n").length],
             ["ERROR", `Script ${script} Failed! Exit=3 Message="`, 1],
             ["DEBUG", "Scripts are started with ", process.env["DES_TESTS_FALLBACK"] === "1" ? flags.length : 0],
             ["DEBUG", "Detected actionable event ", flags.length * events],

@@ -127,8 +127,7 @@ describeRoot("the program, with a user web of the group extra", () => {
       const records = ["start", "stop", "die", "kill"].map((Action) => record({ Action }))
       const args = ["-d", sandbox.dir, "--from", "-", "--grace", "1s"]
       const { lines, stderr } = yield* amongUsers(sandbox, args, records.map((text) => `${text}\n`).join(""))
-      const said = (name: string) =>
-        lines.flatMap((line) => line.split(` - INFO - ${sandbox.dir}/container/${name}: `).slice(1))
+      const said = (name: string) => lines.flatMap((line) => line.split(` - INFO - container/${name} web: `).slice(1))
       assert.sameMembers(
         [...said("start")],
         ["uid=4242(web) gid=4343(web) groups=4343(web),4444(extra)", "/srv/web web web", records[0], "out", "err"]

@@ -390,8 +390,8 @@ describe("the program", () => {
         stderr,
         `container/start web: ${dir}/container/start/20-b is not run, since ${dir}/container/start/10-a has failed`
       )
-      assert.notInclude(stderr, "20-b: never")
-      assert.include(stderr, "container/all: all the same")
+      assert.notInclude(stderr, "20-b web: never")
+      assert.include(stderr, "container/all (container/start web): all the same")
     })
   )
 
@@ -409,13 +409,13 @@ describe("the program", () => {
       const { code, lines, stderr } = yield* feed(events, ["--timeout", "500ms"])
       // A script failed in the end.
       assert.strictEqual(code, 1)
-      const runs = lines.flatMap((line) => / - Running script (.*)$/.exec(line)?.slice(1) ?? [])
+      const runs = lines.flatMap((line) => / - Running script (\S+) \(\w+\)$/.exec(line)?.slice(1) ?? [])
       assert.deepStrictEqual(
         runs,
         ["start", "die", "kill", "kill"].map((action) => `${dir}/container/${action}`)
       )
       assert.match(stderr, /container\/start Failed! .*TimedOut=0\.3s/)
-      assert.include(stderr, "container/die: unbounded")
+      assert.include(stderr, "container/die web: unbounded")
       const message = 'timeout takes a duration such as 30s, 10m or 500ms, not "soon"'
       assert.include(stderr, ` - ERROR - Script ${dir}/container/stop is not run: line 2: ${message}\n`)
       assert.notInclude(stderr, "No script for container/start")
@@ -437,7 +437,7 @@ describeRoot("des, as another user than root", () => {
       const become = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
       const des = [...become, process.execPath, path("dist/bin.js"), "-d", dir, "--from", "-"]
       const { lines } = yield* Program.run(des, { stdin: record(), cwd: top, env: { HOME: top } })
-      assert.include(lines.at(-1), `${file}: uid=1000`)
+      assert.include(lines.at(-1), "container/start web: uid=1000")
     })
   )
 })

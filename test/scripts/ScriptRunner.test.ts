@@ -84,7 +84,7 @@ describe("the outcome of a script", () => {
     Effect.gen(function* () {
       const { lines, outcome } = yield* run('echo "from $0"\n')
       assert.strictEqual(outcome._tag, "Exited")
-      assert.include(lines, "INFO script: from script")
+      assert.include(lines, "INFO from script")
     }))
 })
 
@@ -93,7 +93,7 @@ describe("what a script gets", () => {
     Effect.gen(function* () {
       process.env["DES_TEST_SECRET"] = "s"
       const { lines } = yield* run("#!/bin/bash\nenv\necho args=$#\n[ $(ps -o pgid= -p $$) = $$ ] && echo own group\n")
-      const variables = lines.map((line) => line.replace("INFO script: ", ""))
+      const variables = lines.map((line) => line.replace("INFO ", ""))
       const own = ["PWD", "SHLVL", "_"]
       const names = variables.filter((line) => line.includes("=")).map((line) => line.split("=")[0] ?? "")
       assert.sameMembers(
@@ -107,7 +107,7 @@ describe("what a script gets", () => {
   test("the record on stdin as one line, and then its end", () =>
     Effect.gen(function* () {
       const { lines } = yield* run("#!/bin/sh\ncat > $0.in\nwc -l < $0.in\ncat $0.in\n")
-      assert.deepStrictEqual(lines, ["INFO script: 1", `INFO script: ${event.record}`])
+      assert.deepStrictEqual(lines, ["INFO 1", `INFO ${event.record}`])
     }))
 
   test("it need not read a record, however long", () =>
@@ -126,7 +126,7 @@ describe("output", () => {
       const { lines } = yield* run("#!/bin/sh\nprintf 'one\\ntwo\\r\\n\\nno end'\n")
       assert.deepStrictEqual(
         lines,
-        ["one", "two", "", "no end"].map((line) => `INFO script: ${line}`)
+        ["one", "two", "", "no end"].map((line) => `INFO ${line}`)
       )
     }))
 
@@ -134,7 +134,7 @@ describe("output", () => {
     Effect.gen(function* () {
       const { lines, outcome } = yield* run("#!/bin/sh\nyes | head -c 20000000\necho done >&2\n")
       assert.strictEqual(outcome._tag, "Exited")
-      const logged = lines.filter((line) => line === "INFO script: y").length
+      const logged = lines.filter((line) => line === "INFO y").length
       // A line counts as what it is in the log: itself, and a head of 64 bytes.
       assert.strictEqual(logged, Math.ceil(1_048_576 / 65))
       assert.match(lines.at(-1) ?? "", /^WARN script: 199\d{5} bytes of its output were not logged$/)
@@ -147,7 +147,7 @@ describe("output", () => {
       assert.isTrue(isAlive(pid), "a child that a successful script leaves is the script's own business")
       process.kill(Number(pid))
       assert.deepStrictEqual(outcome, ScriptRunner.Outcome.Exited({ code: 0, message: "" }))
-      assert.deepStrictEqual(lines, ["INFO script: parent ends"])
+      assert.deepStrictEqual(lines, ["INFO parent ends"])
     }))
 })
 

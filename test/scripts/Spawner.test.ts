@@ -37,7 +37,7 @@ const prepare = (files: Readonly<Record<string, string | null>>) =>
       return runner.run({ script: `${directory}/${name}`, event, environment, bounds, ...other }).pipe(
         Effect.map((outcome) => ({
           outcome,
-          lines: logs.lines.map((line) => line.replace(`INFO ${directory}/${name}: `, ""))
+          lines: logs.lines.map((line) => line.replace(/^INFO /, ""))
         })),
         Effect.provide(logs.layer)
       )

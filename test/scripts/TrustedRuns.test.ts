@@ -35,7 +35,7 @@ const said = ({ lines }: Program.Ended, level: string): ReadonlyArray<string> =>
   })
 
 const ran = (ended: Program.Ended): ReadonlyArray<string> =>
-  said(ended, "INFO").flatMap((message) => message.match(/^Running script (.*)$/)?.slice(1) ?? [])
+  said(ended, "INFO").flatMap((message) => message.match(/^Running script (\S+) \(.*\)$/)?.slice(1) ?? [])
 
 /** Does what a line of the log says, as somebody who pastes it into a shell, but nothing to what is not the test's own. */
 const paste = (line: string): void => {
@@ -128,7 +128,7 @@ describeRoot("des, as root", () => {
       const ended = yield* feed([record()], ["--insecure-scripts"])
       assert.strictEqual(ended.code, 0)
       assert.deepStrictEqual(ran(ended), [`${dir}/container/start`])
-      assert.include(ended.stderr, `${dir}/container/start: ran`)
+      assert.include(ended.stderr, "container/start web: ran")
       assert.match(ended.lines[0] ?? "", / - WARNING - --insecure-scripts: /)
       assert.deepStrictEqual(said(ended, "ERROR"), [])
       assert.strictEqual((yield* feed([record()])).code, 1)
@@ -142,13 +142,13 @@ describeRoot("des, as root", () => {
       const des = yield* start(["-d", dir, "--from", "-"], { stdin: "open" })
       const send = (id: string, Action = "start") => des.write(`${record({ id, Action })}\n`)
       yield* send("1")
-      yield* des.said("start: run 1")
+      yield* des.said("start web: run 1")
       Fs.chmodSync(`${dir}/container/start`, 0o757)
       yield* send("2")
       yield* des.said(`chmod o-w ${dir}/container/start fixes it`)
       Fs.chmodSync(`${dir}/container/start`, 0o755)
       yield* send("3")
-      yield* des.said("start: run 3")
+      yield* des.said("start web: run 3")
       yield* des.endInput
       assert.notInclude((yield* des.ended).stderr, "run 2")
     }))
@@ -166,7 +166,7 @@ test("a relative DIR is resolved once: after the working directory was moved, sc
     Fs.renameSync(path("events.d"), path("work/d"))
     const des = yield* start(["-d", "d", "--from", "-"], { stdin: "open", cwd: path("work") })
     yield* des.write(`${record()}\n`)
-    yield* des.said("start: checked")
+    yield* des.said("start web: checked")
 
     // Another's directory stands where des was started, and des's own is a stranger's by now.
     Fs.renameSync(path("work"), path("moved"))
@@ -238,7 +238,7 @@ describeRoot("des, as another user than root", () => {
       const ended = yield* feed(sandbox, records)
       assert.deepStrictEqual({ code: ended.code, errors: said(ended, "ERROR") }, { code: 0, errors: [] })
       for (const [action, { is }] of Object.entries(trusted)) {
-        assert.include(ended.stderr, `${dir}/container/${action}: ${somebody}`, `${action} is ${is}`)
+        assert.include(ended.stderr, `container/${action} web: ${somebody}`, `${action} is ${is}`)
       }
     }))
 

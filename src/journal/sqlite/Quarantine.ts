@@ -3,7 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { eventName } from "../../event/EventName.ts"
+import { eventFields, eventName } from "../../event/EventName.ts"
 
 /** How often des may crash while it handles an event itself. Then the event is set aside. */
 const mostDeaths = 2
@@ -119,10 +119,11 @@ export const make = (options: {
       }
       yield* sql`UPDATE event SET state = 'quarantined' WHERE id = ${id}`
       yield* sql`DELETE FROM handling WHERE event_id = ${id}`
-      const name = eventName({ Type: row.type, Action: row.action, Actor: { ID: row.actor, Attributes: {} } })
+      const { action, actor, engine, type } = row
+      const event = { Type: type, Action: action, Actor: { ID: actor, Attributes: {} }, engine }
       yield* Effect.logError(
-        `${name}: quarantined, its scripts do not run: des died ${deaths} times while it read this event or started its scripts. Please report it. To run them again: des retry --state ${directory} ${runs.join(" ")}`
-      )
+        `${eventName(event)}: quarantined, its scripts do not run: des died ${deaths} times while it read this event or started its scripts. Please report it. To run them again: des retry --state ${directory} ${runs.join(" ")}`
+      ).pipe(Effect.annotateLogs(eventFields(event)))
     })
 
     const begin = Effect.gen(function* () {
