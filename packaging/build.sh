@@ -16,7 +16,7 @@ export SOURCE_DATE_EPOCH
 # npm would pack without a word what was not built, for example with ignore-scripts.
 npm run --silent build
 tarball=$out/$(npm pack --silent --ignore-scripts --pack-destination "$out" | tail -1)
-for file in dist/bin.js dist/lib/index.js dist/lib/state.js dist/lib/testing.js contrib/systemd/des.service; do
+for file in dist/bin.js dist/lib/index.js dist/lib/state.js dist/lib/testing.js dist/man/des.1 contrib/systemd/des.service; do
   tar -tzf "$tarball" "package/$file" >/dev/null
 done
 
@@ -37,6 +37,13 @@ cp package-lock.json "$lib/"
 rm "$lib/package-lock.json" "$lib/node_modules/.package-lock.json"
 chmod 755 "$lib/dist/bin.js"
 ln -s "../lib/$name/dist/bin.js" "$tree/usr/bin/des"
+for page in des.1 des-scripts.7; do
+  section=$tree/usr/share/man/man${page##*.}
+  mkdir -p "$section"
+  # Without a name and a time, so that the same commit gives the same package.
+  gzip -9n <"$lib/dist/man/$page" >"$section/$page.gz"
+done
+rm -r "$lib/dist/man"
 completions=$tree/usr/share
 mkdir -p "$completions/bash-completion/completions" "$completions/zsh/vendor-completions" "$completions/fish/vendor_completions.d"
 node dist/bin.js --completions bash >"$completions/bash-completion/completions/des"

@@ -4,18 +4,26 @@ const mostWrong = 2
 /** The longest text that is compared. A longer one is not a mistyped name, and comparing it would take time. */
 const longestName = 64
 
-/** How many letters must be added, removed or replaced to turn one text into the other. */
+/**
+ * How many steps turn one text into the other: to add, remove or replace a letter, or to swap two that stand side by
+ * side.
+ */
 const distance = (one: string, other: string): number => {
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
-  for (const [at, letter] of [...one].entries()) {
+  const [from, to] = [[...one], [...other]]
+  let before: ReadonlyArray<number> = []
+  let row: ReadonlyArray<number> = Array.from({ length: to.length + 1 }, (_, at) => at)
+  for (const [at, letter] of from.entries()) {
     const next = [at + 1]
-    for (const [column, its] of [...other].entries()) {
+    for (const [column, its] of to.entries()) {
       const replaced = (row[column] ?? 0) + (letter === its ? 0 : 1)
-      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
+      const isSwapped = at > 0 && column > 0 && letter === to[column - 1] && from[at - 1] === its
+      const swapped = isSwapped ? (before[column - 1] ?? 0) + 1 : Number.POSITIVE_INFINITY
+      next.push(Math.min(replaced, swapped, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
     }
+    before = row
     row = next
   }
-  return row[other.length] ?? 0
+  return row[to.length] ?? 0
 }
 
 /** The one of these names that a text probably means; `undefined` if no name is near. */

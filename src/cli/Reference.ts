@@ -29,6 +29,10 @@ export const variables: Section = {
     ["DOCKER_TLS_VERIFY", "if it is not empty, TCP endpoints use TLS, and the certificate of the engine is checked"],
     ["DOCKER_TLS", "if it is not empty, TCP endpoints use TLS, and the certificate of the engine is not checked"],
     ["DOCKER_API_VERSION", "the version of the API, instead of a negotiated one"],
+    ["HOME, XDG_RUNTIME_DIR", "where the configuration of the docker command and the sockets of the user are"],
+    ["SSH_AUTH_SOCK", "the agent that ssh asks, for engines at ssh://"],
+    ["NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "set by systemd; des tells it that it is ready and alive"],
+    ["JOURNAL_STREAM", "set by systemd; each log line gets its priority for journald"],
     ["NO_COLOR, TERM", "no colours, if NO_COLOR is not empty or TERM is dumb"]
   ]
 }

@@ -210,6 +210,7 @@ describe("Arguments: what was probably meant is suggested", () => {
       ["--log-level", "warn"],
       '--log-level "warn": expected debug, info, warning, error or none; did you mean warning?'
     ],
+    [["info", "--hlep"], "--hlep: there is no such option; did you mean --help?"],
     [["--folow"], "--folow: there is no such option; did you mean des history --follow?"]
   ]
   for (const [given, says] of cases) it(JSON.stringify(given), () => assert.strictEqual(problem(...given), says))

@@ -1,6 +1,6 @@
 /** The help texts, and the options of the command line as README.md has them. */
 
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, it } from "@effect/vitest"
 import { assert } from "vitest"
@@ -119,6 +119,25 @@ describe("the whole help of", () => {
     const text = Help.whole(des, plain(80), [Reference.exitCodes, Reference.optionVariables(names)]).join("\n")
     for (const part of ["  130, 143  stopped by SIGINT", "  DES_JOBS", "  DES_STATE_DIR"]) assert.include(text, part)
     assert.notInclude(text, "DES_HELP")
+  })
+})
+
+describe("the variables in the help", () => {
+  it("are all that the code reads", () => {
+    const root = join(import.meta.dirname, "../../src")
+    const source = readdirSync(root, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => readFileSync(join(root, file), "utf8"))
+      .join("\n")
+    const read =
+      source.match(/(?<=(?:process[.]env|variables|own)\[")[A-Z_]+(?="\])|(?<=nonEmptyString\(")[A-Z_]+/g) ?? []
+    assert.isAtLeast(read.length, 10)
+    const named = Reference.variables.rows.flatMap(([names]) => names.split(", "))
+    // DES_RUN is read from scripts that outlived des, not from its own environment.
+    assert.deepStrictEqual(
+      [...new Set(read)].filter((name) => !named.includes(name) && name !== "DES_RUN"),
+      []
+    )
   })
 })
 

@@ -72,7 +72,8 @@ describe.skipIf(reason !== undefined)(`the packages${reason === undefined ? "" :
           assert.strictEqual(yield* said("des --version"), "1.0.0")
           assert.strictEqual(yield* said("systemctl is-enabled des"), "disabled")
           assert.strictEqual(yield* said("systemctl is-active des"), "inactive")
-          const list = "ls /usr/share/bash-completion/completions/des /usr/lib/systemd/user/des.service"
+          const list =
+            "ls /usr/share/bash-completion/completions/des /usr/share/man/man[17]/des*.gz /usr/lib/systemd/user/des.service"
           assert.strictEqual((yield* shell(list)).code, 0)
 
           yield* shell("echo DES_JOBS=3 >>/etc/default/des; mkdir -p /etc/docker/events.d/des")
