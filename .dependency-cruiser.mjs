@@ -20,7 +20,7 @@ export default {
       "endpoint/Endpoint[.]ts",
       "engine/",
       "event/",
-      "(Backoff|LogFields|Metrics)[.]ts"
+      "(Backoff|BoundedJson|LogFields|Metrics)[.]ts"
     ),
     only(
       "environment-knows-only-events",
@@ -95,7 +95,7 @@ export default {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|JsonString|LogFields|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Cooldown|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table)[.]ts"
+        path: "^src/(DurationText|JsonString|LogFields|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/Passwd|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Pace|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -1,4 +1,5 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Arr from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -6,6 +7,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import * as Stream from "effect/Stream"
 import * as Dispatch from "./dispatch/Dispatch.ts"
 import * as Endpoint from "./endpoint/Endpoint.ts"
@@ -15,6 +17,7 @@ import { type DockerEvent, verb } from "./event/DockerEvent.ts"
 import * as OwnEvent from "./event/OwnEvent.ts"
 import * as EventFeed from "./feed/EventFeed.ts"
 import * as Gap from "./feed/Gap.ts"
+import * as Inspection from "./feed/Inspection.ts"
 import * as Journal from "./journal/Journal.ts"
 import * as Metrics from "./Metrics.ts"
 import type { Environment } from "./scripts/Environment.ts"
@@ -24,6 +27,36 @@ import type { ScriptRunner } from "./scripts/ScriptRunner.ts"
 import * as Trust from "./scripts/Trust.ts"
 
 // The marks `#__PURE__` let a bundler drop `run`, and with it scripts, dispatch and journal, from a program that reads only the feed.
+
+const wantsInspect = ({ scripts }: Journal.Accepted): boolean => scripts.some(({ options }) => options.inspect === true)
+
+/**
+ * Adds inspect data to the events that have a script with `inspect=yes`. No engine is asked about others. All engines are asked at the
+ * same time, each about a container once.
+ */
+const inspectAll = /*#__PURE__*/ Effect.fnUntraced(function* (accepted: ReadonlyArray<Journal.Accepted>) {
+  const wanted = accepted.filter(wantsInspect)
+  if (wanted.length === 0) return accepted
+  const { inspect = () => Effect.succeed(new Map<string, string>()) } = yield* EventFeed.EventFeed
+  const asked = Arr.groupBy(
+    wanted.filter(({ event }) => event.Type === "container"),
+    ({ event }) => event.engine
+  )
+  const answers = yield* Effect.all(
+    Record.map(asked, (events, engine) =>
+      inspect(
+        engine,
+        events.map(({ event }) => event.Actor.ID)
+      )
+    ),
+    { concurrency: "unbounded" }
+  )
+  const lineOf = ({ engine, Type, Actor }: DockerEvent): string =>
+    Type === "container"
+      ? (answers[engine]?.get(Actor.ID) ?? Inspection.absent("des does not watch the engine of this event"))
+      : Inspection.absent("the event is not about a container")
+  return accepted.map((one) => (wantsInspect(one) ? { ...one, inspected: lineOf(one.event) } : one))
+})
 
 /** Finds the scripts of events that came together. Each type and action is looked up once. */
 const findScripts = /*#__PURE__*/ Effect.fnUntraced(function* (events: Iterable<DockerEvent>) {
@@ -38,7 +71,7 @@ const findScripts = /*#__PURE__*/ Effect.fnUntraced(function* (events: Iterable<
     const scripts = all.filter(({ options }) => ScriptOptions.matches(options, event))
     if (scripts.length > 0) accepted.push({ event, scripts })
   }
-  return accepted
+  return yield* inspectAll(accepted)
 })
 
 /** The journal has no room for more events. */
@@ -61,12 +94,12 @@ type Accept = Effect.Effect.Success<typeof makeAccept>
 const makeReportFailure: Effect.Effect<
   (event: DockerEvent) => Effect.Effect<void, Journal.JournalError>,
   never,
-  ScriptDirectory.ScriptDirectory | Journal.Journal
+  ScriptDirectory.ScriptDirectory | Journal.Journal | EventFeed.EventFeed
 > = /*#__PURE__*/ Effect.gen(function* () {
   const journal = yield* Journal.Journal
-  const directory = yield* ScriptDirectory.ScriptDirectory
+  const context = yield* Effect.context<ScriptDirectory.ScriptDirectory | EventFeed.EventFeed>()
   return Effect.fnUntraced(function* (event) {
-    const accepted = yield* Effect.provideService(findScripts([event]), ScriptDirectory.ScriptDirectory, directory)
+    const accepted = yield* Effect.provide(findScripts([event]), context)
     for (const own of accepted) {
       if (yield* journal.acceptOwn(own)) continue
       yield* Effect.logWarning(
@@ -105,8 +138,11 @@ const reportLosses = /*#__PURE__*/ Effect.fnUntraced(function* (accept: Accept) 
   const journal = yield* Journal.Journal
   const report = (
     event: DockerEvent
-  ): Effect.Effect<void, Journal.JournalError, Journal.Journal | ScriptDirectory.ScriptDirectory> =>
-    Effect.catchTag(accept([event]), "QueueFull", () => Effect.zipRight(journal.room, report(event)))
+  ): Effect.Effect<
+    void,
+    Journal.JournalError,
+    Journal.Journal | ScriptDirectory.ScriptDirectory | EventFeed.EventFeed
+  > => Effect.catchTag(accept([event]), "QueueFull", () => Effect.zipRight(journal.room, report(event)))
   return yield* Effect.forever(Effect.flatMap(Effect.flatMap(journal.lost, Gap.ofBacklog), report))
 })
 

@@ -14,10 +14,11 @@ import * as TestClock from "effect/TestClock"
 import * as Des from "../src/Des.ts"
 import * as Dispatch from "../src/dispatch/Dispatch.ts"
 import type * as DockerEvent from "../src/event/DockerEvent.ts"
-import { EventFeed, EventFeedError } from "../src/feed/EventFeed.ts"
+import { EventFeed, EventFeedError, layerMerged } from "../src/feed/EventFeed.ts"
 import type { FeedMemory } from "../src/feed/FeedMemory.ts"
 import * as Journal from "../src/journal/Journal.ts"
 import * as JournalInMemory from "../src/journal/JournalInMemory.ts"
+import { ScriptDirectory } from "../src/scripts/ScriptDirectory.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../src/scripts/ScriptRunner.ts"
 import * as Trust from "../src/scripts/Trust.ts"
 import * as Testing from "../src/testing.ts"
@@ -45,6 +46,70 @@ const feedOf = <E extends EventFeedError>(events: Stream.Stream<DockerEvent.Dock
 })
 
 const ids = (runs: ReadonlyArray<ScriptRun>) => runs.map((run) => `${run.event.Actor.ID} ${run.script}`)
+
+describe("a script with inspect=yes", () => {
+  const withInspect = (path: string) => ({ path, options: { inspect: true, conditions: [] } })
+  const without = (path: string) => ({ path, options: { conditions: [] } })
+  const directory = Layer.succeed(ScriptDirectory, {
+    find: (type, verb) =>
+      Effect.succeed(verb === "die" ? [without("/die")] : [without(`/${type}`), withInspect(`/${type}/inspect`)])
+  })
+
+  it.effect("gets a line of its own, and no engine is asked for the events and the scripts of others", () => {
+    const asked: Array<string> = []
+    const event = (id: string, engine: string, action = "start", type = "container") => ({
+      ...Testing.makeEvent({ id, action, type }),
+      engine
+    })
+    const events = Stream.fromIterable([
+      event("a", "one"),
+      event("a", "one", "restart"),
+      event("a", "two"),
+      event("b", "one", "die"),
+      event("c", "three"),
+      event("v", "one", "create", "volume")
+    ])
+    const feed = (name: string) =>
+      Layer.succeed(EventFeed, {
+        engines: [name],
+        ...feedOf(name === "one" ? events : Stream.empty),
+        inspect: (_, ids) =>
+          Effect.sync(() => {
+            asked.push(...[...ids].map((id) => `${name} ${id}`))
+            return new Map([...ids].map((id) => [id, `{"inspect":"${name} ${id}"}`]))
+          })
+      })
+    return Effect.gen(function* () {
+      yield* Des.run
+      const runs = yield* Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+      assert.deepStrictEqual(
+        runs
+          .filter((run) => run.event.Type !== "des")
+          .map((run) => `${run.event.Actor.ID} ${run.script} ${run.inspected ?? ""}`.trim()),
+        [
+          "a /container",
+          'a /container/inspect {"inspect":"one a"}',
+          "a /container",
+          'a /container/inspect {"inspect":"one a"}',
+          "a /container",
+          'a /container/inspect {"inspect":"two a"}',
+          "b /die",
+          "c /container",
+          'c /container/inspect {"inspect":null,"reason":"des does not watch the engine of this event"}',
+          "v /volume",
+          'v /volume/inspect {"inspect":null,"reason":"the event is not about a container"}'
+        ]
+      )
+      assert.sameMembers(asked, ["one a", "one a", "two a"])
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(layerMerged([feed("one"), feed("two")]), directory, dispatch).pipe(
+          Layer.provideMerge(Testing.layerRecorder())
+        )
+      )
+    )
+  })
+})
 
 describe("des", () => {
   it.effect(

@@ -78,6 +78,17 @@ const missingAttributes = ({ action, options, path, type }: Judged.Judged): Read
   }))
 }
 
+/** A script that asks for the inspect data of events that are not about containers. */
+const withoutContainer = ({ options, path, type }: Judged.Judged): ReadonlyArray<Hint> =>
+  options?.inspect === true && type !== undefined && type !== "container"
+    ? [
+        {
+          path,
+          message: `${path}: inspect=yes gives no data, since events of the type ${type} are not about containers`
+        }
+      ]
+    : []
+
 /** The conditions of a script on labels of containers. */
 const labelConditions = ({ options, type }: Judged.Judged): ReadonlyArray<ScriptOptions.Condition> =>
   type === undefined || type === "container"
@@ -242,7 +253,11 @@ export const check = CliCommand.make({
       return (yield* explain(directory, scripts, event, given.json)) ? 0 : 1
     }
     const problems = problemsOf(directory, listing, scripts)
-    const hints = [...scripts.flatMap(missingAttributes), ...(yield* labelHints(directory, scripts, given))]
+    const hints = [
+      ...scripts.flatMap(missingAttributes),
+      ...scripts.flatMap(withoutContainer),
+      ...(yield* labelHints(directory, scripts, given))
+    ]
     if (given.json) {
       yield* printJson([
         ...scripts.map((script) => {

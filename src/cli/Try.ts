@@ -87,7 +87,7 @@ const withAttributes = (
 
 /** Prints what a script would get, and starts nothing. */
 const printer = Layer.succeed(ScriptRunner.ScriptRunner, {
-  run: ({ environment, event, script, user }) => {
+  run: ({ environment, script, user, ...run }) => {
     const variables = Object.entries(environment).toSorted(([one], [other]) => (one < other ? -1 : 1))
     const lines = [
       script,
@@ -95,7 +95,7 @@ const printer = Layer.succeed(ScriptRunner.ScriptRunner, {
       "  environment:",
       ...variables.map(([name, value]) => `    ${name}=${value}`),
       "  stdin:",
-      `    ${event.record}`
+      ...ScriptRunner.inputOf(run).map((line) => `    ${line}`)
     ]
     return Effect.as(
       Console.log(lines.map(Log.escape).join("\n")),
@@ -104,9 +104,16 @@ const printer = Layer.succeed(ScriptRunner.ScriptRunner, {
   }
 })
 
-/** A feed of one event. */
-const feedOf = (event: DockerEvent.DockerEvent) =>
-  Layer.succeed(EventFeed.EventFeed, { engines: [], events: Stream.make(event), resume: () => Stream.make(event) })
+/** A feed of one event. If a script wants inspect data, the engine is asked as in a real feed. */
+const feedOf = (event: DockerEvent.DockerEvent, watched: Parameters<typeof Des.layerFeed>[0] | undefined) => {
+  const one = Stream.make(event)
+  const feed = { engines: [], events: one, resume: () => one }
+  return watched === undefined
+    ? Layer.succeed(EventFeed.EventFeed, feed)
+    : Layer.map(Des.layerFeed(watched), (context) =>
+        Context.make(EventFeed.EventFeed, { ...Context.get(context, EventFeed.EventFeed), ...feed })
+      )
+}
 
 /** Lets no script wait: nothing of what is only printed would change meanwhile. */
 const withoutWait = <R>(context: Context.Context<R | ScriptDirectory.ScriptDirectory>) => {
@@ -242,7 +249,7 @@ export const tryEvent = CliCommand.make({
       Effect.provide(
         (given.dryRun ? Layer.map(des, withoutWait) : des).pipe(
           Layer.provide(given.dryRun ? printer : ScriptRunner.layer),
-          Layer.merge(feedOf(event)),
+          Layer.merge(feedOf(event, watched)),
           Layer.provideMerge(journal)
         )
       ),

@@ -182,7 +182,8 @@ export const make = (defaults: Defaults) =>
       for (let number = 1; number <= attempts; number++) {
         const which = { number: before + number, last: number === attempts }
         const kept = yield* defaults.begin(entry, script, which.number)
-        if (yield* attempt({ script, event: entry.event, coalesced }, kept, which)) return "succeeded"
+        if (yield* attempt({ script, event: entry.event, coalesced, inspected: entry.inspected }, kept, which))
+          return "succeeded"
         if (which.last) return "failed"
         if (yield* stop.isStopping) return "left"
         const delay = Backoff.delay(backoff, number) * (yield* spread)

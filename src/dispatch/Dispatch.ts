@@ -262,7 +262,7 @@ const make = (options: DispatchOptions) =>
 
     const unreported = yield* attemptsWith(() => Effect.void)
 
-    const runLast = ({ event, scripts }: Accepted) =>
+    const runLast = ({ event, inspected, scripts }: Accepted) =>
       Effect.gen(function* () {
         if (!(yield* stop.hasTime)) {
           return yield* Effect.logWarning(
@@ -276,7 +276,7 @@ const make = (options: DispatchOptions) =>
             const failed = stopOnFailure.before(script)
             if (failed !== undefined) return yield* Effect.logWarning(Attempts.sayingSkipped(event, script, failed))
             const which = { number: 1, last: true }
-            if (!(yield* unreported.attempt({ script, event, coalesced: 0 }, unkept, which)))
+            if (!(yield* unreported.attempt({ script, event, coalesced: 0, inspected }, unkept, which)))
               stopOnFailure.failed(script)
           }),
           { discard: true }

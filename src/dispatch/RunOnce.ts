@@ -17,6 +17,8 @@ import { Trust } from "../scripts/Trust.ts"
 export interface Due {
   readonly script: Script
   readonly event: DockerEvent
+  /** The line for a script with `inspect=yes`. */
+  readonly inspected?: string | undefined
   /** How many older events this run stands for as well. */
   readonly coalesced: number
 }
@@ -97,7 +99,9 @@ export const make = (defaults: Defaults) =>
       const tail = Output.makeTail()
       const observer = { started: kept.started, line: tail.push }
       const bounds = boundsOf(defaults, script.options)
-      const run = { script: script.path, event, environment, bounds, observer }
+      const inspected =
+        script.options.inspect === true && due.inspected !== undefined ? { inspected: due.inspected } : {}
+      const run = { script: script.path, event, environment, bounds, observer, ...inspected }
       const outcome = yield* trust.check(script.path).pipe(
         Effect.zipRight(user),
         Effect.flatMap((as) =>

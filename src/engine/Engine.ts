@@ -118,6 +118,11 @@ export class Engine extends Context.Tag("des/Engine")<
     readonly running: Effect.Effect<ReadonlyArray<Listed>, EngineError>
     /** Describes one container. The answer is none if the container does not exist any more. */
     readonly inspect: (id: string) => Effect.Effect<Option.Option<Container>, EngineError>
+    /**
+     * Gets all that the engine says of one container, as JSON of at most `largest` bytes. It is none if the container does not exist any
+     * more.
+     */
+    readonly inspectText: (id: string, largest: number) => Effect.Effect<Option.Option<string>, EngineError>
   }
 >() {}
 
@@ -247,16 +252,26 @@ const running = (requests: Requests.Requests, session: Session): Engine["Type"][
     }))
   }).pipe(Effect.withSpan("Engine.running"))
 
+/** Where a container is described. */
+const pathOf = (session: Session, id: string) =>
+  // An id that is no well-formed text cannot be encoded.
+  Effect.map(session.api, (api) => `/v${api}/containers/${encodeURIComponent(Buffer.from(id).toString())}/json`)
+
+const noneIfGone = <A>(asked: Effect.Effect<A, EngineError>) =>
+  Effect.catchIf(
+    Effect.asSome(asked),
+    ({ status }) => status === 404,
+    () => Effect.succeedNone
+  )
+
+const inspectText = (requests: Requests.Requests, session: Session): Engine["Type"]["inspectText"] =>
+  Effect.fn("Engine.inspectText")(function* (id, largest) {
+    return yield* noneIfGone(requests.read(yield* pathOf(session, id), largest))
+  })
+
 const inspect = (requests: Requests.Requests, session: Session): Engine["Type"]["inspect"] =>
   Effect.fn("Engine.inspect")(function* (id) {
-    // An id that is no well-formed text cannot be encoded.
-    const path = `/v${yield* session.api}/containers/${encodeURIComponent(Buffer.from(id).toString())}/json`
-    const inspection = yield* Effect.asSome(requests.ask(path, Answers.Inspection)).pipe(
-      Effect.catchIf(
-        ({ status }) => status === 404,
-        () => Effect.succeedNone
-      )
-    )
+    const inspection = yield* noneIfGone(requests.ask(yield* pathOf(session, id), Answers.Inspection))
     return Option.map(inspection, ({ Config, Id, Name, State }) => ({
       id: Id,
       attributes: Answers.attributesOf(Config.Labels, Config.Image, Name),
@@ -306,7 +321,8 @@ export const layer = (options: EngineOptions): Layer.Layer<Engine, never, HttpCl
         identify: identify(requests, session),
         feed: feed(requests, session),
         running: running(requests, session),
-        inspect: inspect(requests, session)
+        inspect: inspect(requests, session),
+        inspectText: inspectText(requests, session)
       }
     })
   )

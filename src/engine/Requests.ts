@@ -61,6 +61,8 @@ export interface Requests {
     schema: Schema.Schema<A, I>,
     options?: { readonly largest?: number }
   ) => Effect.Effect<A, EngineError>
+  /** Sends a request, and reads the whole answer as text of at most so many bytes. */
+  readonly read: (path: string, largest: number) => Effect.Effect<string, EngineError>
   /** Sends `/_ping`, and gives the headers of the answer. Their names are in lower case. */
   readonly ping: Effect.Effect<Readonly<Record<string, string | undefined>>, EngineError>
   /** Makes an error of this engine. */
@@ -153,12 +155,15 @@ export const make = (withTraces: HttpClient.HttpClient, options: Options): Reque
       )
     )
 
+  const read: Requests["read"] = (path, largest) =>
+    Effect.flatMap(open(path), (response) => readWhole(response, path, largest))
+
   const ask: Requests["ask"] = (path, schema, { largest = largestAnswer } = {}) => {
     const decode = Schema.decodeUnknownEither(schema)
     const notUnderstood = (why: string) =>
       fail("NotAnEngine", `its answer to GET ${pathOnly(path)} is not understood: ${why}`)
     return Effect.gen(function* () {
-      const body = yield* readWhole(yield* open(path), path, largest)
+      const body = yield* read(path, largest)
       if (Refusal.isWebPage(body)) return yield* notUnderstood(`it is ${Refusal.webPage}`)
       const json = yield* Either.mapLeft(BoundedJson.parse(body), ({ excess, why }) =>
         excess === undefined
@@ -181,5 +186,5 @@ export const make = (withTraces: HttpClient.HttpClient, options: Options): Reque
     return response.headers
   })
 
-  return { open, ask, ping, fail, failWith }
+  return { open, ask, read, ping, fail, failWith }
 }

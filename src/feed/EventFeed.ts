@@ -21,6 +21,7 @@ import * as Metrics from "../Metrics.ts"
 import * as Continuity from "./Continuity.ts"
 import * as FeedConnection from "./FeedConnection.ts"
 import * as FeedMemory from "./FeedMemory.ts"
+import * as Inspector from "./Inspector.ts"
 import * as Outage from "./Outage.ts"
 
 /**
@@ -55,6 +56,11 @@ export class EventFeed extends Context.Tag("des/EventFeed")<
     readonly events: Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
     /** The events that follow what `memory` has of the engines. Whoever accepts the events updates the memory. */
     readonly resume: (memory: FeedMemory.FeedMemory) => Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+    /**
+     * For scripts with `inspect=yes`: what an engine says of containers, each as the line that the scripts get. It takes at most two
+     * seconds and never fails. A feed without it has no engine to ask.
+     */
+    readonly inspect?: (engine: string, ids: Iterable<string>) => Effect.Effect<ReadonlyMap<string, string>>
   }
 >() {}
 
@@ -171,7 +177,8 @@ export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engi
     EventFeed,
     Effect.map(Engine, (engine) => {
       const resume = watch(engine, options)
-      return { engines: [engine.name], events: resume(FeedMemory.none), resume }
+      const inspect = Inspector.make(engine)
+      return { engines: [engine.name], events: resume(FeedMemory.none), resume, inspect: (_, ids) => inspect(ids) }
     })
   )
 
@@ -212,7 +219,11 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
         return {
           engines: built.flatMap(({ engines }) => engines),
           events: merged(built.map(({ events }) => events)),
-          resume: (memory) => merged(built.map(({ resume }) => resume(memory)))
+          resume: (memory) => merged(built.map(({ resume }) => resume(memory))),
+          inspect: (engine, ids) => {
+            const one = built.find(({ engines }) => engines.includes(engine))
+            return one?.inspect === undefined ? Effect.succeed(new Map()) : one.inspect(engine, ids)
+          }
         }
       }
     )

@@ -6,10 +6,12 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { Accepted } from "./Journal.ts"
 
 /**
- * About how many bytes of memory an accepted event takes: its record as UTF-16, the decoded record, and objects.
+ * About how many bytes of memory an accepted event takes: its record as UTF-16, the decoded record, objects, and inspect data.
  */
-export const weigh = ({ event }: { readonly event: Pick<DockerEvent, "record"> }): number =>
-  1024 + 4 * event.record.length
+export const weigh = (accepted: {
+  readonly event: Pick<DockerEvent, "record">
+  readonly inspected?: string | null
+}): number => 1024 + 4 * accepted.event.record.length + 2 * (accepted.inspected?.length ?? 0)
 
 /**
  * How many characters make a record large. To read it, to write it to the disk and to start a script with it takes so

@@ -32,7 +32,7 @@ export class JournalError extends Schema.TaggedError<JournalError>()("JournalErr
 }
 
 /**
- * An event and its scripts, in the order in which they run.
+ * An event and its scripts, in the order in which they run. `inspected` is the line for those with `inspect=yes`.
  *
  * @since 1.0.0
  * @category models
@@ -40,6 +40,7 @@ export class JournalError extends Schema.TaggedError<JournalError>()("JournalErr
 export interface Accepted {
   readonly event: DockerEvent
   readonly scripts: ReadonlyArray<Script>
+  readonly inspected?: string
 }
 
 /**

@@ -32,6 +32,7 @@ export interface Wait {
  * - `wait`: a run begins only when no further event came for a while.
  * - `per`: whose cooldown and wait it is: each actor has its own (default), or all actors share that of the script.
  * - `user`: the name of the user that it runs as.
+ * - `inspect`: it gets the inspect data of the event's container, in a second line on stdin.
  * - `stopOnFailure`: if this script fails in the end, the later scripts of its directory are not run for the event.
  * - `conditions`: all of them must hold.
  *
@@ -45,6 +46,7 @@ export interface ScriptOptions {
   readonly wait?: Wait
   readonly per?: "actor" | "script"
   readonly user?: string
+  readonly inspect?: boolean
   readonly stopOnFailure?: boolean
   readonly conditions: ReadonlyArray<Condition>
 }
@@ -77,6 +79,11 @@ const duration = (name: "timeout" | "cooldown", value: string): Parsed => {
     : { [name]: parsed }
 }
 
+const yesOrNo = (name: string, option: "inspect" | "stopOnFailure", value: string): Parsed =>
+  value === "yes" || value === "no"
+    ? { [option]: value === "yes" }
+    : `${name} takes yes or no, not ${JSON.stringify(value)}`
+
 /** A wait without a latest time ends after so many times its length at the latest. docker-gen does the same. */
 const latestFactor = 4
 
@@ -103,10 +110,8 @@ const parsers: Readonly<Record<string, (value: string) => Parsed>> = {
     Passwd.isName(value)
       ? { user: value }
       : `user takes the name of a user (letters, digits, _, - and ., the first a letter or _), not ${JSON.stringify(value)}`,
-  "stop-on-failure": (value) =>
-    value === "yes" || value === "no"
-      ? { stopOnFailure: value === "yes" }
-      : `stop-on-failure takes yes or no, not ${JSON.stringify(value)}`,
+  inspect: (value) => yesOrNo("inspect", "inspect", value),
+  "stop-on-failure": (value) => yesOrNo("stop-on-failure", "stopOnFailure", value),
   retries: (value) =>
     /^\d{1,4}$/.test(value) ? { retries: Number(value) } : `retries takes a number, not ${JSON.stringify(value)}`
 }

@@ -61,7 +61,7 @@ export interface Observer {
 
 /**
  * One run of one script for one event, before it starts: the script's path, the event, the whole environment of the
- * script, the bounds, and the user that it runs as (default: des's user).
+ * script, the bounds, and the user that it runs as (default: des's user). `inspected` is the second line of its stdin, if it has one.
  *
  * @since 1.0.0
  * @category models
@@ -72,6 +72,7 @@ export interface ScriptRun {
   readonly environment: Environment
   readonly bounds: Bounds
   readonly user?: RunAs.RunAs
+  readonly inspected?: string
   readonly observer?: Observer
 }
 
@@ -221,11 +222,24 @@ const makeReader = (run: ScriptRun, script: CommandExecutor.Process) => {
 
 const signalIn = (error: PlatformError): string => /signal: (\w+)/.exec(error.message)?.[1] ?? "an unknown signal"
 
-/** A script as a command: its own environment, no arguments, and the record as its whole stdin. */
+/** The lines that a script gets on stdin. */
+export const inputOf = ({ event, inspected }: Pick<ScriptRun, "event" | "inspected">): ReadonlyArray<string> =>
+  inspected === undefined ? [event.record] : [event.record, inspected]
+
+/** A script as a command: its own environment, no arguments, and the record as its whole stdin, beside the inspect data that it asks for. */
 const commandOf = (run: ScriptRun): Command.Command =>
   Command.make(...(run.user === undefined ? ([run.script] as const) : RunAs.command(run.user, run.script))).pipe(
     Command.env(run.environment, { extendEnv: false }),
-    Command.stdin(ScriptExecutor.inputOf(Buffer.from(`${run.event.record}\n`), run.user))
+    Command.stdin(
+      ScriptExecutor.inputOf(
+        Buffer.from(
+          inputOf(run)
+            .map((line) => `${line}\n`)
+            .join("")
+        ),
+        run.user
+      )
+    )
   )
 
 /**

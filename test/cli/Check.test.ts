@@ -118,6 +118,8 @@ describe("des check", () => {
       sandbox.script("container/die/10-a", "# des: label=role=web\necho")
       sandbox.script("container/die/20-b", "# des: label=role=db\necho")
       sandbox.script("container/start", "# des: attribute=exitCode=1\necho")
+      sandbox.script("volume/create", "# des: inspect=yes\necho")
+      sandbox.script("all", "# des: inspect=yes\necho")
       const engine = yield* StandInEngine.make({})
       engine.state.containers.set("c1", {
         image: "nginx",
@@ -132,6 +134,7 @@ describe("des check", () => {
         stdout.split("\n").filter((line) => line.startsWith("hint")),
         [
           `hint: ${sandbox.dir}/container/start: attribute=exitCode=1 is about exitCode, which container/start does not have`,
+          `hint: ${sandbox.dir}/volume/create: inspect=yes gives no data, since events of the type volume are not about containers`,
           `hint: ${sandbox.dir}/container/die/20-b: no running container meets label=role=db`
         ]
       )

@@ -81,7 +81,7 @@ describe("des try", () => {
     Effect.gen(function* () {
       // It would wait beyond the end of the test.
       sandbox.script("container/start", "# des: wait=1h per=script\ntouch ran")
-      sandbox.script("all", "touch ran")
+      sandbox.script("all", "# des: inspect=yes\ntouch ran")
       const { code, stderr, stdout } = yield* tryIn(sandbox, [
         "container/start",
         "name=\u001b[31mweb\n",
@@ -99,11 +99,16 @@ describe("des try", () => {
       assert.include(lines, "    ACTOR_ATTRIBUTES_NAME=\\u001b[31mweb\\n")
       assert.include(lines, "    MORE=1")
       assert.include(stdout, '    {"Type":"container","Action":"start",')
+      // Whatever engine this host has, it has no such container.
+      assert.lengthOf(
+        lines.filter((line) => line.startsWith('    {"inspect":null,"reason":"')),
+        1
+      )
     }))
 
   test("takes the ID, the name and the labels of a real container", (sandbox) =>
     Effect.gen(function* () {
-      sandbox.script("container/die", keep)
+      sandbox.script("container/die", `# des: inspect=yes\n${keep}`)
       const engine = yield* StandInEngine.make({})
       const id = "ab".repeat(32)
       engine.state.containers.set(id, {
@@ -127,6 +132,10 @@ describe("des try", () => {
       ]) {
         assert.include(sandbox.lines("env"), variable)
       }
+      const [event, inspected, ...more] = sandbox.lines("stdin")
+      assert.strictEqual(JSON.parse(event ?? "").Actor.ID, id)
+      assert.deepInclude(JSON.parse(inspected ?? "").inspect, { Id: id, Name: "/web" })
+      assert.deepStrictEqual(more, [])
       const missing = yield* tryIn(sandbox, ["container/die", "--container", "nope", "-e", url])
       assert.strictEqual(missing.code, 1)
       assert.include(missing.stderr, `--container nope: ${url} has no such container`)

@@ -42,6 +42,7 @@ const engineOf = (parts: {
     }),
     running: Effect.succeed([]),
     inspect: () => Effect.succeedNone,
+    inspectText: () => Effect.succeedNone,
     feed: ({ until }) =>
       Effect.sync(() =>
         until === undefined ? Stream.concat(ring(), parts.live()) : Stream.concat(ring(), Stream.fail(error("Ended")))

@@ -377,6 +377,7 @@ const feedsOf = (feed: (number: number) => Feed) => {
     identify: Effect.succeed(identity),
     running: Effect.succeed([]),
     inspect: () => Effect.succeedNone,
+    inspectText: () => Effect.succeedNone,
     feed: ({ until }) =>
       until === undefined
         ? Effect.map(

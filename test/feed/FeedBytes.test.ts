@@ -31,6 +31,7 @@ const engineOf = (bytes: Stream.Stream<Uint8Array, Engine.EngineError>): Engine.
   identify: Effect.never,
   running: Effect.never,
   inspect: () => Effect.never,
+  inspectText: () => Effect.never,
   feed: () => Effect.succeed(bytes)
 })
 

@@ -327,6 +327,7 @@ const word = FastCheck.oneof(
     "wait=",
     "per=",
     "user=",
+    "inspect=",
     "retries=",
     "label=",
     "attribute=",

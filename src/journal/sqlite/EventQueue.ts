@@ -46,6 +46,7 @@ export interface Options {
 interface Given {
   readonly actor: Turns.Actor
   readonly record: { readonly length: number; readonly size: number }
+  readonly size: number
   bytes: number
   runs: number
 }
@@ -68,9 +69,10 @@ const makeGiven = Effect.map(Effect.makeLatch(true), (room) => {
     add: (row: Turns.WaitingRow) => {
       const { actor, engine, type } = row
       const record = { length: row.record.length, size: sizeOfEvent(row.record) }
-      const given: Given = { actor: { engine, type, actor }, record, bytes: 0, runs: 0 }
+      const size = sizeOfEvent(row.record, row.inspected)
+      const given: Given = { actor: { engine, type, actor }, record, size, bytes: 0, runs: 0 }
       events.set(row.id, given)
-      weighAs(given, weigh({ event: row }))
+      weighAs(given, weigh({ event: row, inspected: row.inspected }))
     },
     weighAs,
     remove: (id: number, given: Given) => {
@@ -93,7 +95,8 @@ const rowOf = (now: number, state: string) => (accepted: Accepted) => ({
   attempts: 0,
   accepted_at: now,
   state,
-  size: sizeOfEvent(accepted.event.record)
+  inspected: accepted.inspected ?? null,
+  size: sizeOfEvent(accepted.event.record, accepted.inspected)
 })
 
 /**
@@ -136,7 +139,8 @@ const makeRead = (options: Options, newest: number) => {
       written.flatMap((script) => (script.coalesced === undefined ? [] : [[script.path, script.coalesced]]))
     )
     const event = { ...decoded.right, synthetic: row.synthetic === 1 }
-    return { id: row.id, event, scripts, earlier: yield* earlierOf(row, scripts), coalesced }
+    const entry = { id: row.id, event, scripts, earlier: yield* earlierOf(row, scripts), coalesced }
+    return row.inspected === null ? entry : { ...entry, inspected: row.inspected }
   })
 }
 
@@ -172,9 +176,9 @@ export const make = (options: Options) =>
       if (event === undefined) return
       // A retry needs the record. A large record of an event that succeeded is deleted; its history stays.
       const cut = result === "succeeded" && event.record.length > keptRecord
-      const size = event.runs + (cut ? sizeOfEvent("") : event.record.size)
+      const size = event.runs + (cut ? sizeOfEvent("") : event.size)
       yield* safely(
-        sql`UPDATE event SET state = ${states[result]}, size = ${size}${cut ? sql`, record = ''` : sql``} WHERE id = ${id}`
+        sql`UPDATE event SET state = ${states[result]}, size = ${size}${cut ? sql`, record = '', inspected = NULL` : sql``} WHERE id = ${id}`
       )
       if (event.bytes > 0) turns.back(event.actor, true)
       else turns.done(event.actor)

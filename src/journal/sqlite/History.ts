@@ -351,11 +351,11 @@ export const retry = (ids: ReadonlyArray<number>): Effect.Effect<NotQueued, SqlE
     if (unknown.length > 0 || cut.length > 0) return { unknown, cut }
     // One statement queues all or none. A record's fingerprint is base64, so it never equals this text.
     yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
-        attempts, accepted_at, state, size)
+        attempts, accepted_at, state, size, inspected)
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
         ${SqliteOnly.scriptsOfRun(sql)},
         (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
-        ${now}, 'waiting', ${sizeOfEvent("")} + length(record)
+        ${now}, 'waiting', ${sizeOfEvent("")} + length(record) + coalesce(length(inspected), 0), inspected
       FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id
       ON CONFLICT (engine, fingerprint) DO NOTHING`
     return { unknown, cut }

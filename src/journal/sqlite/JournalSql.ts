@@ -80,7 +80,10 @@ const make = (options: Options) =>
       yield* safely(
         engines.keep(lost.length === 0 ? batch.events : batch.events.filter((event) => !notKept.has(event)))
       )
-      const bytes = batch.accepted.reduce((sum, { event }) => sum + event.record.length, 0)
+      const bytes = batch.accepted.reduce(
+        (sum, { event, inspected = "" }) => sum + event.record.length + inspected.length,
+        0
+      )
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
       return true
     })

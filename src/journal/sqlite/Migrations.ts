@@ -140,8 +140,14 @@ const historyIndexes = Effect.gen(function* () {
   yield* sql`CREATE INDEX event_name ON event (${SqliteOnly.nameOf(sql)})`
 })
 
+/** `event.inspected` is the line for scripts with `inspect=yes`. */
+const inspected = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE event ADD COLUMN inspected TEXT`
+})
+
 /** The newest version of the tables that this des knows. */
-export const newest = 4
+export const newest = 5
 
 /** Brings the tables to the newest version. */
 export const run = Migrator.make({})({
@@ -149,7 +155,8 @@ export const run = Migrator.make({})({
     "0001_first": first,
     "0002_canonical_fingerprints": canonicalFingerprints,
     "0003_fair_share": third,
-    "0004_history_indexes": historyIndexes
+    "0004_history_indexes": historyIndexes,
+    "0005_inspected": inspected
   }),
   table: "migration"
 })

@@ -30,7 +30,8 @@ const sizeOfRows = 1024
 const sizeOfRunRow = 256
 
 /** The size of an event before its runs, in bytes. */
-export const sizeOfEvent = (record: string): number => sizeOfRows + Buffer.byteLength(record)
+export const sizeOfEvent = (record: string, inspected?: string | null): number =>
+  sizeOfRows + Buffer.byteLength(record) + Buffer.byteLength(inspected ?? "")
 
 /** The size of a run, in bytes. */
 export const sizeOfRun = (output: string): number => sizeOfRunRow + Buffer.byteLength(output)

@@ -16,11 +16,12 @@ export interface WaitingRow {
   readonly synthetic: number
   readonly scripts: string
   readonly attempts: number
+  readonly inspected: string | null
 }
 
 /** The columns of a {@link WaitingRow}. */
 export const columns = (sql: SqlClient.SqlClient): Fragment =>
-  sql.literal("id, engine, type, actor, record, synthetic, scripts, attempts")
+  sql.literal("id, engine, type, actor, record, synthetic, scripts, attempts, inspected")
 
 /** The columns that identify an actor. */
 export type Actor = Pick<WaitingRow, "engine" | "type" | "actor">

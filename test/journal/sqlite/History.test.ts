@@ -142,6 +142,7 @@ describe("the runs of a filter", () => {
           for (const name of ["run_script", "run_began", "event_kind", "event_id", "event_name"]) {
             yield* sql`DROP INDEX ${sql(name)}`
           }
+          yield* sql`ALTER TABLE event DROP COLUMN inspected`
           yield* sql`DELETE FROM migration WHERE migration_id >= 4`
           yield* select
         }).pipe(shared(directory))

@@ -135,6 +135,47 @@ describe("the journal on disk", () => {
     )
   }
 
+  it.scoped("keeps inspect data over a restart and for a retry, as long as it has the record", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const inspected = `{"inspect":{"Id":"1"}}`
+      const large = {
+        ...accepted("large"),
+        event: makeEvent({ id: "large", attributes: { label: "x".repeat(70_000) } })
+      }
+      yield* life(directory)(accept({ ...accepted("1"), inspected }, { ...large, inspected }, accepted("2")))
+      yield* life(directory)(
+        Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          const first = yield* take
+          assert.strictEqual(first.inspected, inspected)
+          yield* journal.park(first.id)
+          assert.strictEqual((yield* journal.reload(first.id)).inspected, inspected)
+          yield* run(first, Outcome.Exited({ code: 1, message: "" }))
+          yield* run(yield* take, succeeded)
+          assert.notProperty(yield* take, "inspected")
+          yield* History.retry([1])
+        })
+      )
+      yield* life(directory)(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const kept = yield* sql<{
+            inspected: string | null
+            size: number
+          }>`SELECT inspected, size FROM event ORDER BY id`
+          assert.deepStrictEqual(
+            kept.map((row) => row.inspected),
+            [inspected, null, null, inspected]
+          )
+          assert.isAbove(kept[0]?.size ?? 0, 1024 + accepted("1").event.record.length + inspected.length - 1)
+          yield* take
+          assert.strictEqual((yield* take).inspected, inspected)
+        })
+      )
+    })
+  )
+
   it.scoped("keeps an event of des's own over the death of des, and wakes a reader for it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -449,6 +490,7 @@ describe("a journal of version 1, which knew a record by its text", () => {
     for (const { id, record } of rows) {
       yield* sql`UPDATE event SET fingerprint = ${Fingerprint.ofText(record)} WHERE id = ${id}`
     }
+    yield* sql`ALTER TABLE event DROP COLUMN inspected`
     for (const name of ["run_script", "run_began", "event_kind", "event_id", "event_name"]) {
       yield* sql`DROP INDEX ${sql(name)}`
     }
