@@ -156,6 +156,16 @@ const stopReason = (exit: Exit.Exit<unknown, unknown>): string =>
  * If the feed fails, the accepted events run before the error. If the journal fails, the error comes at once. If des watches engines,
  * `des/start` and `des/stop` are events, too.
  *
+ * @example
+ * import { Des, Endpoint, Handlers, Journal } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const main = Des.run.pipe(
+ *   Effect.provide(Handlers.layer({ "container/die": (event) => Effect.log(event.Actor.ID) })),
+ *   Effect.provide(Layer.merge(Des.layerFeed({ endpoint: Endpoint.defaultEndpoint }), Journal.layerMemory()))
+ * )
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -202,6 +212,17 @@ export const run: Effect.Effect<
 /**
  * The parts of des between the feed and the runner. They need a journal. `directory` is the script directory. With `insecureScripts`,
  * scripts run also if other users can change them. The other options are those of the dispatcher.
+ *
+ * @example
+ * import { Des, Journal, ScriptRunner } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const ScriptsLive = Des.layer({
+ *   directory: "/etc/docker/events.d",
+ *   base: { PATH: "/usr/bin:/bin" },
+ *   jobs: 4,
+ *   timeout: "1 minute"
+ * }).pipe(Layer.provide(ScriptRunner.layer), Layer.provideMerge(Journal.layerMemory()))
  *
  * @since 1.0.0
  * @category layers
@@ -251,6 +272,14 @@ type Watched = Engine.EngineOptions & EventFeed.Options
 /**
  * The feeds of several engines as one. No engine waits for another one.
  *
+ * @example
+ * import { Des } from "docker-event-scripts"
+ *
+ * export const FeedsLive = Des.layerFeeds([
+ *   { name: "docker", endpoint: { _tag: "Unix", path: "/var/run/docker.sock" } },
+ *   { name: "podman", endpoint: { _tag: "Unix", path: "/run/podman/podman.sock" } }
+ * ])
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -298,6 +327,15 @@ export const engineVariables = (
 
 /**
  * The feed of an engine, reached with Node's HTTP client.
+ *
+ * @example
+ * import { Des, Endpoint, EventFeed } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * export const printed = Effect.flatMap(EventFeed.EventFeed, ({ events }) =>
+ *   Stream.runForEach(events, (event) => Effect.log(`${event.Type}/${event.Action}`))
+ * ).pipe(Effect.provide(Des.layerFeed({ endpoint: Endpoint.defaultEndpoint })))
  *
  * @since 1.0.0
  * @category layers

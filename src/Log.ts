@@ -34,6 +34,12 @@ const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(1
 /**
  * Escapes characters that could forge a log line or control a terminal: `\n`, `\u001b`, `\u202e`.
  *
+ * @example
+ * import { Log } from "docker-event-scripts"
+ *
+ * // a\nb, on one line
+ * export const shown = Log.escape("a\nb")
+ *
  * @since 1.0.0
  * @category combinators
  */
@@ -147,6 +153,12 @@ const withPriority = (logger: Logger.Logger<unknown, string>): Logger.Logger<unk
 /**
  * Writes each log message to stderr, as one escaped line. `verbose` adds DEBUG lines; without it the level is not
  * changed. With `journald` each line begins with its priority as `<N>`, which journald removes and keeps as a field.
+ *
+ * @example
+ * import { Log } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const main = Effect.logInfo("hello").pipe(Effect.provide(Log.layer({ format: "json", verbose: false })))
  *
  * @since 1.0.0
  * @category layers

@@ -23,6 +23,16 @@ export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
  * - `engines`: by name, the engines whose events run. Events of other engines stay in the journal and wait (default:
  *   all run).
  *
+ * @example
+ * import { Des, ScriptRunner } from "docker-event-scripts"
+ * import * as State from "docker-event-scripts/state"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const DesLive = Des.layer({ directory: "/etc/docker/events.d", base: { PATH: "/usr/bin:/bin" } }).pipe(
+ *   Layer.provide(ScriptRunner.layer),
+ *   Layer.provideMerge(State.layer({ directory: "/var/lib/des" }))
+ * )
+ *
  * @since 1.0.0
  * @category layers
  */

@@ -19,6 +19,11 @@ import { Outcome, type ScriptRun, ScriptRunner } from "./scripts/ScriptRunner.ts
  * Builds an event as an engine with API 1.52 or later sends it. Without fields it is the start of the container
  * `c0ffee`, named `web`, from the image `nginx`, at a fixed time.
  *
+ * @example
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * export const died = Testing.makeEvent({ action: "die", attributes: { name: "web", exitCode: "1" } })
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -43,6 +48,11 @@ export const makeEvent = (
  * A feed of these events or raw records, which then ends. A record that is not an event is reported and skipped, as
  * from an engine.
  *
+ * @example
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * export const FeedLive = Testing.layerFeed([Testing.makeEvent(), Testing.makeEvent({ action: "die" }), "no event"])
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -56,6 +66,11 @@ export const layerFeed = (events: Iterable<DockerEvent.DockerEvent | string>): L
 
 /**
  * Scripts without a disk: their paths by `TYPE/ACTION`.
+ *
+ * @example
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * export const ScriptsLive = Testing.layerScripts({ "container/die": ["/d/container/die/10-mail", "/d/all"] })
  *
  * @since 1.0.0
  * @category layers
@@ -71,6 +86,16 @@ export const layerScripts = (scripts: Readonly<Record<string, ReadonlyArray<stri
  *
  * - `all`: returns them in the order in which they began.
  *
+ * @example
+ * import * as Testing from "docker-event-scripts/testing"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const scripts = Effect.gen(function* () {
+ *   const recorded = yield* Testing.RecordedRuns
+ *   const runs = yield* recorded.all
+ *   return runs.map(({ script }) => script)
+ * })
+ *
  * @since 1.0.0
  * @category services
  */
@@ -82,6 +107,14 @@ export class RecordedRuns extends Context.Tag("des/testing/RecordedRuns")<
 /**
  * A runner that starts nothing. It records each run in {@link RecordedRuns} and returns what `outcome` returns
  * (default: a success).
+ *
+ * @example
+ * import { ScriptRunner } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * export const RunnerLive = Testing.layerRecorder(({ script }) =>
+ *   ScriptRunner.Outcome.Exited({ code: script.endsWith("/fails") ? 1 : 0, message: "" })
+ * )
  *
  * @since 1.0.0
  * @category layers

@@ -62,6 +62,52 @@ writeFileSync(
   })
 )
 
+/** The public modules: what `index.ts` and `state.ts` export as namespaces, and the entry points that have functions themselves. */
+const publicModules = ["src/index.ts", "src/state.ts", "src/testing.ts"].flatMap((entry) => [
+  entry,
+  ...Array.from(
+    readFileSync(join(root, entry), "utf8").matchAll(/^(?<!@internal \*\/\n)export \* as \w+ from "[.]\/(.+)"$/gm),
+    ([, module = ""]) => `src/${module}`
+  )
+])
+
+/** The modules that a module exports again as its own. */
+const parts = (module: string): ReadonlyArray<string> => [
+  module,
+  ...Array.from(
+    readFileSync(join(root, module), "utf8").matchAll(/^export (?:[*]|[{].*[}]) from "[.]\/(.+)"$/gm),
+    ([, part = ""]) => join(module, "..", part)
+  )
+]
+
+/** What a module exports, with its docstring. What is internal is left out. */
+const exported = (module: string) =>
+  Array.from(
+    readFileSync(join(root, module), "utf8").matchAll(
+      /^\/[*]{2}\n((?: [*].*\n)*?) [*]\/\nexport (?:const|class|function) (\w+)(.*)/gm
+    ),
+    ([, doc = "", name = "", rest = ""]) => ({ module, name, doc, rest })
+  ).filter(({ doc }) => doc.includes("@since") && !doc.includes("@internal"))
+
+/** True for a function, a layer, a service or an effect. An error, a schema or a constant needs no example. */
+const needsExample = ({ doc, rest }: ReturnType<typeof exported>[number]): boolean =>
+  /^ = (?:\(|<|Effect[.]fn)|^: (?:Effect[.]Effect|Layer[.]Layer)\b/.test(rest) ||
+  /@category (?:layers|services)/.test(doc)
+
+describe("the public functions, layers and services", () => {
+  const found = [...new Set(publicModules.flatMap(parts))].flatMap(exported).filter(needsExample)
+
+  it("are many", () => {
+    assert.isAtLeast(found.length, 60)
+  })
+
+  for (const { doc, module, name } of found) {
+    it(`have an example: ${name} of ${module}`, () => {
+      assert.match(doc, /^ [*] @example\n [*] import /m)
+    })
+  }
+})
+
 describe("the programs in the docs", () => {
   it("are there", () => {
     assert.isAtLeast(written.length, 5)

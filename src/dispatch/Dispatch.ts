@@ -41,6 +41,14 @@ import * as StopOnFailure from "./StopOnFailure.ts"
  * - `runLast`: runs the scripts of one more event, which is not in the journal, for what is left of the drain time. Their
  *   failures are only logged.
  *
+ * @example
+ * import { Dispatch } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const runAll = Effect.flatMap(Dispatch.Dispatch, (dispatch) =>
+ *   dispatch.run((failed) => Effect.log(`${failed.Actor.ID} failed`))
+ * )
+ *
  * @since 1.0.0
  * @category services
  */
@@ -292,6 +300,15 @@ const make = (options: DispatchOptions) =>
 
 /**
  * Runs the scripts of the journal's events with these options.
+ *
+ * @example
+ * import { Dispatch, Journal, ScriptRunner, Trust } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const DispatchLive = Dispatch.layer({ base: { PATH: "/usr/bin:/bin" }, retries: 2 }).pipe(
+ *   Layer.provide([ScriptRunner.layer, Trust.layer({ directory: "/etc/docker/events.d" })]),
+ *   Layer.provideMerge(Journal.layerMemory())
+ * )
  *
  * @since 1.0.0
  * @category layers

@@ -59,6 +59,16 @@ const isHeader = (entry: readonly [string, unknown]): entry is [string, string] 
  * Reads the docker command's configuration (docker/cli `cli/config/configfile`). If the file is not JSON, des logs a warning and
  * ignores the file, as the docker command does.
  *
+ * @example
+ * import * as NodeContext from "@effect/platform-node/NodeContext"
+ * import { ContextStore } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const current = ContextStore.configuration("/root/.docker").pipe(
+ *   Effect.map(({ currentContext }) => currentContext ?? "default"),
+ *   Effect.provide(NodeContext.layer)
+ * )
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -84,6 +94,17 @@ export const configuration = Effect.fn("ContextStore.configuration")(function* (
 /**
  * Loads the endpoint that a context names, with the context's own TLS files (docker/cli `cli/context/store`). Errors name the
  * `source` that named the context.
+ *
+ * @example
+ * import * as NodeContext from "@effect/platform-node/NodeContext"
+ * import { ContextStore } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const prod = ContextStore.load({
+ *   configDir: "/root/.docker",
+ *   context: "prod",
+ *   source: "the option --context"
+ * }).pipe(Effect.provide(NodeContext.layer))
  *
  * @since 1.0.0
  * @category constructors

@@ -172,6 +172,12 @@ const parseAddress = (text: string, defaultPort: number | undefined): Either.Eit
  * port to 2375 or `defaultPort`); `http://` and `https://`, with their own default ports; `ssh://[USER@]HOST[:PORT][/PATH]`.
  * Only `https://` says by itself that the connection is encrypted.
  *
+ * @example
+ * import { Endpoint } from "docker-event-scripts"
+ * import * as Either from "effect/Either"
+ *
+ * export const endpoint = Endpoint.parse("ssh://root@web1").pipe(Either.getOrThrow)
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -192,6 +198,12 @@ export const parse = (
 
 /**
  * The text of an endpoint, for DOCKER_HOST and for {@link parse}. It does not include the TLS settings.
+ *
+ * @example
+ * import { Endpoint } from "docker-event-scripts"
+ *
+ * // unix:///var/run/docker.sock
+ * export const text = Endpoint.format(Endpoint.defaultEndpoint)
  *
  * @since 1.0.0
  * @category combinators
@@ -215,6 +227,12 @@ export const format = (endpoint: Endpoint): string => {
 /**
  * True if anybody on the network could read and change the traffic: TCP without TLS to another host.
  *
+ * @example
+ * import { Endpoint } from "docker-event-scripts"
+ *
+ * // Everybody who reaches this port is root there.
+ * export const isExposed = Endpoint.isExposed({ _tag: "Tcp", host: "web1", port: 2375, basePath: "" })
+ *
  * @since 1.0.0
  * @category combinators
  */
@@ -226,6 +244,12 @@ export const isExposed = (endpoint: Endpoint): boolean =>
 /**
  * The variables with which the docker command reaches an endpoint: DOCKER_HOST, and with TLS the folder of its files, where
  * the docker command looks for ca.pem, cert.pem and key.pem.
+ *
+ * @example
+ * import { Endpoint } from "docker-event-scripts"
+ *
+ * // { DOCKER_HOST: "unix:///run/podman/podman.sock" }
+ * export const variables = Endpoint.dockerVariables({ _tag: "Unix", path: "/run/podman/podman.sock" })
  *
  * @since 1.0.0
  * @category combinators

@@ -97,6 +97,13 @@ const withoutContext = Effect.fnUntraced(function* (hints: Hints) {
  * the options, DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration, the default socket. The context
  * `default` means the endpoint without any context.
  *
+ * @example
+ * import * as NodeContext from "@effect/platform-node/NodeContext"
+ * import { EndpointSearch } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const found = EndpointSearch.find({ variables: process.env }).pipe(Effect.provide(NodeContext.layer))
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -132,6 +139,16 @@ export const find = Effect.fn("EndpointSearch.find")(function* (hints: Hints) {
 
 /**
  * Says in words what decided which endpoint is used.
+ *
+ * @example
+ * import * as NodeContext from "@effect/platform-node/NodeContext"
+ * import { EndpointSearch } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const how = EndpointSearch.find({ context: "prod", variables: process.env }).pipe(
+ *   Effect.map(({ source }) => EndpointSearch.describe(source)),
+ *   Effect.provide(NodeContext.layer)
+ * )
  *
  * @since 1.0.0
  * @category combinators

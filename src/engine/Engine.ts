@@ -93,6 +93,16 @@ export interface Report {
  * One engine at its endpoint. Every request except the feed has a bound in time and in bytes. An answer beyond a bound is an error of
  * this engine alone.
  *
+ * @example
+ * import { Engine } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const ids = Effect.gen(function* () {
+ *   const engine = yield* Engine.Engine
+ *   const containers = yield* engine.running
+ *   return containers.map(({ id }) => id)
+ * })
+ *
  * @since 1.0.0
  * @category services
  */
@@ -307,6 +317,14 @@ const connect = (client: HttpClient.HttpClient, options: EngineOptions) => {
 /**
  * The engine at an endpoint, over any HTTP client that can reach it.
  *
+ * @example
+ * import { Endpoint, Engine, EngineHttp } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * const options = { endpoint: Endpoint.defaultEndpoint }
+ *
+ * export const EngineLive = Engine.layer(options).pipe(Layer.provide(EngineHttp.layer(options)))
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -329,6 +347,17 @@ export const layer = (options: EngineOptions): Layer.Layer<Engine, never, HttpCl
 
 /**
  * Asks the engine at an endpoint for its {@link Report}. It fails only if des and the engine cannot agree on a version of the API.
+ *
+ * @example
+ * import { Endpoint, Engine, EngineHttp } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * const options = { endpoint: Endpoint.defaultEndpoint }
+ *
+ * export const version = Engine.report(options).pipe(
+ *   Effect.map(({ engine, version }) => `${engine} ${version}`),
+ *   Effect.provide(EngineHttp.layer(options))
+ * )
  *
  * @since 1.0.0
  * @category constructors

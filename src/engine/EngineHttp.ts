@@ -117,6 +117,14 @@ const makeAgent = (endpoint: Endpoint) =>
  * Each use of the layer builds a new client. Effect shares layers of the same value. A shared client would send the user's own requests to
  * the engine, or the engine's requests to the network.
  *
+ * @example
+ * import { Engine, EngineHttp } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * const options = { endpoint: { _tag: "Ssh", host: "web1", user: "root" } } as const
+ *
+ * export const EngineLive = Engine.layer(options).pipe(Layer.provide(EngineHttp.layer(options)))
+ *
  * @since 1.0.0
  * @category layers
  */

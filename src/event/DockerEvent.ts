@@ -177,6 +177,15 @@ const parse = (record: string, engine: string): Either.Either<DockerEvent, Parse
 /**
  * Decodes one record of the feed of `engine` (default: no engine). A record that is not an event gives a `ParseError` with the reason.
  *
+ * @example
+ * import { DockerEvent } from "docker-event-scripts"
+ * import * as Either from "effect/Either"
+ *
+ * const record = '{"Type":"container","Action":"die","Actor":{"ID":"c0ffee","Attributes":{"name":"web"}},"time":1}'
+ *
+ * // container
+ * export const type = DockerEvent.decode(record).pipe(Either.map((event) => event.Type))
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -185,6 +194,17 @@ export const decode = (record: string, engine = ""): Either.Either<DockerEvent, 
 
 /**
  * Makes an event that no engine sent, with a record in the shape of API 1.52. `timeNano` is nanoseconds since 1970.
+ *
+ * @example
+ * import { DockerEvent } from "docker-event-scripts"
+ *
+ * export const event = DockerEvent.make({
+ *   type: "container",
+ *   action: "die",
+ *   id: "c0ffee",
+ *   attributes: { name: "web", exitCode: "1" },
+ *   timeNano: 1_795_453_740_123_456_789n
+ * })
  *
  * @since 1.0.0
  * @category constructors
@@ -230,6 +250,12 @@ export const FromRecord: Schema.Schema<DockerEvent, string> = Schema.transformOr
 
 /**
  * The action up to its first `:`, as scripts are named: `exec_create` for `exec_create: sh -c x`.
+ *
+ * @example
+ * import { DockerEvent } from "docker-event-scripts"
+ *
+ * // exec_create
+ * export const verb = DockerEvent.verb({ Action: "exec_create: sh -c x" })
  *
  * @since 1.0.0
  * @category combinators

@@ -44,6 +44,18 @@ export class EventFeedError extends Schema.TaggedError<EventFeedError>()("EventF
 /**
  * The feed of events. The feed of an engine has no end. A recorded feed ends with its records. Each stream can be run again.
  *
+ * @example
+ * import { EventFeed } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * export const firstDeath = Effect.flatMap(EventFeed.EventFeed, ({ events }) =>
+ *   events.pipe(
+ *     Stream.filter(({ Action, Type }) => Type === "container" && Action === "die"),
+ *     Stream.runHead
+ *   )
+ * )
+ *
  * @since 1.0.0
  * @category services
  */
@@ -169,6 +181,17 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
  * If the engine is away, des retries after 0.5 s at first and 30 s at most. Each change is one log line, and one event
  * `des/connected` or `des/disconnected`.
  *
+ * @example
+ * import { Endpoint, Engine, EngineHttp, EventFeed } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * const options = { endpoint: Endpoint.defaultEndpoint }
+ *
+ * export const FeedLive = EventFeed.layer({ liveness: "1 minute" }).pipe(
+ *   Layer.provide(Engine.layer(options)),
+ *   Layer.provide(EngineHttp.layer(options))
+ * )
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -186,6 +209,18 @@ export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engi
  * A recorded feed: bytes with one JSON record in each line, as `docker events --format '{{json .}}'` prints them. Warnings and
  * errors call it `source`.
  *
+ * @example
+ * import { EventFeed } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as FileSystem from "@effect/platform/FileSystem"
+ *
+ * export const RecordedLive = Layer.unwrapEffect(
+ *   Effect.map(FileSystem.FileSystem, (fileSystem) =>
+ *     EventFeed.layerRecords({ source: "feed.jsonl", bytes: fileSystem.stream("feed.jsonl") })
+ *   )
+ * )
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -202,6 +237,15 @@ export const layerRecords = (options: {
 
 /**
  * Merges several feeds into one. Each engine connects, fails and is retried by itself.
+ *
+ * @example
+ * import { Des, Endpoint, EventFeed } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * export const FeedLive = EventFeed.layerMerged([
+ *   Des.layerFeed({ endpoint: Endpoint.defaultEndpoint }),
+ *   Testing.layerFeed([Testing.makeEvent()])
+ * ])
  *
  * @since 1.0.0
  * @category layers

@@ -107,6 +107,13 @@ const isRecord = ({ Type, synthetic }: DockerEvent): boolean => Type !== OwnEven
 /**
  * The ids of the containers that these events are about. {@link changes} needs the belief about these.
  *
+ * @example
+ * import { FeedMemory } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * // Set { "c0ffee" }
+ * export const ids = FeedMemory.containersOf([Testing.makeEvent({ action: "start" })])
+ *
  * @since 1.0.0
  * @category combinators
  */
@@ -116,6 +123,13 @@ export const containersOf = (events: ReadonlyArray<DockerEvent>): ReadonlySet<st
 /**
  * Computes how the accepted events of one engine change what des remembers of it. `believed` has the belief about the containers
  * that the events are about. The live feed follows the same rule (`Belief.follow`).
+ *
+ * @example
+ * import { FeedMemory } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * // What a journal of your own writes to its tables beside these events.
+ * export const changes = FeedMemory.changes([Testing.makeEvent({ action: "start" })], new Map())
  *
  * @since 1.0.0
  * @category combinators
@@ -137,6 +151,12 @@ export const changes = (events: ReadonlyArray<DockerEvent>, believed: ReadonlyMa
 
 /**
  * Groups events by the name of their engine. Events that belong to no engine are left out: des's own, and those from a file.
+ *
+ * @example
+ * import { DockerEvent, FeedMemory } from "docker-event-scripts"
+ *
+ * export const perEngine = (events: ReadonlyArray<DockerEvent.DockerEvent>) =>
+ *   Array.from(FeedMemory.byEngine(events), ([engine, own]) => `${engine}: ${own.length}`)
  *
  * @since 1.0.0
  * @category combinators
@@ -162,6 +182,17 @@ interface KnownEngine {
 
 /**
  * Makes a memory that lasts as long as the process. `accept` updates it with accepted events.
+ *
+ * @example
+ * import { EventFeed, FeedMemory } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * // After an error, the same stream goes on behind the last accepted event.
+ * export const remembered = Effect.map(EventFeed.EventFeed, ({ resume }) => {
+ *   const memory = FeedMemory.make()
+ *   return Stream.tap(resume(memory), (event) => Effect.sync(() => memory.accept([event])))
+ * })
  *
  * @since 1.0.0
  * @category constructors

@@ -146,6 +146,12 @@ export interface JournalStatus {
  * Stores accepted events and their runs. It stands between the feed and the scripts, so that the feed never waits for a
  * script.
  *
+ * @example
+ * import { Journal } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const waiting = Effect.flatMap(Journal.Journal, (journal) => journal.unfinished)
+ *
  * @since 1.0.0
  * @category services
  */

@@ -108,6 +108,11 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
  *   for a file.
  * - `maxAge`: events that happened more than so many milliseconds ago are not accepted (default: no limit).
  *
+ * @example
+ * import { Journal } from "docker-event-scripts"
+ *
+ * export const JournalLive = Journal.layerMemory({ capacity: 67_108_864, maxAge: 3_600_000 })
+ *
  * @since 1.0.0
  * @category layers
  */

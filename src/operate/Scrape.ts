@@ -81,6 +81,12 @@ export const contentType = MetricsText.contentType
  * Makes what reads the metrics of des: those that des counts all the time, and those about the journal and the process, which are
  * read when they are asked for. A process makes one of it.
  *
+ * @example
+ * import { Journal, Scrape } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const page = Effect.flatMap(Scrape.make, ({ text }) => text).pipe(Effect.provide(Journal.layerMemory()))
+ *
  * @since 1.0.0
  * @category constructors
  */

@@ -39,6 +39,12 @@ const maximumTotal = 6_291_456
 /**
  * The limits for a process whose stack may grow to `stack` bytes (RLIMIT_STACK, `Infinity` for no limit).
  *
+ * @example
+ * import { Environment } from "docker-event-scripts"
+ *
+ * // The limits for a stack of 8 MiB, as `ulimit -s` shows it in KiB.
+ * export const limits = Environment.limitsFor(8192 * 1024)
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -51,6 +57,12 @@ const eventNames = /^(?:ACTION|TYPE|STATUS|ID|FROM|SCOPE|TIME|TIMENANO|HEALTHSTA
 
 /**
  * True if this name belongs to the event or to des, so that the base may not set it.
+ *
+ * @example
+ * import { Environment } from "docker-event-scripts"
+ *
+ * // true: only an event sets such a variable
+ * export const isReserved = Environment.isReserved("ACTOR_ATTRIBUTES_NAME")
  *
  * @since 1.0.0
  * @category combinators
@@ -191,6 +203,13 @@ const flatten = (event: DockerEvent): Flattened => {
  * the record only, except the engine's own keys. If podman's record differs from the event in Docker's words, the
  * variable has the event's value, and `DES_ENGINE_` with the same name has the record's.
  *
+ * @example
+ * import { Environment } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * // web
+ * export const name = Environment.fromEvent(Testing.makeEvent())["ACTOR_ATTRIBUTES_NAME"]
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -309,6 +328,12 @@ const cutToFit = (event: Flattened, room: number, limits: Limits): Environment =
  * holds for every event, however hostile: names match `[A-Z_][A-Z0-9_]*`, no fixed variable is overwritten, and the program can
  * start.
  *
+ * @example
+ * import { Environment } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * export const environment = Environment.make(Testing.makeEvent(), { PATH: "/usr/bin:/bin", DES_ATTEMPT: "1" })
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -344,6 +369,18 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
  * The base that every script gets, for every event: first the few names of des's own environment that programs need;
  * then the variables by which the docker command reaches the watched `engine`, which replace des's own; then what the
  * user adds with `--env`.
+ *
+ * @example
+ * import { Environment } from "docker-event-scripts"
+ * import { userInfo } from "node:os"
+ *
+ * const { homedir: home, shell, username: name } = userInfo()
+ *
+ * export const base = Environment.base({
+ *   own: process.env,
+ *   user: { home, name, shell: shell ?? "/bin/sh" },
+ *   extra: { MAIL_TO: "root" }
+ * })
  *
  * @since 1.0.0
  * @category constructors

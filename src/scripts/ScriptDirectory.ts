@@ -58,6 +58,16 @@ export interface Script {
  *
  * A file that cannot be run is logged once, at the start or when it appears, with the reason and what to do.
  *
+ * @example
+ * import { ScriptDirectory } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const paths = Effect.gen(function* () {
+ *   const directory = yield* ScriptDirectory.ScriptDirectory
+ *   const scripts = yield* directory.find("container", "die")
+ *   return scripts.map(({ path }) => path)
+ * })
+ *
  * @since 1.0.0
  * @category services
  */
@@ -328,6 +338,14 @@ const check = (directory: string) =>
  * The scripts of a directory on disk. The layer fails if the directory is missing, cannot be read or is not trusted.
  * Later changes count at the next look-up. A relative path is resolved once, against the working directory at the
  * start.
+ *
+ * @example
+ * import { ScriptDirectory, Trust } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * const options = { directory: "/etc/docker/events.d" }
+ *
+ * export const DirectoryLive = ScriptDirectory.layer(options).pipe(Layer.provide(Trust.layer(options)))
  *
  * @since 1.0.0
  * @category layers

@@ -176,6 +176,12 @@ const contradiction = ({ cooldown = 0, per, stopOnFailure, wait }: Omit<ScriptOp
  * stand around what has blanks, and around a comma that is part of a value. An unknown or malformed option is a problem: a script that runs with other bounds than
  * its author asked for is worse than a script that does not run.
  *
+ * @example
+ * import { ScriptOptions } from "docker-event-scripts"
+ *
+ * // { conditions: [], timeout: 30000 }
+ * export const options = ScriptOptions.parse("#!/bin/sh\n# des: timeout=30s\n")
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -239,6 +245,14 @@ export const unread = (head: string): ReadonlyArray<Problem> => {
  * and what the event has instead. `undefined` if the script runs. The text can contain values of the event, so it must
  * be escaped before it is printed.
  *
+ * @example
+ * import { ScriptOptions } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * const options = ScriptOptions.parse("#!/bin/sh\n# des: name=db\n")
+ *
+ * export const why = "conditions" in options ? ScriptOptions.whyNot(options, Testing.makeEvent()) : options.message
+ *
  * @since 1.0.0
  * @category combinators
  */
@@ -249,6 +263,14 @@ export const whyNot = (options: ScriptOptions, event: Conditions.Judged): string
 
 /**
  * True if a script with these options runs for an event.
+ *
+ * @example
+ * import { ScriptOptions } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ *
+ * const options = ScriptOptions.parse("#!/bin/sh\n# des: name=web\n")
+ *
+ * export const runs = "conditions" in options && ScriptOptions.matches(options, Testing.makeEvent())
  *
  * @since 1.0.0
  * @category combinators

@@ -107,6 +107,15 @@ const signalNumber = (signal: string): number =>
  * An outcome as one number: the exit code; the negative number of a signal, as the original had it; 124 after a
  * timeout, as timeout(1) has it; 127 if the script could not be started, as the shell has it.
  *
+ * @example
+ * import { ScriptRunner } from "docker-event-scripts"
+ * import * as Duration from "effect/Duration"
+ *
+ * // 124
+ * export const code = ScriptRunner.exitCode(
+ *   ScriptRunner.Outcome.TimedOut({ after: Duration.seconds(30), message: "" })
+ * )
+ *
  * @since 1.0.0
  * @category combinators
  */
@@ -124,6 +133,22 @@ export const exitCode = (outcome: Outcome): number =>
  *
  * - `run`: runs one script to its end. It never fails: whatever a script does is an {@link Outcome}. Interrupting it
  *   ends the script, and returns only after the process has ended.
+ *
+ * @example
+ * import { Environment, ScriptRunner } from "docker-event-scripts"
+ * import * as Testing from "docker-event-scripts/testing"
+ * import * as Effect from "effect/Effect"
+ *
+ * const event = Testing.makeEvent()
+ *
+ * export const outcome = Effect.flatMap(ScriptRunner.ScriptRunner, ({ run }) =>
+ *   run({
+ *     script: "/etc/docker/events.d/container/start",
+ *     event,
+ *     environment: Environment.make(event, { PATH: "/usr/bin:/bin" }),
+ *     bounds: ScriptRunner.defaultBounds
+ *   })
+ * )
  *
  * @since 1.0.0
  * @category services
@@ -324,6 +349,12 @@ export const layerWithSpawner: Layer.Layer<ScriptRunner, never, Spawner> = Layer
  * Runs scripts as processes of this host: without arguments, in des's working directory, as des's user, each in its own
  * session. The record is one line on stdin, in a file that is complete before the script starts. The output is logged
  * line by line.
+ *
+ * @example
+ * import { Dispatch, ScriptRunner } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const DispatchLive = Dispatch.layer({ base: { PATH: "/usr/bin:/bin" } }).pipe(Layer.provide(ScriptRunner.layer))
  *
  * @since 1.0.0
  * @category layers

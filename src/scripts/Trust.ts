@@ -32,6 +32,15 @@ export class UntrustedError extends Schema.TaggedError<UntrustedError>()("Untrus
  * - `check`: checks the file, each directory above it, and the targets of links on the way. If every directory is
  *   trusted, nobody else can replace the file, so the result still holds when the file runs.
  *
+ * @example
+ * import { Trust } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const isTrusted = Effect.flatMap(Trust.Trust, ({ check }) => check("/etc/docker/events.d/container/die")).pipe(
+ *   Effect.as(true),
+ *   Effect.catchTag("UntrustedError", ({ message }) => Effect.as(Effect.logError(message), false))
+ * )
+ *
  * @since 1.0.0
  * @category services
  */
@@ -209,6 +218,14 @@ const whoami = (): Self => {
  *
  * A check is one synchronous step of a few system calls, without other work in between.
  *
+ * @example
+ * import { Trust } from "docker-event-scripts"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const checked = Effect.flatMap(Trust.Trust, ({ check }) => check("/etc/docker/events.d/all")).pipe(
+ *   Effect.provide(Trust.layer({ directory: "/etc/docker/events.d" }))
+ * )
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -226,6 +243,15 @@ export const layer = (options: { readonly directory: string }): Layer.Layer<Trus
 
 /**
  * Trusts every path, as the original did.
+ *
+ * @example
+ * import { ScriptDirectory, Trust } from "docker-event-scripts"
+ * import * as Layer from "effect/Layer"
+ *
+ * // For a directory that only tests write to.
+ * export const DirectoryLive = ScriptDirectory.layer({ directory: "test/events.d" }).pipe(
+ *   Layer.provide(Trust.layerInsecure)
+ * )
  *
  * @since 1.0.0
  * @category layers

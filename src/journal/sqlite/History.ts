@@ -195,6 +195,17 @@ const listUntil = (filter: Filter, until: number) =>
 /**
  * The runs of the journal, oldest first. They are read page by page.
  *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * export const failures = State.History.list({ failed: true, last: 20 }).pipe(
+ *   Stream.map(({ exit, script }) => `${script}: ${exit}`),
+ *   Stream.runCollect,
+ *   Effect.provide(State.StateDirectory.layerShared({ directory: "/var/lib/des" }))
+ * )
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -240,6 +251,16 @@ const lookOnce = Effect.fnUntraced(function* (filter: Filter, { newest, open }: 
 /**
  * The runs of the journal that have ended, oldest first, and from then on each run when it ends. The stream does not
  * end. While nobody writes to the journal, no table is read.
+ *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * export const told = State.History.follow({ failed: true }).pipe(
+ *   Stream.runForEach(({ id, script }) => Effect.log(`run ${id} of ${script} has failed`)),
+ *   Effect.provide(State.StateDirectory.layerShared({ directory: "/var/lib/des" }))
+ * )
  *
  * @since 1.0.0
  * @category constructors
@@ -295,6 +316,14 @@ const mostAttempts = 100
 /**
  * One run of the journal; none if no run has this id.
  *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const run = State.History.get(12).pipe(
+ *   Effect.provide(State.StateDirectory.layerShared({ directory: "/var/lib/des" }))
+ * )
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -334,6 +363,14 @@ export interface NotQueued {
 /**
  * Queues the events of runs again, each for the script of its run. Attempts are counted on. Returns the runs that
  * cannot be queued; if there is one, nothing is queued.
+ *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const retried = State.History.retry([12, 13]).pipe(
+ *   Effect.provide(State.StateDirectory.layerShared({ directory: "/var/lib/des" }))
+ * )
  *
  * @since 1.0.0
  * @category constructors

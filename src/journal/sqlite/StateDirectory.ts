@@ -20,6 +20,12 @@ import * as Migrations from "./Migrations.ts"
 /**
  * The journal's file in a state directory.
  *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ *
+ * // /var/lib/des/journal.sqlite
+ * export const file = State.StateDirectory.journalFile("/var/lib/des")
+ *
  * @since 1.0.0
  * @category constructors
  */
@@ -162,6 +168,15 @@ const checkKind = Effect.fnUntraced(function* (file: string) {
  * The database of a state directory: `DIR/journal.sqlite`, created with its directory (mode 0700) if it is missing,
  * checked, and migrated to the newest version. Only one process at a time can use it.
  *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const events = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) FROM event`).pipe(
+ *   Effect.provide(State.StateDirectory.layer({ directory: "/var/lib/des" }))
+ * )
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -194,6 +209,15 @@ export const layer = (options: {
  * Makes a write wait until it is on the disk. Other writes do not wait for the disk: a power cut can lose only the
  * outcomes of runs, and such runs are repeated. Writes of other fibers in between may wait, too.
  *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const noted = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+ *   State.StateDirectory.durably(sql)(sql`INSERT INTO note (text) VALUES ('seen')`)
+ * )
+ *
  * @since 1.0.0
  * @category combinators
  */
@@ -222,6 +246,15 @@ const checkOwner = Effect.fnUntraced(function* (file: string) {
 /**
  * The database of a state directory, also while a des uses it: for short reads and writes.
  *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const runs = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) FROM run`).pipe(
+ *   Effect.provide(State.StateDirectory.layerShared({ directory: "/var/lib/des" }))
+ * )
+ *
  * @since 1.0.0
  * @category layers
  */
@@ -248,6 +281,14 @@ const identityOf = (file: string) =>
 /**
  * Fails when the journal's file in a state directory is another one than now, or none. A connection goes on to read the
  * old file.
+ *
+ * @example
+ * import * as State from "docker-event-scripts/state"
+ * import * as Effect from "effect/Effect"
+ *
+ * const options = { directory: "/var/lib/des" }
+ *
+ * export const guarded = Effect.raceFirst(Effect.log("reading").pipe(Effect.zipRight(Effect.never)), State.StateDirectory.replaced(options))
  *
  * @since 1.0.0
  * @category combinators
