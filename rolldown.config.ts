@@ -7,5 +7,14 @@ export default defineConfig({
   external: ["libsql"],
   // Only files: the client's other half speaks to servers.
   resolve: { alias: { "@libsql/client": "@libsql/client/sqlite3" } },
-  output: { dir: "dist", entryFileNames: "[name].js", chunkFileNames: "[name].js", format: "esm", minify: true }
+  output: {
+    dir: "dist",
+    entryFileNames: "[name].js",
+    chunkFileNames: "[name].js",
+    format: "esm",
+    minify: true,
+    // Everything that each start needs is in bin.js, which runs alone. What is loaded later imports from it. Without this group,
+    // modules that several later files share would leave bin.js.
+    codeSplitting: { groups: [{ name: "bin", tags: ["$initial"] }] }
+  }
 })

@@ -11,6 +11,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
+import * as MetricState from "effect/MetricState"
 import { type DockerEvent, verb } from "./event/DockerEvent.ts"
 import * as EventCatalogue from "./event/EventCatalogue.ts"
 
@@ -28,7 +29,7 @@ export interface Definition {
 }
 
 /** A metric with its labels, which takes numbers. */
-type Numeric = Pick<Metric.Metric.Gauge<number>, "unsafeModify" | "unsafeUpdate">
+type Numeric = Pick<Metric.Metric<unknown, number, unknown>, "unsafeModify" | "unsafeUpdate" | "unsafeValue">
 
 interface Defined extends Definition {
   /** The metric with these label values, always the same one for the same values. Who asks for it bounds them. */
@@ -279,6 +280,34 @@ export const feedClosed = (engine: string): Effect.Effect<void> => Effect.sync((
  * @internal
  */
 export const feedAlive = (engine: string, now: number): void => add(metrics.feedAlive, now / 1000, engine)
+
+/** The value of a counter or a gauge. */
+const valueOf = (defined: Defined, ...values: ReadonlyArray<string>): number => {
+  const state = defined.of(...values).unsafeValue(none)
+  if (MetricState.isCounterState(state) || MetricState.isGaugeState(state)) {
+    return Number("count" in state ? state.count : state.value)
+  }
+  return 0
+}
+
+/**
+ * What the metrics say about the feed of an engine. Times are in milliseconds; what has not happened has none.
+ *
+ * @internal
+ */
+export const feedOf = (engine: string) => {
+  const timeOf = (defined: Defined) => Math.round(valueOf(defined, engine) * 1000)
+  const openedAt = timeOf(metrics.feedOpened)
+  const aliveAt = timeOf(metrics.feedAlive)
+  const lastEventAt = timeOf(metrics.lastEvent)
+  return {
+    open: valueOf(metrics.feedUp, engine) === 1,
+    opens: valueOf(metrics.feedOpens, engine),
+    ...(openedAt === 0 ? {} : { openedAt }),
+    ...(aliveAt === 0 ? {} : { aliveAt }),
+    ...(lastEventAt === 0 ? {} : { lastEventAt })
+  }
+}
 
 /**
  * How a run ended, as the label `outcome` has it. `not_trusted`, `loop` and `skipped` are runs that des refused.

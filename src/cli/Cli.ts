@@ -18,14 +18,16 @@ import { info } from "./Info.ts"
 import * as Printed from "./Printed.ts"
 import * as Reference from "./Reference.ts"
 import * as Results from "./Results.ts"
+import { status } from "./Status.ts"
 import { tryEvent } from "./Try.ts"
 import * as Variables from "./Variables.ts"
 import { des } from "./Watch.ts"
+
 /** The grammar of every command. */
 export const grammars: Arguments.Grammars = {
   des: { name: des.name, ...des.grammar },
   subcommands: new Map(
-    [check, tryEvent, events, info, history, retry].map(({ grammar, name }) => [
+    [check, tryEvent, events, info, status, history, retry].map(({ grammar, name }) => [
       name,
       { name: `${des.name} ${name}`, ...grammar }
     ])
@@ -38,6 +40,7 @@ const command = Command.withSubcommands(des.command, [
   tryEvent.command,
   events.command,
   info.command,
+  status.command,
   history.command,
   retry.command
 ])
@@ -50,7 +53,7 @@ export const reference = (): {
   readonly commands: ReadonlyArray<Help.CommandHelp>
 } => ({
   des: { name: des.name, ...des.help() },
-  commands: [check, tryEvent, events, info, history, retry].map(({ help, name }) => ({
+  commands: [check, tryEvent, events, info, status, history, retry].map(({ help, name }) => ({
     name: `${des.name} ${name}`,
     ...help()
   }))

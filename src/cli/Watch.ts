@@ -15,6 +15,7 @@ import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
 import * as CommonOptions from "./CommonOptions.ts"
 import * as Completions from "./Completions.ts"
+import * as Operated from "./Operated.ts"
 import * as Outcomes from "./Outcomes.ts"
 import * as RecordFile from "./RecordFile.ts"
 import * as RunOptions from "./RunOptions.ts"
@@ -91,6 +92,7 @@ const options = {
     description: "check a feed that has been silent for so long; 0 is never",
     fallback: EventFeed.defaultLiveness
   }),
+  ...Operated.ofListening,
   insecureScripts: CommonOptions.insecureScripts
 }
 
@@ -123,9 +125,10 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     feed: Layer.Layer<EventFeed.EventFeed>,
     environments: Pick<Dispatch.DispatchOptions, "base" | "engines">,
     kept: Layer.Layer<Journal, E, FileSystem.FileSystem>,
-    manager: ServiceManager.ServiceManager
+    manager: ServiceManager.ServiceManager,
+    operated: Operated.Operated
   ) =>
-    manager.during(Des.run).pipe(
+    operated.during(manager.during(Des.run)).pipe(
       Effect.provide(
         Des.layer({
           ...given,
@@ -134,7 +137,11 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
           ...environments,
           hurry,
           timeout: RunOptions.unlessZero(given.timeout)
-        }).pipe(Layer.provide(ScriptRunner.layer), Layer.merge(feed), Layer.provideMerge(manager.observed(kept)))
+        }).pipe(
+          Layer.provide(ScriptRunner.layer),
+          Layer.merge(feed),
+          Layer.provideMerge(operated.observed(manager.observed(kept)))
+        )
       )
     )
   if (given.from !== undefined) {
@@ -142,7 +149,7 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     const base = Environment.base(shared)
     const journal = yield* journalOf(given, { whenFull: "wait", engines: [] })
     const { counts, layer } = Outcomes.counted(journal)
-    yield* run(feed, { base }, layer, ServiceManager.none)
+    yield* run(feed, { base }, layer, ServiceManager.none, yield* Operated.make(given, []))
     return counts.failed === 0 ? 0 : 1
   }
   const engines = yield* WatchedEngine.find(given)
@@ -155,7 +162,10 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     engines: Record.map(Des.engineVariables(engines), (ofEngine) => ({ ...ofEngine, ...shared.extra }))
   }
   const journal = yield* journalOf(given, { whenFull: "refuse", engines: Object.keys(variables.engines) })
-  yield* run(feeds, variables, journal, yield* ServiceManager.make(Object.keys(variables.engines), process.env))
+  const names = Object.keys(variables.engines)
+  const liveness = RunOptions.unlessZero(given.liveness)
+  const operating = yield* Operated.make({ ...given, liveness }, names)
+  yield* run(feeds, variables, journal, yield* ServiceManager.make(names, process.env), operating)
   return 0
 })
 

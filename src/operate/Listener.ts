@@ -1,0 +1,121 @@
+import { chmodSync, rmSync } from "node:fs"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { connect } from "node:net"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import * as SystemReason from "../SystemReason.ts"
+import * as Address from "./Address.ts"
+import type { Served } from "./Operate.ts"
+
+/** des cannot listen. The message says where and why. */
+export class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
+
+/** How many connections are open at the same time. */
+const mostConnections = 64
+
+/** How long a client may take to send a request, in milliseconds. */
+const requestPatience = 10_000
+
+/** How long an idle connection stays open, in milliseconds. */
+const idlePatience = 5000
+
+/** How many bytes the headers of a request may have. */
+const longestHead = 16_384
+
+const whyNot = (address: Address.Address, error: unknown): ListenError =>
+  new ListenError({
+    message: `des cannot listen at ${Address.format(address)}: ${SystemReason.describe(error)}`
+  })
+
+const isInUse = (error: unknown): boolean => SystemReason.codeOf(error) === "EADDRINUSE"
+
+const listenOnce = (server: Server, address: Address.Address): Effect.Effect<void, unknown> =>
+  Effect.async((resume) => {
+    const fail = (error: unknown) => resume(Effect.fail(error))
+    const begin = () =>
+      server.listen(address._tag === "Unix" ? { path: address.path } : { host: address.host, port: address.port })
+    server.once("error", fail)
+    server.once("listening", () => {
+      server.off("error", fail)
+      resume(Effect.void)
+    })
+    if (address._tag === "Tcp") return void begin()
+    // The socket never exists with other rights. Node creates it before `listen` returns.
+    const before = process.umask(0o177)
+    begin()
+    process.umask(before)
+  })
+
+/** True if nobody listens at a socket: a des that was killed has left it. */
+const isLeft = (path: string): Effect.Effect<boolean> =>
+  Effect.async((resume) => {
+    const socket = connect(path)
+    const end = (left: boolean) => {
+      socket.destroy()
+      resume(Effect.succeed(left))
+    }
+    socket.once("connect", () => end(false))
+    socket.once("error", (error) => end(SystemReason.codeOf(error) === "ECONNREFUSED"))
+  })
+
+const listen = (server: Server, address: Address.Address) =>
+  listenOnce(server, address).pipe(
+    Effect.catchIf(
+      (error) => address._tag === "Unix" && isInUse(error),
+      (error) =>
+        address._tag === "Unix"
+          ? Effect.flatMap(isLeft(address.path), (left) => {
+              if (!left) return Effect.fail(error)
+              rmSync(address.path)
+              return listenOnce(server, address)
+            })
+          : Effect.fail(error)
+    ),
+    Effect.mapError((error) => whyNot(address, error)),
+    Effect.tap(() => Effect.sync(() => (address._tag === "Unix" ? chmodSync(address.path, 0o600) : undefined)))
+  )
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** What answers requests is loaded with the first one: a des that nobody asks needs no memory for it. */
+const load: Effect.Effect<typeof import("./Server.ts"), unknown> = Effect.tryPromise(() => import("./Server.ts"))
+
+/** Listens, and answers requests until the end of the scope. */
+export const open = (served: Served): Effect.Effect<void, ListenError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<never>()
+    const { address } = served
+    const loaded = yield* Effect.cached(Effect.flatMap(load, ({ makeHandler }) => makeHandler(served)))
+    let handler: Handler | undefined
+
+    const first = (request: IncomingMessage, response: ServerResponse) =>
+      Effect.matchEffect(loaded, {
+        onSuccess: (made) =>
+          Effect.sync(() => {
+            handler = made
+            made(request, response)
+          }),
+        onFailure: (error) =>
+          Effect.zipRight(
+            Effect.logError(`requests at ${Address.format(address)} cannot be answered: ${String(error)}`),
+            Effect.sync(() => response.writeHead(500).end())
+          )
+      })
+    const server = createServer(
+      { headersTimeout: requestPatience, keepAliveTimeout: idlePatience, maxHeaderSize: longestHead },
+      (request, response) => {
+        if (handler !== undefined) return handler(request, response)
+        Runtime.runFork(runtime, first(request, response))
+      }
+    )
+    server.requestTimeout = requestPatience
+    server.maxConnections = mostConnections
+    yield* Effect.acquireRelease(listen(server, address), () =>
+      Effect.async<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        server.closeAllConnections()
+      })
+    )
+  })

@@ -1,0 +1,146 @@
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { DockerEvent } from "../event/DockerEvent.ts"
+import { eventName } from "../event/EventName.ts"
+import * as OwnEvent from "../event/OwnEvent.ts"
+import { type Entry, Journal, type KeptRun } from "../journal/Journal.ts"
+import { exitCode, type Outcome } from "../scripts/ScriptRunner.ts"
+import type * as Status from "./Status.ts"
+
+/** How many runs, failures and gaps are remembered, each. */
+const remembered = 20
+
+/** Of how many minutes the events are counted. */
+const minutes = 60
+
+const minute = 60_000
+
+/** The newest values, the newest first. */
+const makeNewest = <A>() => {
+  let values: ReadonlyArray<A> = []
+  return {
+    add: (value: A) => {
+      values = [value, ...values.slice(0, remembered - 1)]
+    },
+    all: () => values
+  }
+}
+
+/** Counts by the minute. */
+const makeCounts = () => {
+  const counts = new Map<number, number>()
+  return {
+    add: (now: number, count: number) => {
+      const at = Math.floor(now / minute)
+      counts.set(at, (counts.get(at) ?? 0) + count)
+      for (const old of counts.keys()) if (old <= at - minutes) counts.delete(old)
+    },
+    /** The counts of the last minutes, the current one at the end. */
+    last: (now: number) =>
+      Array.from({ length: minutes }, (_, at) => counts.get(Math.floor(now / minute) - minutes + 1 + at) ?? 0)
+  }
+}
+
+const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
+  Exited: "exited",
+  Killed: "killed",
+  TimedOut: "timed out",
+  NotStarted: "not started",
+  Failed: "failed"
+}
+
+/** What des did since its start, as far as it is remembered. */
+export interface Recorder {
+  readonly running: () => ReadonlyArray<Status.RunningRun>
+  readonly runs: () => ReadonlyArray<Status.EndedRun>
+  readonly failures: () => ReadonlyArray<Status.EndedRun>
+  readonly gaps: () => ReadonlyArray<Status.SeenGap>
+  readonly eventsPerMinute: (now: number) => ReadonlyArray<number>
+  /** Why the connection to an engine was lost last. */
+  readonly lostBecause: (engine: string) => string | undefined
+}
+
+/** The same journal, which also remembers what was done. */
+export const recorded = <E, R>(
+  journal: Layer.Layer<Journal, E, R>
+): { readonly recorder: Recorder; readonly layer: Layer.Layer<Journal, E, R> } => {
+  const running = new Set<Status.RunningRun>()
+  const runs = makeNewest<Status.EndedRun>()
+  const failures = makeNewest<Status.EndedRun>()
+  const gaps = makeNewest<Status.SeenGap>()
+  const events = makeCounts()
+  const lost = new Map<string, string>()
+
+  const see = (event: DockerEvent, now: number) => {
+    if (event.Type !== OwnEvent.type) return
+    const reason = event.Actor.Attributes["reason"] ?? ""
+    if (event.Action === "gap") gaps.add({ engine: event.engine, reason, at: now })
+    if (event.Action === "disconnected") lost.set(event.engine, reason)
+  }
+
+  const keep = (kept: KeptRun, entry: Entry, script: string, attempt: number, beganAt: number): KeptRun => {
+    const run: Status.RunningRun = {
+      script,
+      event: eventName(entry.event),
+      engine: entry.event.engine,
+      attempt,
+      beganAt
+    }
+    running.add(run)
+    const end = (how: Pick<Status.EndedRun, "outcome" | "exit" | "output">) =>
+      Effect.map(Clock.currentTimeMillis, (endedAt) => {
+        running.delete(run)
+        const ended = { ...run, ...how, endedAt }
+        runs.add(ended)
+        if (how.exit !== 0) failures.add(ended)
+      })
+    return {
+      ...kept,
+      ended: (outcome, output, last) => {
+        const text = outcome._tag === "NotStarted" || outcome._tag === "Failed" ? outcome.message : output
+        const how = { outcome: outcomeNames[outcome._tag], exit: exitCode(outcome), output: text }
+        return Effect.zipRight(end(how), kept.ended(outcome, output, last))
+      },
+      skipped: (reason) => {
+        running.delete(run)
+        return kept.skipped(reason)
+      },
+      interrupted: Effect.zipRight(
+        Effect.sync(() => running.delete(run)),
+        kept.interrupted
+      )
+    }
+  }
+
+  const layer = Layer.map(journal, (context) => {
+    const { accept, begin, ...others } = Context.get(context, Journal)
+    return Context.make(Journal, {
+      ...others,
+      accept: (batch) =>
+        Effect.tap(accept(batch), () =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            events.add(now, batch.events.length)
+            for (const event of batch.events) see(event, now)
+          })
+        ),
+      begin: (entry, script, attempt) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.map(begin(entry, script, attempt), (kept) => keep(kept, entry, script.path, attempt, now))
+        )
+    })
+  })
+
+  return {
+    recorder: {
+      running: () => [...running],
+      runs: runs.all,
+      failures: failures.all,
+      gaps: gaps.all,
+      eventsPerMinute: events.last,
+      lostBecause: (engine) => lost.get(engine)
+    },
+    layer
+  }
+}
