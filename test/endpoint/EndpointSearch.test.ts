@@ -1,5 +1,4 @@
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -10,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Endpoint from "../../src/endpoint/Endpoint.ts"
 import * as EndpointSearch from "../../src/endpoint/EndpointSearch.ts"
 import { collectLogs } from "../support/Logs.ts"
+import * as TempFolder from "../support/TempFolder.ts"
 
 interface Home {
   readonly path: string
@@ -21,20 +21,14 @@ interface Home {
   ) => ReturnType<typeof EndpointSearch.find>
 }
 
-const home: Effect.Effect<Home, never, Scope.Scope> = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "des-search-"))),
-    (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true }))
-  ),
-  (path) => ({
-    path,
-    write: (name, text) => {
-      Fs.mkdirSync(Path.dirname(`${path}/.docker/${name}`), { recursive: true })
-      Fs.writeFileSync(`${path}/.docker/${name}`, text)
-    },
-    find: (variables = {}, options = {}) => EndpointSearch.find({ ...options, variables: { HOME: path, ...variables } })
-  })
-)
+const home: Effect.Effect<Home, never, Scope.Scope> = Effect.map(TempFolder.make("search"), (path) => ({
+  path,
+  write: (name, text) => {
+    Fs.mkdirSync(Path.dirname(`${path}/.docker/${name}`), { recursive: true })
+    Fs.writeFileSync(`${path}/.docker/${name}`, text)
+  },
+  find: (variables = {}, options = {}) => EndpointSearch.find({ ...options, variables: { HOME: path, ...variables } })
+}))
 
 const searching = (
   name: string,

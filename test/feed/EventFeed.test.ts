@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
@@ -17,19 +18,11 @@ import * as EngineHttp from "../../src/engine/EngineHttp.ts"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as EventFeed from "../../src/feed/EventFeed.ts"
 import { heapInUse } from "../support/Heap.ts"
+import { collectLogs } from "../support/Logs.ts"
 import { poll } from "../support/Poll.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
 
 const decode = (record: string) => Either.getOrThrow(DockerEvent.decode(record))
-
-/** Collects what is logged, one text a line, instead of printing it. */
-const collectLogs = () => {
-  const lines: Array<string> = []
-  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-    lines.push(`${logLevel.label} ${Array.isArray(message) ? message.join(" ") : message}`)
-  })
-  return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
-}
 
 /** Counts the bytes that the feed has read, so that a stand-in can send the next ones only then. */
 const makeReadings = () => {
@@ -89,7 +82,7 @@ const eventsOf = (
     const last = StandInEngine.feed([Deferred.succeed(back, undefined)], "stay")
     const engine = yield* StandInEngine.make({ ...options, events: (number) => given[number] ?? last })
     const events: Array<DockerEvent.DockerEvent> = []
-    const logs = collectLogs()
+    const logs = collectLogs(LogLevel.Info)
     const name = Endpoint.format(engine.endpoint)
     const settled = Effect.map(engine.connections, (open) => open === 1)
     yield* feedOf(engine.endpoint, readings).pipe(
@@ -328,7 +321,7 @@ describe("an interrupted feed", () => {
       const engine = yield* StandInEngine.make({ events: () => answer })
       const reading = yield* feedOf(engine.endpoint).pipe(
         Stream.runForEach(() => Deferred.succeed(begun, undefined)),
-        Effect.provide(collectLogs().layer),
+        Effect.provide(collectLogs(LogLevel.Info).layer),
         Effect.fork
       )
       yield* Deferred.await(begun)
@@ -412,7 +405,7 @@ describe("an engine that is away", () => {
           feed(number)
         )
       )
-      const reading = yield* Effect.fork(Effect.provide(Stream.runDrain(events), collectLogs().layer))
+      const reading = yield* Effect.fork(Effect.provide(Stream.runDrain(events), collectLogs(LogLevel.Info).layer))
       yield* TestClock.adjust(within)
       assert.isNull(reading.unsafePoll(), "it goes on")
       return tries.slice(1).map((now, at) => now - (tries[at] ?? Number.NaN))
@@ -471,7 +464,7 @@ describe("an engine that is away", () => {
     Effect.gen(function* () {
       const reading = yield* feedsOf((number) =>
         number < 20 ? absent : ending(`${nth(records[0], number)}\n`, "Broken")
-      ).pipe(Stream.take(3), Stream.runCollect, Effect.provide(collectLogs().layer), Effect.fork)
+      ).pipe(Stream.take(3), Stream.runCollect, Effect.provide(collectLogs(LogLevel.Info).layer), Effect.fork)
       yield* TestClock.adjust("20 minutes")
       assert.deepStrictEqual(
         [...(yield* Fiber.join(reading))],
@@ -482,7 +475,7 @@ describe("an engine that is away", () => {
 
   it.effect("is logged with one line for each change, not for each attempt", () =>
     Effect.gen(function* () {
-      const logs = collectLogs()
+      const logs = collectLogs(LogLevel.Info)
       const tries: Array<number> = []
       const refused = engineError("Refused", "500 not yet")
       const feed = (number: number) => {
@@ -579,7 +572,7 @@ describe("a recorded feed", () => {
 
   it.effect("logs lines that are not events with the name of its source", () =>
     Effect.gen(function* () {
-      const logs = collectLogs()
+      const logs = collectLogs(LogLevel.Info)
       const events = yield* of(bytes(`\n{}\n${records[0]}`)).pipe(Stream.runCollect, Effect.provide(logs.layer))
       assert.deepStrictEqual([...events], [expected[0]])
       assert.deepStrictEqual(logs.lines, ["WARN Skipped line 2 of feed.jsonl, which is not an event: Type: is missing"])

@@ -8,7 +8,7 @@ import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as Fingerprint from "../../src/event/Fingerprint.ts"
 import type * as RecordHead from "../../src/event/RecordHead.ts"
 import * as Engine29 from "../support/Engine29.ts"
-import { follow, makeMemory } from "../support/Following.ts"
+import { connect, follow, makeMemory } from "../support/Following.ts"
 import { poll } from "../support/Poll.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
 
@@ -44,21 +44,25 @@ const openAgain = (engine: StandInEngine.StandInEngine, body: Effect.Effect<void
     yield* body
   })
 
+/** The answer of an engine at which `late.emit` happens after des has read the ring and before it has opened the feed. */
+const makeLate = () => {
+  const late: { emit: Effect.Effect<void> } = { emit: Effect.void }
+  const ring: StandInEngine.Answer = (response) =>
+    Effect.zipRight(
+      StandInEngine.feed([], "end")(response),
+      Effect.suspend(() => late.emit)
+    )
+  return { late, ring }
+}
+
 const test = (name: string, body: Effect.Effect<unknown, never, Scope.Scope>) => it.scopedLive(name, () => body)
 
 describe("the first connection", () => {
   test(
     "runs no event from before, and loses none between the replay and the first byte of the feed",
     Effect.gen(function* () {
-      const late: { emit: Effect.Effect<void> } = { emit: Effect.void }
-      const engine = yield* StandInEngine.make({
-        // This event happens after des has read the ring and before it has opened the feed.
-        ring: (response) =>
-          Effect.zipRight(
-            StandInEngine.feed([], "end")(response),
-            Effect.suspend(() => late.emit)
-          )
-      })
+      const { late, ring } = makeLate()
+      const engine = yield* StandInEngine.make({ ring })
       late.emit = engine.emit(record("start", "between", 100))
       yield* engine.emit(record("start", "over", 1), ...many(20, 2))
       const des = yield* follow(engine.endpoint)
@@ -134,9 +138,7 @@ describe("the first connection", () => {
   test(
     "skips a record that claims to be des's own, and logs that once, also when it is replayed",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({})
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect()
       const forged = DockerEvent.make({ type: "des", action: "gap", id: "x", attributes: {}, timeNano: epoch }).record
       yield* engine.emit(forged, record("start", "web", 1))
       yield* des.until("container/start web")
@@ -155,9 +157,7 @@ describe("a feed that is opened again", () => {
   test(
     "emits each event of the meantime once, in spite of equal times and duplicates",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({})
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect()
       yield* engine.emit(record("create", "a", 5), record("create", "b", 4))
       yield* des.until("container/create b")
       // Older than what came already: dockerd takes the time before it takes the lock.
@@ -181,9 +181,7 @@ describe("a feed that is opened again", () => {
   test(
     "emits des/disconnected and des/connected if the engine was away",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({})
-      const des = yield* follow(engine.endpoint, { liveness: "500 millis" })
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect({}, { liveness: "500 millis" })
       yield* engine.emit(record("create", "a", 1))
       yield* des.until("container/create a")
       engine.state.isMute = true
@@ -274,9 +272,7 @@ describe("a gap", () => {
   test(
     "is reported when the engine was restarted, and its own events are not repeated as synthetic ones",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({})
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect()
       for (const name of ["stays", "dies", "back"]) {
         engine.state.containers.set(name, running(name, 1))
         yield* engine.emit(record("start", name, 1.01))
@@ -313,9 +309,7 @@ describe("a gap", () => {
   test(
     "is reported when another engine answers, whose earlier events do not run",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({})
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect()
       yield* engine.emit(record("start", "old", 1))
       yield* des.until("container/start old")
       yield* openAgain(
@@ -341,16 +335,8 @@ describe("a gap", () => {
   test(
     "is reported when the ring is overrun after des has read it and before the feed is open",
     Effect.gen(function* () {
-      const late: { emit: Effect.Effect<void> } = { emit: Effect.void }
-      const engine = yield* StandInEngine.make({
-        ring: (response) =>
-          Effect.zipRight(
-            StandInEngine.feed([], "end")(response),
-            Effect.suspend(() => late.emit)
-          )
-      })
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { late, ring } = makeLate()
+      const { des, engine } = yield* connect({ ring })
       yield* engine.emit(record("start", "lost", 1))
       yield* des.until("container/start lost")
       late.emit = engine.emit(...many(300, 60))
@@ -392,9 +378,7 @@ describe("a gap", () => {
   test(
     "is reported once, though the connection to the idle engine is cut again and again",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({})
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect()
       yield* engine.emit(record("create", "web", 1))
       yield* des.until("container/create web")
       engine.state.records = []
@@ -474,9 +458,7 @@ describe("a gap", () => {
     "is reported also behind a proxy that hides the containers",
     Effect.gen(function* () {
       const forbidden = StandInEngine.reply(403, {}, "<h1>Forbidden</h1>")
-      const engine = yield* StandInEngine.make({ info: forbidden, list: forbidden })
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect({ info: forbidden, list: forbidden })
       yield* engine.emit(record("start", "web", 1))
       yield* des.until("container/start web")
       yield* openAgain(
@@ -670,9 +652,7 @@ describe("podman's feed", () => {
   test(
     "has a gap when its file was rotated and the last record is gone",
     Effect.gen(function* () {
-      const engine = yield* StandInEngine.make({ podman: true })
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
+      const { des, engine } = yield* connect({ podman: true })
       yield* engine.emit(record("start", "web", 3_700))
       yield* des.until("container/start web")
       yield* openAgain(
@@ -735,13 +715,11 @@ describe("podman's feed", () => {
     Effect.gen(function* () {
       const first = yield* Deferred.make<void>()
       const happened = record("start", "web", 3_700)
-      const engine = yield* StandInEngine.make({
+      const { des } = yield* connect({
         podman: true,
         events: () => (response) =>
           Effect.zipRight(Deferred.await(first), StandInEngine.feed([`${happened}\n`], "stay")(response))
       })
-      const des = yield* follow(engine.endpoint)
-      yield* des.until("des/connected")
       yield* Deferred.succeed(first, undefined)
       yield* des.until("container/start web")
       assert.deepStrictEqual(des.told(), ["des/connected", "container/start web"])
@@ -754,9 +732,7 @@ describe("a feed that is silent", () => {
     "since a proxy drops its bytes is noticed within two intervals, and no event is lost",
     Effect.gen(function* () {
       for (const podman of [false, true]) {
-        const engine = yield* StandInEngine.make({ podman })
-        const des = yield* follow(engine.endpoint, { liveness: "3 seconds" })
-        yield* des.until("des/connected")
+        const { des, engine } = yield* connect({ podman }, { liveness: "3 seconds" })
         // podman's feed begins now.
         const now = podman ? 3_700 : 1
         yield* engine.emit(record("start", "a", now))
@@ -812,9 +788,7 @@ describe("a feed that is silent", () => {
     "since nothing happens stays open",
     Effect.gen(function* () {
       for (const podman of [false, true]) {
-        const engine = yield* StandInEngine.make({ podman })
-        const des = yield* follow(engine.endpoint, { liveness: podman ? "1 second" : "500 millis" })
-        yield* des.until("des/connected")
+        const { des, engine } = yield* connect({ podman }, { liveness: podman ? "1 second" : "500 millis" })
         yield* engine.emit(record("start", "a", podman ? 3_700 : 1))
         yield* des.until("container/start a")
         const proofs = Effect.map(engine.requests, (asked) => asked.filter(({ path }) => path.endsWith("/info")).length)

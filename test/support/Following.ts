@@ -14,6 +14,7 @@ import * as EventFeed from "../../src/feed/EventFeed.ts"
 import * as FeedMemory from "../../src/feed/FeedMemory.ts"
 import { collectLogs } from "./Logs.ts"
 import { poll } from "./Poll.ts"
+import * as StandInEngine from "./StandInEngine.ts"
 
 /** A memory that outlives the feed, as a journal's does: it remembers each event as it is taken. */
 export interface Memory {
@@ -95,3 +96,15 @@ export const follow = (
   options: EventFeed.Options & { readonly memory?: Memory } = {}
 ): Effect.Effect<Following, never, Scope.Scope> =>
   followEngine(Layer.provide(Engine.layer({ endpoint }), EngineHttp.layer({ endpoint })), options)
+
+/** Makes a stand-in engine, follows its feed, and waits for the first connection. */
+export const connect = (
+  engineOptions: Parameters<typeof StandInEngine.make>[0] = {},
+  options: Parameters<typeof follow>[1] = {}
+) =>
+  Effect.gen(function* () {
+    const engine = yield* StandInEngine.make(engineOptions)
+    const des = yield* follow(engine.endpoint, options)
+    yield* des.until("des/connected")
+    return { des, engine }
+  })
