@@ -114,7 +114,7 @@ const metrics = {
   retries: counter("des_retries_total", "Retries of failed runs.", "script"),
   coalesced: counter(
     "des_coalesced_events_total",
-    "Events that a cooldown joined to the run of a newer event.",
+    "Events that a cooldown or a wait joined to the run of a newer event.",
     "script"
   ),
   spawns: counter("des_spawns_total", "Processes that were started for scripts.", "executor"),

@@ -60,7 +60,7 @@ const variablesOf = ({ name, record, run, synthetic }: State.History.Detail): Re
 }
 
 const describe = (detail: State.History.Detail): ReadonlyArray<string> => {
-  const { attempts, record, run } = detail
+  const { attempts, inspected, record, run } = detail
   const facts = {
     run: String(run.id),
     event: `${run.type}/${run.action}`,
@@ -85,7 +85,8 @@ const describe = (detail: State.History.Detail): ReadonlyArray<string> => {
     "environment:",
     ...variablesOf(detail),
     "record:",
-    ...indented(record === "" ? "not kept" : record)
+    ...indented(record === "" ? "not kept" : record),
+    ...(inspected === null ? [] : ["inspect data:", ...indented(inspected)])
   ]
 }
 
@@ -183,8 +184,9 @@ export const history = CliCommand.make({
     const one = Effect.fnUntraced(function* (id: number) {
       const detail = Option.getOrUndefined(yield* Effect.mapError(History.get(id), explain))
       if (detail === undefined) return false
-      const { attempts, record, run } = detail
-      yield* Results.print(given.json ? [Log.escape(JSON.stringify({ ...run, record, attempts }))] : describe(detail))
+      const { attempts, inspected, record, run } = detail
+      const known = { ...run, record, ...(inspected === null ? {} : { inspected }), attempts }
+      yield* Results.print(given.json ? [Log.escape(JSON.stringify(known))] : describe(detail))
       return true
     })
     const printed = shown === undefined ? Effect.as(listed, true) : one(shown)

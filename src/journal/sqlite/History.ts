@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { sizeOfEvent } from "./Retention.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
@@ -297,6 +298,8 @@ export const follow = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.S
  * - `name`: the value of its variable DES_RUN.
  * - `synthetic`: true if the engine did not send its event.
  * - `record`: the record of its event; empty if the journal no longer has it.
+ * - `inspected`: the second line of stdin of a script with `inspect=yes`; null if the script has not that option, or the journal no longer
+ *   has the line.
  * - `attempts`: every run of its script for its event, itself included, oldest first.
  *
  * @since 1.0.0
@@ -307,6 +310,7 @@ export interface Detail {
   readonly name: string
   readonly synthetic: boolean
   readonly record: string
+  readonly inspected: string | null
   readonly attempts: ReadonlyArray<Run>
 }
 
@@ -330,13 +334,22 @@ const mostAttempts = 100
 export const get = (id: number): Effect.Effect<Option.Option<Detail>, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
+    const inspected = (yield* SqliteOnly.hasColumn(sql, "inspected")) ? sql`inspected` : sql`NULL`
     const [run] = yield* sql<
-      Run & Pick<Detail, "record"> & { readonly event: number; readonly variable: string; readonly synthetic: number }
-    >`SELECT ${columns(sql)}, record, event.id AS event, synthetic,
+      Run &
+        Pick<Detail, "inspected" | "record"> & {
+          readonly event: number
+          readonly scripts: string
+          readonly synthetic: number
+          readonly variable: string
+        }
+    >`SELECT ${columns(sql)}, record, event.id AS event, synthetic, ${inspected} AS inspected,
+        ${SqliteOnly.scriptsOfRun(sql)} AS scripts,
         (SELECT min(journal.name) FROM journal) || '-' || run.id AS variable
       FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
     if (run === undefined) return Option.none()
-    const { event, record, synthetic, variable, ...itself } = run
+    const { event, inspected: line, record, scripts, synthetic, variable, ...itself } = run
+    const [script]: ReadonlyArray<Script> = JSON.parse(scripts)
     const attempts = yield* sql<Run>`SELECT ${columns(sql)} FROM run JOIN event ON event.id = run.event_id
       WHERE event.id = ${event} AND script = ${run.script} ORDER BY run.id DESC LIMIT ${mostAttempts}`
     return Option.some({
@@ -344,6 +357,7 @@ export const get = (id: number): Effect.Effect<Option.Option<Detail>, SqlError, 
       name: variable,
       synthetic: synthetic === 1,
       record,
+      inspected: script?.options.inspect === true ? line : null,
       attempts: attempts.toReversed()
     })
   })
@@ -386,13 +400,14 @@ export const retry = (ids: ReadonlyArray<number>): Effect.Effect<NotQueued, SqlE
     const unknown = ids.filter((id) => !known.has(id))
     const cut = found.filter((run) => run.cut === 1).map(({ id }) => id)
     if (unknown.length > 0 || cut.length > 0) return { unknown, cut }
+    const hasInspected = yield* SqliteOnly.hasColumn(sql, "inspected")
     // One statement queues all or none. A record's fingerprint is base64, so it never equals this text.
     yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
-        attempts, accepted_at, state, size, inspected)
+        attempts, accepted_at, state, size${hasInspected ? sql`, inspected` : sql``})
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
         ${SqliteOnly.scriptsOfRun(sql)},
         (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
-        ${now}, 'waiting', ${sizeOfEvent("")} + length(record) + coalesce(length(inspected), 0), inspected
+        ${now}, 'waiting', ${sizeOfEvent("")} + length(record)${hasInspected ? sql` + coalesce(length(inspected), 0), inspected` : sql``}
       FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id
       ON CONFLICT (engine, fingerprint) DO NOTHING`
     return { unknown, cut }

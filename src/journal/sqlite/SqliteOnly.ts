@@ -1,4 +1,5 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 
@@ -29,6 +30,10 @@ export const notIn = (sql: SqlClient.SqlClient, column: string, values: Readonly
  */
 export const scriptsOfRun = (sql: SqlClient.SqlClient): Fragment =>
   sql`(SELECT json_group_array(json(value)) FROM json_each(scripts) WHERE json_extract(value, '$.path') = run.script)`
+
+/** True if the table `event` has a column. An older des may have made the tables, and may still use them. */
+export const hasColumn = (sql: SqlClient.SqlClient, column: string): Effect.Effect<boolean, SqlError> =>
+  Effect.map(sql`SELECT name FROM pragma_table_info('event') WHERE name = ${column}`, (found) => found.length > 0)
 
 /** An event's `scripts` with a count at one of them: how many older events its run also stands for. */
 export const scriptsWithCount = (sql: SqlClient.SqlClient, index: number, count: number): Fragment =>

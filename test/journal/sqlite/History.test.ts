@@ -8,6 +8,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -145,6 +146,8 @@ describe("the runs of a filter", () => {
           yield* sql`ALTER TABLE event DROP COLUMN inspected`
           yield* sql`DELETE FROM migration WHERE migration_id >= 4`
           yield* select
+          assert.isNull(Option.getOrThrow(yield* History.get(1)).inspected)
+          assert.deepStrictEqual(yield* History.retry([1]), { unknown: [], cut: [] })
         }).pipe(shared(directory))
         yield* life(directory)(Effect.void)
         assert.deepStrictEqual(yield* shared(directory)(indexes), all)

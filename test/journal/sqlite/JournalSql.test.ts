@@ -155,6 +155,10 @@ describe("the journal on disk", () => {
           yield* run(yield* take, succeeded)
           assert.notProperty(yield* take, "inspected")
           yield* History.retry([1])
+          assert.isNull(Option.getOrThrow(yield* History.get(1)).inspected)
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`UPDATE event SET scripts = json_set(scripts, '$[0].options.inspect', json('true')) WHERE id = 1`
+          assert.strictEqual(Option.getOrThrow(yield* History.get(1)).inspected, inspected)
         })
       )
       yield* life(directory)(
