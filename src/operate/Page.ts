@@ -37,13 +37,13 @@ const styles = `
 :root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --dim: #59636e; --line: #d1d9e0; --good: #1a7f37; --bad: #cf222e; --bar: #0969da; --box: #f6f8fa }
 @media (prefers-color-scheme: dark) { :root { --back: #0d1117; --text: #e6edf3; --dim: #9198a1; --line: #3d444d; --good: #3fb950; --bad: #ff7b72; --bar: #58a6ff; --box: #161b22 } }
 * { box-sizing: border-box }
-body { background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 16px }
+body { background: var(--back); color: var(--text); overflow-wrap: anywhere; font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 16px }
 h1 { font-size: 22px; margin: 0 } h2 { font-size: 16px; margin: 28px 0 8px }
 p { margin: 4px 0 } .dim { color: var(--dim) } .good { color: var(--good) } .bad { color: var(--bad) } .good, .bad { font-weight: 600 }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px }
 table { border-collapse: collapse; width: 100% } th, td { padding: 6px 10px; text-align: left; vertical-align: top }
 th { color: var(--dim); font-weight: 600; white-space: nowrap } tr + tr > * { border-top: 1px solid var(--line) }
-td { overflow-wrap: anywhere; min-width: 5em } td.script { min-width: 11em }
+td { min-width: 6.5em } td.script { min-width: 12em }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; font: 13px/1.45 ui-monospace, monospace; margin: 6px 0 14px; max-height: 14em; overflow: auto; overflow-wrap: anywhere; padding: 8px 10px; white-space: pre-wrap }
 svg { display: block; width: 100%; height: 90px } rect { fill: var(--bar) } line { stroke: var(--line) }
 `
@@ -67,13 +67,13 @@ const feedRow =
     const state = open
       ? h`<span class="good">open</span> for ${openedAt === undefined ? "?" : formatAge(now - openedAt)}`
       : h`<span class="bad">not open</span>${why === undefined ? "" : `: ${why}`}`
-    return h`<tr><td>${engine}</td><td>${state}</td><td>${ago(now, lastEventAt)}</td><td>${ago(now, aliveAt)}</td><td>${opens}</td></tr>`
+    return h`<tr><td>${engine}</td><td class="script">${state}</td><td>${ago(now, lastEventAt)}</td><td>${ago(now, aliveAt)}</td><td>${opens}</td></tr>`
   }
 
 const runningRow =
   (now: number) =>
   (run: Status.RunningRun): Html =>
-    h`<tr><td class="script">${run.script}</td><td>${run.event}</td><td>${run.engine}</td><td>${run.attempt}</td><td>${formatAge(now - run.beganAt)}</td></tr>`
+    h`<tr><td class="script">${run.script}</td><td class="script">${run.event}</td><td>${run.engine}</td><td>${run.attempt}</td><td>${formatAge(now - run.beganAt)}</td></tr>`
 
 const outcomeOf = ({ exit, outcome }: Status.EndedRun): Html =>
   exit === 0
@@ -83,7 +83,7 @@ const outcomeOf = ({ exit, outcome }: Status.EndedRun): Html =>
 const endedRow =
   (now: number) =>
   (run: Status.EndedRun): Html =>
-    h`<tr><td class="script">${run.script}</td><td>${run.event}</td><td>${outcomeOf(run)}</td><td>${took(run.beganAt, run.endedAt)}</td><td>${ago(now, run.endedAt)}</td></tr>`
+    h`<tr><td class="script">${run.script}</td><td class="script">${run.event}</td><td>${outcomeOf(run)}</td><td>${took(run.beganAt, run.endedAt)}</td><td>${ago(now, run.endedAt)}</td></tr>`
 
 const failure =
   (now: number) =>
@@ -155,7 +155,9 @@ ${table(["Script", "Event", "Outcome", "Took", "Ended"], status.runs.map(endedRo
 <h2>Gaps</h2>
 ${table(
   ["Engine", "Reason", "When"],
-  status.gaps.map(({ at, engine, reason }) => h`<tr><td>${engine}</td><td>${reason}</td><td>${ago(now, at)}</td></tr>`),
+  status.gaps.map(
+    ({ at, engine, reason }) => h`<tr><td>${engine}</td><td class="script">${reason}</td><td>${ago(now, at)}</td></tr>`
+  ),
   "None since the start of des."
 )}
 </body>

@@ -1,7 +1,6 @@
 import { spawnSync } from "node:child_process"
 import { chmodSync, statSync } from "node:fs"
 import { request } from "node:http"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -19,6 +18,7 @@ import { Status } from "../../src/operate/Status.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../src/testing.ts"
+import { freePort } from "../support/FreePort.ts"
 import * as TempFolder from "../support/TempFolder.ts"
 
 interface Answer {
@@ -45,14 +45,6 @@ const get = (
     asked.on("error", (error) => resume(Effect.die(error)))
     asked.end()
   })
-
-/** A port of this host at which nobody listens. */
-const freePort = Effect.async<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** Listens, over a journal to which a test tells what happens. */
 const listen = (options: { readonly engines?: ReadonlyArray<string>; readonly isBroken?: boolean } = {}) =>

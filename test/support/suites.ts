@@ -3,6 +3,7 @@ export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/engines/!(contract).test.ts", "they start dockerd and podman over and over, which takes minutes"],
   ["test/chaos/*.test.ts", "they kill engines and des again and again, and watch one of them for a while"],
   ["test/hostile/*.test.ts", "they send what strangers could write, in large numbers"],
+  ["test/browser/*.test.ts", "they start a browser"],
   ["test/install/*.test.ts", "they install from the package registry, or need systemd and root, zsh, fish or man"]
 ]
 
