@@ -186,7 +186,7 @@ describe("a stop while nothing runs", () => {
     Effect.gen(function* () {
       const des = yield* running(sandbox, "echo run >>runs; exit 3", ["--retries", "5"])
       const waits = Effect.map(des.stderr, (text) =>
-        [...text.matchAll(/is retried for \S+ \S+ in (\S+) s/g)].map(([, s]) => Number(s))
+        [...text.matchAll(/is retried in (\S+) s/g)].map(([, s]) => Number(s))
       )
       // The longer the wait that the stop falls into, the surer it is that the stop ended it.
       yield* poll(

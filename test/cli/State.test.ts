@@ -715,7 +715,7 @@ describe("work that des had begun", () => {
     Effect.gen(function* () {
       sandbox.script("container/start", 'echo "$DES_ATTEMPT" >>ran; test "$DES_ATTEMPT" -ge 3')
       const des = yield* start(sandbox, recordsOf("a"), ["--retries", "5"])
-      yield* des.said("is retried for")
+      yield* des.said("is retried in")
       yield* des.kill("SIGTERM")
       const ended = yield* des.ended
       assert.strictEqual(ended.code, 143)

@@ -1,6 +1,5 @@
 import * as Fs from "node:fs"
 import { assert, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,6 +12,7 @@ import { describe } from "vitest"
 import * as Endpoint from "../../src/endpoint/Endpoint.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { followEngine } from "../support/Following.ts"
+import * as HastyClock from "../support/HastyClock.ts"
 import { poll } from "../support/Poll.ts"
 import { record as makeRecord } from "../support/Record.ts"
 
@@ -54,18 +54,11 @@ const names = (events: ReadonlyArray<{ readonly Type: string; readonly record: s
   events.filter(({ Type }) => Type !== "des").map(({ record }) => record)
 
 /** Lets other work of this process go first. */
-const nextTurn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
-
 /** The next try is due at once. What is waited for in vain is not over: an answer that pauses, the liveness of a feed. */
 const bounds = [5_000, 20_000, 30_000]
-const hasty: Clock.Clock = {
-  [Clock.ClockTypeId]: Clock.ClockTypeId,
-  currentTimeMillis: Effect.succeed(0),
-  currentTimeNanos: Effect.succeed(0n),
-  unsafeCurrentTimeMillis: () => 0,
-  unsafeCurrentTimeNanos: () => 0n,
-  sleep: (duration) => (bounds.includes(Duration.toMillis(duration)) ? Effect.never : nextTurn)
-}
+const hasty = HastyClock.make((duration) =>
+  bounds.includes(Duration.toMillis(duration)) ? Effect.never : HastyClock.nextTurn
+)
 
 describe("a recorded session", () => {
   // Each byte is a connection of its own, which costs milliseconds: so there are no more records than the ring keeps here, and one.

@@ -17,6 +17,7 @@ import * as Engine from "../../src/engine/Engine.ts"
 import * as EngineHttp from "../../src/engine/EngineHttp.ts"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as EventFeed from "../../src/feed/EventFeed.ts"
+import * as HastyClock from "../support/HastyClock.ts"
 import { heapInUse } from "../support/Heap.ts"
 import { collectLogs } from "../support/Logs.ts"
 import { poll } from "../support/Poll.ts"
@@ -504,16 +505,6 @@ describe("an engine that is away", () => {
 })
 
 describe("failures in a row", () => {
-  /** Its sleeps take no time, and let the test runner's own messages pass. */
-  const hasty: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    currentTimeMillis: Effect.succeed(0),
-    currentTimeNanos: Effect.succeed(0n),
-    unsafeCurrentTimeMillis: () => 0,
-    unsafeCurrentTimeNanos: () => 0n,
-    sleep: () => Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
-  }
-
   // Each failure costs some milliseconds, so there are no more of them than it takes to see what is kept.
   for (const [what, failures, fail] of [
     ["1,000 of an engine that is away", 1_000, (error: Engine.EngineError): Feed => error],
@@ -541,7 +532,7 @@ describe("failures in a row", () => {
           })
           yield* Stream.runDrain(events).pipe(
             Effect.raceFirst(Deferred.await(done)),
-            Effect.withClock(hasty),
+            Effect.withClock(HastyClock.make()),
             Effect.provide(Logger.remove(Logger.defaultLogger))
           )
           // What keeps a little of each failure keeps its error, the rest shows in the heap, which breathes by a few 100 kB.
