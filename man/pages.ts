@@ -108,8 +108,12 @@ const scripts = (source: Source): ReadonlyArray<string> => [
   `${Roff.bold("des")}(1)`
 ]
 
+/** Joins the blocks of a page. A section begins with its text, without an empty paragraph. */
+const joined = (blocks: ReadonlyArray<string>): string =>
+  `${blocks.join("\n").replaceAll(/^([.]S[HS] .*\n)[.]PP\n/gm, "$1")}\n`
+
 /** The manual pages by their file names. */
 export const pages = (source: Source): Readonly<Record<string, string>> => ({
-  "des.1": `${des(source).join("\n")}\n`,
-  "des-scripts.7": `${scripts(source).join("\n")}\n`
+  "des.1": joined(des(source)),
+  "des-scripts.7": joined(scripts(source))
 })

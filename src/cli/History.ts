@@ -20,16 +20,15 @@ import * as StateOptions from "./State.ts"
 
 const formatJson = (run: State.History.Run): string => Log.escape(JSON.stringify(run))
 
-/** Prints runs in columns, page by page. */
-const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>, isFollowed: boolean) =>
+/** Prints runs in columns, page by page. The heads come with the first page, which says how wide the columns are. */
+const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>) =>
   Effect.gen(function* () {
     const table = RunTable.make(yield* Results.loadTable, Results.terminalWidth())
-    let isBegun = isFollowed
-    if (isFollowed) yield* Results.print([table.head()])
+    let isBegun = false
     yield* Stream.runForEachChunk(runs, (page) => {
       const rows = table.rows(Chunk.toReadonlyArray(page))
-      const lines = isBegun ? rows : [table.head(), ...rows]
-      isBegun = true
+      const lines = isBegun || rows.length === 0 ? rows : [table.head(), ...rows]
+      isBegun ||= rows.length > 0
       return Results.print(lines)
     })
     if (!isBegun) yield* Results.print([table.head()])
@@ -179,7 +178,7 @@ export const history = CliCommand.make({
     const runs = Stream.mapError(given.follow ? History.follow({ ...given, last }) : History.list(given), explain)
     const list = given.json
       ? Stream.runForEachChunk(runs, (page) => Results.print(Chunk.toReadonlyArray(page).map(formatJson)))
-      : printTable(runs, given.follow)
+      : printTable(runs)
     const listed = given.follow ? Effect.raceFirst(list, StateDirectory.replaced({ directory })) : list
     const one = Effect.fnUntraced(function* (id: number) {
       const detail = Option.getOrUndefined(yield* Effect.mapError(History.get(id), explain))
