@@ -71,11 +71,14 @@ const page = 1000
  */
 const numbersAtOnce = 50_000
 
-/** True for a run that failed, is the last one of its script for its event, and was not retried with success. */
+/**
+ * True for a run that failed, is the last one of its script for its event, and was not retried with success. The plus
+ * keeps SQLite from reading all later runs of the script: those of the event are few.
+ */
 const failedInTheEnd = (sql: SqlClient.SqlClient): Fragment =>
   sql`((last = 1 AND exit <> 0) OR outcome IN ('cut off', 'des died', 'quarantined'))
     AND NOT EXISTS (SELECT 1 FROM run AS later
-      WHERE later.event_id = run.event_id AND later.script = run.script AND later.id > run.id)
+      WHERE later.event_id = run.event_id AND +later.script = run.script AND later.id > run.id)
     AND NOT EXISTS (SELECT 1 FROM event AS again JOIN run AS fixed ON fixed.event_id = again.id
       WHERE again.engine = event.engine AND again.fingerprint >= 'retry of ' || run.id || ' at '
         AND again.fingerprint < 'retry of ' || run.id || ' at:' AND fixed.exit = 0)`

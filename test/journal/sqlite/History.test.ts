@@ -99,6 +99,13 @@ describe("the runs of a filter", () => {
       "event USING INDEX event_id (actor>? AND actor<?)",
       "event USING INDEX event_name (<expr>=?)"
     ],
+    [
+      "all runs that failed",
+      { failed: true },
+      "run USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+      "later USING INDEX run_event (event_id=? AND rowid>?)",
+      "again USING INDEX event_once (engine=? AND fingerprint>? AND fingerprint<?)"
+    ],
     ["an event of a script", { event, script: "die" }, "run USING INDEX run_script (script=? AND rowid>? AND rowid<?)"]
   ]
 
