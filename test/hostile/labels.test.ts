@@ -379,6 +379,7 @@ describeEngine("dockerd", () => {
             ["DEBUG", "Scripts are started with ", process.env["DES_TESTS_FALLBACK"] === "1" ? flags.length : 0],
             ["DEBUG", "Detected actionable event ", flags.length * events],
             ["DEBUG", "Script ENV: {", flags.length * (events + 1)],
+            ["DEBUG", `Script ${sandbox.dir}/all succeeded in `, flags.length * events],
             ["DEBUG", "Finished handling ", flags.length * events]
           ]
           const messages = lines.map(read)
