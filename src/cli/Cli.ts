@@ -23,15 +23,13 @@ import { tryEvent } from "./Try.ts"
 import * as Variables from "./Variables.ts"
 import { des } from "./Watch.ts"
 
+/** Every subcommand, in the order of the help. */
+const subcommands = [check, tryEvent, events, info, status, history, retry]
+
 /** The grammar of every command. */
 export const grammars: Arguments.Grammars = {
   des: { name: des.name, ...des.grammar },
-  subcommands: new Map(
-    [check, tryEvent, events, info, status, history, retry].map(({ grammar, name }) => [
-      name,
-      { name: `${des.name} ${name}`, ...grammar }
-    ])
-  )
+  subcommands: new Map(subcommands.map(({ grammar, name }) => [name, { name: `${des.name} ${name}`, ...grammar }]))
 }
 
 /** Every command. A new subcommand needs a file, and an entry here and above. */
@@ -53,7 +51,7 @@ export const reference = (): {
   readonly commands: ReadonlyArray<Help.CommandHelp>
 } => ({
   des: { name: des.name, ...des.help() },
-  commands: [check, tryEvent, events, info, status, history, retry].map(({ help, name }) => ({
+  commands: subcommands.map(({ help, name }) => ({
     name: `${des.name} ${name}`,
     ...help()
   }))

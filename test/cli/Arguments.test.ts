@@ -194,7 +194,7 @@ describe("Arguments: what was probably meant is suggested", () => {
     [["--wizard"], "--wizard: there is no such option; des --help shows its options"],
     [
       ["--json"],
-      "--json: this is an option of des check, des events, des info and des history, not of des; des --help shows its options"
+      "--json: this is an option of des check, des events, des info, des status and des history, not of des; des --help shows its options"
     ],
     [
       ["info", "-d", "x"],
