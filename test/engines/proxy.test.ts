@@ -96,6 +96,37 @@ const tests = () => {
     })
   )
 
+  proxied(
+    "the one of contrib/haproxy lets des watch and compare, and changes nothing",
+    "contrib",
+    ({ live, proxy, said, settled }) =>
+      Effect.gen(function* () {
+        yield* live("allowed")
+        assert.deepStrictEqual(namesOf(yield* settled, "container/create"), ["allowed"])
+        // One line: des watches. Nothing that it asks is denied.
+        assert.lengthOf(yield* said, 1)
+        const answer = (method: string, path: string) =>
+          Effect.promise(() =>
+            fetch(`${proxy.endpoint.replace("tcp:", "http:")}${path}`, { method }).then(({ status }) => status)
+          )
+        for (const path of ["/_ping", "/v1.41/info", "/containers/json", "/v1.41/containers/json?all=1"]) {
+          assert.strictEqual(yield* answer("GET", path), 200, path)
+        }
+        for (const path of [
+          "/images/json",
+          "/containers/allowed/logs",
+          "/containers/json/archive",
+          "/v1.41/info/../images/json",
+          "/secrets"
+        ]) {
+          assert.strictEqual(yield* answer("GET", path), 403, path)
+        }
+        for (const path of ["/containers/create", "/events", "/containers/allowed/json"]) {
+          assert.strictEqual(yield* answer("POST", path), 403, path)
+        }
+      })
+  )
+
   proxied("one that is stopped and started again", "read-only", ({ des, live, proxy, said, settled }) =>
     Effect.gen(function* () {
       yield* live("before")

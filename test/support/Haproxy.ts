@@ -58,16 +58,23 @@ frontend dockerfrontend
     default_backend dockerbackend
 `
 
+/** The configuration of contrib/haproxy, for another port and another socket. */
+const contributed = ({ port, socket }: { readonly port: number; readonly socket: string }) =>
+  Fs.readFileSync(new URL("../../contrib/haproxy/socket-proxy.cfg", import.meta.url), "utf8")
+    .replace("bind :2375", `bind 127.0.0.1:${port}`)
+    .replace("unix@/var/run/docker.sock", `unix@${socket}`)
+
 /** Starts a proxy for the scope on a free port of 127.0.0.1. */
 export const haproxy = (options: {
   readonly socket: string
-  readonly allow: keyof typeof rules
+  readonly allow: keyof typeof rules | "contrib"
 }): Effect.Effect<Haproxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = yield* freePort
     const dir = yield* TempFolder.make("haproxy")
     const [file, log] = [Path.join(dir, "haproxy.cfg"), Path.join(dir, "log")]
-    Fs.writeFileSync(file, configuration({ ...options, port }))
+    const { allow, socket } = options
+    Fs.writeFileSync(file, allow === "contrib" ? contributed({ port, socket }) : configuration({ allow, port, socket }))
     const path = [process.env["PATH"], "/usr/sbin"].join(":")
     let child: ChildProcess | undefined
 
