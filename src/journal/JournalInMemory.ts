@@ -8,6 +8,7 @@ import { isLarge, splitByAge, weigh } from "./Admission.ts"
 import { type Accepted, actorOf, type Batch, type Entry, Journal, type TakeOrder, unkept } from "./Journal.ts"
 import * as Losses from "./Losses.ts"
 import * as MemoryQueue from "./MemoryQueue.ts"
+import * as Pace from "./Pace.ts"
 
 /**
  * How many bytes of accepted events may be in memory by default: 256 MiB.
@@ -128,9 +129,18 @@ export const layer = (
         first:
           "events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)"
       })
-      const isLost = ({ event }: Accepted) => {
+      const pace = Pace.make()
+
+      /** Returns `"share"` or `"pace"`, which has no room for an event, or nothing if it is accepted. */
+      const lostBy = ({ event }: Accepted, now: number) => {
         const actor = actorOf(event)
-        return weights.shares.isOver(actor, weigh({ event })) || (isLarge(event) && losses.isLosing(actor))
+        if (weights.shares.isOver(actor, weigh({ event }))) return "share"
+        if (!isLarge(event)) return undefined
+        if (losses.isLosing(actor)) return "share"
+        const record = { actor, bytes: event.record.length, engine: event.engine, timeNano: event.timeNano }
+        if (pace.isTooFast(record, now)) return "pace"
+        pace.add(record, now)
+        return undefined
       }
       const turns = yield* makeTurns
       const memory = FeedMemory.make()
@@ -160,15 +170,21 @@ export const layer = (
         const remember = (events: ReadonlyArray<DockerEvent>) =>
           memory.accept(notKept.size === 0 ? events : events.filter((event) => !notKept.has(event)))
         for (const accepted of fresh) {
-          if (options.whenFull === "wait") yield* putWhenRoom(accepted)
-          else if (weights.isFull(weigh(accepted))) {
+          if (options.whenFull === "wait") {
+            yield* putWhenRoom(accepted)
+            continue
+          }
+          if (weights.isFull(weigh(accepted))) {
             muchRoom.unsafeClose()
             remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
             return false
-          } else if (isLost(accepted)) {
+          }
+          const by = lostBy(accepted, now)
+          if (by === undefined) put(accepted, now)
+          else {
             notKept.add(accepted.event)
-            yield* losses.add(accepted.event)
-          } else put(accepted, now)
+            yield* losses.add(accepted.event, by === "pace" ? Pace.first : undefined)
+          }
         }
         remember(batch.events)
         return true

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { eventFields, eventName } from "../event/EventName.ts"
-import type { Unwanted } from "../event/RecordHead.ts"
+import type { RecordHead, Unwanted } from "../event/RecordHead.ts"
 import type { Loss } from "../feed/Gap.ts"
 import * as Metrics from "../Metrics.ts"
 import { actorOf } from "./Journal.ts"
@@ -29,12 +29,12 @@ const were = (count: number): string => `${count} ${count === 1 ? "was" : "were"
  * Counts events that are lost, and reports them: one warning and one {@link Loss} for each actor and minute. An actor
  * loses events from its first lost event until a whole minute has passed and `isMuch` is false.
  *
- * - `add`: counts a lost event.
+ * - `add`: counts a lost event. `first` replaces the one of the options.
  * - `isLosing`: returns true if an actor loses events.
  * - `next`: waits for the next report.
  */
 export interface Losses {
-  readonly add: Unwanted["lose"]
+  readonly add: (event: RecordHead, first?: string) => Effect.Effect<void>
   readonly isLosing: (actor: string) => boolean
   readonly next: Effect.Effect<Loss>
   /** The actors that lose events, for the feed. */
@@ -87,13 +87,13 @@ export const make = (options: {
       )
     )
 
-    const begin = Effect.fnUntraced(function* (key: string, losing: Losing) {
+    const begin = Effect.fnUntraced(function* (key: string, losing: Losing, first: string) {
       all.set(key, losing)
-      yield* Effect.logWarning(`${losing.name}: ${options.first}`)
+      yield* Effect.logWarning(`${losing.name}: ${first}`)
       yield* Effect.forkIn(watch(key, losing), scope)
     })
 
-    const add: Losses["add"] = Effect.fnUntraced(function* (event) {
+    const add: Losses["add"] = Effect.fnUntraced(function* (event, first = options.first) {
       Metrics.lost(event.engine)
       const key = actorOf(event)
       const before = all.get(key)
@@ -104,13 +104,13 @@ export const make = (options: {
       const actor = { engine: event.engine, type: event.Type, id: event.Actor.ID }
       const fields = eventFields(event)
       const from = yield* Clock.currentTimeMillis
-      yield* Effect.annotateLogs(begin(key, { name: eventName(event), fields, actor, from, count: 1 }), fields)
+      yield* Effect.annotateLogs(begin(key, { name: eventName(event), fields, actor, from, count: 1 }, first), fields)
     })
 
     return {
       add,
       isLosing: (actor) => all.has(actor),
       next: Queue.take(reports),
-      unwanted: { has: (actor) => all.has(actorOf(actor)), lose: add }
+      unwanted: { has: (actor) => all.has(actorOf(actor)), lose: (head) => add(head) }
     }
   })

@@ -238,4 +238,35 @@ describe("an order of the journal in memory", () => {
         assert.strictEqual(yield* journal.unfinished, 2)
       }).pipe(Effect.provide(JournalInMemory.layer({ capacity: 4_000_000 })))
   )
+
+  it.effect("gives up the large events of an actor that takes most while des is behind its engine", () => {
+    const logs = collectLogs()
+    return Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const late = (number: number, delay: number, label = 4_000_000): Journal.Batch => {
+        const attributes = { number: `${number}`, label: "x".repeat(label) }
+        const event = {
+          ...makeEvent({ id: "s", attributes, timeNano: BigInt(3_600_000 - delay) * 1_000_000n }),
+          engine: "e"
+        }
+        return { events: [event], accepted: [{ ...entry("s"), event }] }
+      }
+      yield* TestClock.adjust("1 hour")
+      yield* journal.accept(late(1, 0))
+      yield* journal.accept(late(2, 1000))
+      assert.strictEqual(yield* journal.unfinished, 2, "des keeps up")
+      yield* journal.accept(late(3, 1001))
+      yield* journal.accept(late(4, 1001, 10))
+      yield* journal.accept(late(5, 0))
+      assert.strictEqual(yield* journal.unfinished, 3, "only the small one is accepted")
+      assert.strictEqual(yield* takeIds("total", 3), "sss")
+      yield* TestClock.adjust("1 minute")
+      yield* journal.accept(late(6, -60_000))
+      assert.strictEqual(yield* journal.unfinished, 1)
+      assert.deepStrictEqual(logs.lines, [
+        "WARN container/start s: des falls behind the engine, and records over 64 KiB of this actor are lost for a minute, so that the events of others are not late. Let its scripts run for fewer events",
+        "WARN container/start s: there is room for events of this actor again; 2 were lost"
+      ])
+    }).pipe(Effect.provide(JournalInMemory.layer()), Effect.provide(logs.layer))
+  })
 })

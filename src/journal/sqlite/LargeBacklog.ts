@@ -1,11 +1,13 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Loss } from "../../feed/Gap.ts"
 import { isLarge, largeFrom } from "../Admission.ts"
 import { type Accepted, actorOf } from "../Journal.ts"
 import * as Losses from "../Losses.ts"
+import * as Pace from "../Pace.ts"
 import * as Shares from "../Shares.ts"
 import { sizeOfEvent } from "./Retention.ts"
 import { withoutNul } from "./Rows.ts"
@@ -46,6 +48,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       isMuch: shares.isMuch,
       first: `records over ${largeFrom / 1024} KiB of this actor fill its share of the journal (${mostLarge / 1_048_576} MiB), and further ones are lost for a minute, and until its scripts catch up. Make them faster, or let them run for fewer events`
     })
+    const pace = Pace.make()
 
     const isStored = ({ event }: Accepted) =>
       Effect.map(
@@ -63,17 +66,22 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       shares.add(name, waiting?.size ?? 0)
     })
 
-    const isLost = Effect.fnUntraced(function* (accepted: Accepted) {
+    /** Returns `"share"` or `"pace"`, which has no room for an event, or nothing if it is accepted. */
+    const lostBy = Effect.fnUntraced(function* (accepted: Accepted) {
       const { event } = accepted
       // An event that is stored already is not written again.
-      if (yield* isStored(accepted)) return false
+      if (yield* isStored(accepted)) return undefined
       const actor = { engine: event.engine, type: event.Type, actor: withoutNul(event.Actor.ID) }
       yield* count(actor)
       const name = nameOf(actor)
       const size = sizeOfEvent(event.record)
-      if (losses.isLosing(name) || shares.isOver(name, size)) return true
+      const now = yield* Clock.currentTimeMillis
+      const record = { actor: name, bytes: size, engine: event.engine, timeNano: event.timeNano }
+      if (losses.isLosing(name) || shares.isOver(name, size)) return "share"
+      if (pace.isTooFast(record, now)) return "pace"
+      pace.add(record, now)
       shares.add(name, size)
-      return false
+      return undefined
     })
 
     const admit = Effect.fnUntraced(function* (accepted: ReadonlyArray<Accepted>) {
@@ -82,10 +90,12 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       const kept: Array<Accepted> = []
       const lost: Array<Accepted> = []
       for (const one of accepted) {
-        if (isLarge(one.event) && (yield* isLost(one))) {
+        const by = isLarge(one.event) ? yield* lostBy(one) : undefined
+        if (by === undefined) kept.push(one)
+        else {
           lost.push(one)
-          yield* losses.add(one.event)
-        } else kept.push(one)
+          yield* losses.add(one.event, by === "pace" ? Pace.first : undefined)
+        }
       }
       return { kept, lost }
     })

@@ -717,6 +717,34 @@ describe("the order of the journal on disk", () => {
     }).pipe(Effect.provide(logs.layer))
   })
 
+  it.scoped("loses large events of one actor while des is behind its engine, although they do not wait", () =>
+    Effect.gen(function* () {
+      const late = (number: number, delay: number): Journal.Accepted => ({
+        event: {
+          ...makeEvent({
+            id: "storm",
+            attributes: { number: String(number), label: "x".repeat(4_000_000) },
+            timeNano: BigInt(3_600_000 - delay) * 1_000_000n
+          }),
+          engine: "unix:///e"
+        },
+        scripts: [script]
+      })
+      yield* TestClock.adjust("1 hour")
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        const run = Effect.flatMap(take, ({ id }) => journal.finish(id, "succeeded"))
+        yield* Effect.zipRight(accept(late(1, 0)), run)
+        yield* Effect.zipRight(accept(late(2, 1000)), run)
+        yield* accept(late(3, 1001), accepted("innocent"))
+        assert.strictEqual(yield* journal.unfinished, 1)
+        yield* run
+        yield* TestClock.adjust("1 minute")
+        assert.deepInclude(yield* journal.lost, { id: "storm", count: 1 })
+      }).pipe(life(yield* folder))
+    })
+  )
+
   it.scoped("gives an actor's next event while one of it is parked, and that one when it is reloaded", () =>
     Effect.gen(function* () {
       const directory = yield* folder
