@@ -67,8 +67,8 @@ export default {
       "operate/",
       "journal/Journal[.]ts",
       "event/(DockerEvent|EventName|OwnEvent)[.]ts",
-      "scripts/ScriptRunner[.]ts",
-      "(Log|Metrics|SystemReason)[.]ts"
+      "scripts/(ScriptDirectory|ScriptRunner)[.]ts",
+      "(Log|LogFields|Metrics|SystemReason)[.]ts"
     ),
     only(
       "dispatch-knows-no-feed",
@@ -96,14 +96,17 @@ export default {
       name: "only-the-edges-know-the-platform-of-node",
       severity: "error",
       comment: "everything else asks for services, so that a Layer can replace them",
-      from: { path: "^src/", pathNot: "^src/(bin|cli/RecordFile|engine/EngineHttp|engine/Ssh|operate/Server)[.]ts" },
+      from: {
+        path: "^src/",
+        pathNot: "^src/(bin|cli/RecordFile|engine/EngineHttp|engine/Ssh|operate/Otlp|operate/Server)[.]ts"
+      },
       to: { path: "@effect/platform-node" }
     },
     {
       name: "pure-modules-import-no-effect",
       severity: "error",
       from: {
-        path: "^src/(DurationText|JsonString|LogFields|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/Passwd|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Pace|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table|operate/Address|operate/Health|operate/Page|operate/Words)[.]ts"
+        path: "^src/(DurationText|JsonString|LogFields|NearMiss|scripts/Environment|scripts/Findings|scripts/Inventory|scripts/FileHead|scripts/Listing|scripts/Passwd|scripts/PrivateGroup|scripts/ScriptText|scripts/Shebang|event/Leaves|event/OwnKeys|scripts/Output|scripts/ScriptOptions|scripts/ProcessGroup|dispatch/Pace|dispatch/LoopGuard|event/EventCatalogue|event/SampleEvent|event/PodmanEvents|feed/Belief|feed/KnownRecords|feed/Outage|feed/Resume|cli/Arguments|cli/Table|operate/Address|operate/Health|operate/OtelSettings|operate/Page|operate/Words)[.]ts"
       },
       to: { path: "node_modules/(effect|@effect)/" }
     },

@@ -53,7 +53,12 @@ export const escape = (text: string): string =>
 /** The longest log message, in characters. Strangers can make an action or a label very long. */
 const longest = 16_384
 
-const textOf = (message: unknown): string =>
+/**
+ * The text of a log message, within its bound.
+ *
+ * @internal
+ */
+export const textOf = (message: unknown): string =>
   LogFields.cut(
     (Array.isArray(message) ? message : [message]).map((part) => Inspectable.toStringUnknown(part, 0)).join(" "),
     longest

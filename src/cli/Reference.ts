@@ -33,6 +33,10 @@ export const variables: Section = {
     ["SSH_AUTH_SOCK", "the agent that ssh asks, for engines at ssh://"],
     ["NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "set by systemd; des tells it that it is ready and alive"],
     ["JOURNAL_STREAM", "set by systemd; each log line gets its priority for journald"],
+    [
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      "the collector of OpenTelemetry to which des sends traces and logs, over HTTP; its companions OTEL_* work as well"
+    ],
     ["NO_COLOR, TERM", "no colours, if NO_COLOR is not empty or TERM is dumb"]
   ]
 }

@@ -23,6 +23,7 @@ import * as Scaffold from "./Scaffold.ts"
 import * as ServiceManager from "./ServiceManager.ts"
 import * as Size from "./Size.ts"
 import * as State from "./State.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as WatchedEngine from "./WatchedEngine.ts"
 
 /** The most events of different actors that may be handled at the same time. */
@@ -128,22 +129,25 @@ const watch = Effect.fn("Watch.watch")(function* (given: Given) {
     manager: ServiceManager.ServiceManager,
     operated: Operated.Operated
   ) =>
-    operated.during(manager.during(Des.run)).pipe(
-      Effect.provide(
-        Des.layer({
-          ...given,
-          // The journal keeps this path, and the next des may start in another working directory.
-          directory: given.state === undefined ? given.directory : resolve(given.directory),
-          ...environments,
-          hurry,
-          timeout: RunOptions.unlessZero(given.timeout)
-        }).pipe(
-          Layer.provide(ScriptRunner.layer),
-          Layer.merge(feed),
-          Layer.provideMerge(operated.observed(manager.observed(kept)))
-        )
+    Effect.flatMap(Telemetry.begin(process.env), ({ logs, traced }) =>
+      operated.during(manager.during(Des.run)).pipe(
+        Effect.provide(
+          Des.layer({
+            ...given,
+            // The journal keeps this path, and the next des may start in another working directory.
+            directory: given.state === undefined ? given.directory : resolve(given.directory),
+            ...environments,
+            hurry,
+            timeout: RunOptions.unlessZero(given.timeout)
+          }).pipe(
+            Layer.provide(ScriptRunner.layer),
+            Layer.merge(feed),
+            Layer.provideMerge(traced(operated.observed(manager.observed(kept))))
+          )
+        ),
+        Effect.provide(logs)
       )
-    )
+    ).pipe(Effect.scoped)
   if (given.from !== undefined) {
     const feed = yield* feedOf(given.from)
     const base = Environment.base(shared)

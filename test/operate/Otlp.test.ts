@@ -1,0 +1,169 @@
+import { createServer } from "node:http"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Des from "../../src/Des.ts"
+import * as Dispatch from "../../src/dispatch/Dispatch.ts"
+import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
+import * as Otlp from "../../src/operate/Otlp.ts"
+import { Outcome } from "../../src/scripts/ScriptRunner.ts"
+import * as Trust from "../../src/scripts/Trust.ts"
+import * as Testing from "../../src/testing.ts"
+
+interface Attribute {
+  readonly key: string
+  readonly value: Readonly<Record<string, unknown>>
+}
+
+interface Span {
+  readonly name: string
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId?: string
+  readonly startTimeUnixNano: string
+  readonly endTimeUnixNano: string
+  readonly attributes: ReadonlyArray<Attribute>
+  readonly status: { readonly code: number }
+}
+
+interface LogRecord {
+  readonly body: { readonly stringValue: string }
+  readonly severityText: string
+  readonly attributes: ReadonlyArray<Attribute>
+}
+
+/** A stand-in for a collector: what was sent to it, by the path. */
+const collector = Effect.gen(function* () {
+  const received: Array<{ readonly path: string; readonly key: unknown; readonly body: string }> = []
+  const server = createServer((request, response) => {
+    let body = ""
+    request.setEncoding("utf8").on("data", (part: string) => {
+      body += part
+    })
+    request.on("end", () => {
+      received.push({ path: request.url ?? "", key: request.headers["x-key"], body })
+      response.writeHead(200, { "Content-Type": "application/json" }).end("{}")
+    })
+  })
+  const url = yield* Effect.acquireRelease(
+    Effect.async<string>((resume) => {
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        const port = typeof address === "object" && address !== null ? address.port : 0
+        resume(Effect.succeed(`http://127.0.0.1:${port}`))
+      })
+    }),
+    () =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+  return { received, url }
+})
+
+const attributesOf = ({ attributes }: { readonly attributes: ReadonlyArray<Attribute> }) =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
+
+describe("traces and logs", () => {
+  it.scopedLive("have a span for each event and in it one for each run, which a script can join", () =>
+    Effect.gen(function* () {
+      const { received, url } = yield* collector
+      const settings = {
+        traces: `${url}/v1/traces`,
+        logs: `${url}/v1/logs`,
+        encoding: "json",
+        headers: { "x-key": "secret" },
+        serviceName: "des"
+      } as const
+      const events = [
+        Testing.makeEvent({ action: "start", id: "a" }),
+        Testing.makeEvent({ action: "die", id: "b", attributes: { name: `b"\n${"x".repeat(2000)}` } })
+      ]
+      const outcome = (code: number) => Outcome.Exited({ code, message: "why" })
+      const environments = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { logs, traced } = yield* Otlp.make(settings, "1.2.3")
+          const recorder = Testing.layerRecorder(({ event }) => outcome(event.Action === "die" ? 3 : 0))
+          const layers = Layer.mergeAll(
+            Testing.layerFeed(events),
+            Testing.layerScripts({ "container/start": ["/d/start"], "container/die": ["/d/die"] }),
+            Dispatch.layer({ base: {} })
+          ).pipe(
+            Layer.provideMerge(traced(JournalInMemory.layer())),
+            Layer.provideMerge(recorder),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+          const recorded = Effect.zipRight(
+            Des.run,
+            Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
+          )
+          const runs = yield* Effect.provide(Effect.provide(recorded, layers), logs)
+          return runs.map(({ environment }) => environment)
+        })
+      )
+
+      const bodies = (path: string) => received.filter((sent) => sent.path === path).map(({ body }) => JSON.parse(body))
+      assert.isTrue(received.every(({ key }) => key === "secret"))
+      const resource = bodies("/v1/traces")[0].resourceSpans[0].resource
+      assert.deepInclude(attributesOf(resource), { "service.name": "des", "service.version": "1.2.3" })
+
+      const spans: ReadonlyArray<Span> = bodies("/v1/traces").flatMap(
+        (body) => body.resourceSpans[0].scopeSpans[0].spans
+      )
+      const spanOf = (name: string): Span => spans.find((span) => span.name === name) ?? assert.fail(`no span ${name}`)
+      assert.lengthOf(spans, 4)
+      for (const [at, name] of ["start", "die"].entries()) {
+        const event = spanOf(`container/${name}`)
+        const run = spanOf(`run /d/${name}`)
+        assert.strictEqual(run.parentSpanId, event.spanId)
+        assert.strictEqual(run.traceId, event.traceId)
+        assert.strictEqual(environments[at]?.["TRACEPARENT"], `00-${run.traceId}-${run.spanId}-01`)
+        assert.isTrue(BigInt(event.startTimeUnixNano) <= BigInt(run.startTimeUnixNano))
+        assert.isTrue(BigInt(run.endTimeUnixNano) <= BigInt(event.endTimeUnixNano))
+        assert.deepInclude(attributesOf(event), { "des.event.type": "container", "des.event.action": name })
+        assert.deepInclude(attributesOf(run), { "des.script": `/d/${name}` })
+      }
+      assert.strictEqual(spanOf("run /d/start").status.code, 1)
+      assert.strictEqual(spanOf("run /d/die").status.code, 2)
+      assert.isAtMost(String(attributesOf(spanOf("container/die"))["container.name"]).length, 1100)
+
+      const logs: ReadonlyArray<LogRecord> = bodies("/v1/logs").flatMap(
+        (body) => body.resourceLogs[0].scopeLogs[0].logRecords
+      )
+      const failed = logs.find(({ body }) => body.stringValue.includes("Failed! Exit=3"))
+      assert.strictEqual(failed?.severityText, "ERROR")
+      assert.deepInclude(attributesOf(failed ?? assert.fail()), { "des.script": "/d/die", "des.event.action": "die" })
+    })
+  )
+
+  it.scopedLive("do not hold des up if no collector answers", () =>
+    Effect.gen(function* () {
+      const settings = {
+        traces: "http://127.0.0.1:1/v1/traces",
+        logs: undefined,
+        encoding: "json",
+        headers: {},
+        serviceName: "des"
+      } as const
+      const began = performance.now()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { traced } = yield* Otlp.make(settings, "1")
+          const layers = Layer.mergeAll(
+            Testing.layerFeed([Testing.makeEvent()]),
+            Testing.layerScripts({ "container/start": ["/d/start"] }),
+            Dispatch.layer({ base: {} })
+          ).pipe(
+            Layer.provideMerge(traced(JournalInMemory.layer())),
+            Layer.provideMerge(Testing.layerRecorder()),
+            Layer.provide([Trust.layerInsecure, NodeFileSystem.layer])
+          )
+          yield* Effect.provide(Des.run, layers)
+        })
+      )
+      assert.isBelow(performance.now() - began, 10_000)
+    })
+  )
+})
