@@ -126,6 +126,11 @@ const metrics = {
     "When the oldest event that waits or runs was accepted. 0 if there is none."
   ),
   journalSize: gauge("des_journal_size_bytes", "Size of the journal on the disk. 0 if it is in memory."),
+  journalWritable: gauge(
+    "des_journal_writable",
+    "1 if the journal could be written when the metrics were read, otherwise 0."
+  ),
+  journalFree: gauge("des_journal_disk_free_bytes", "Free space on the disk of the journal (--state)."),
   journalWrite: histogram(
     "des_journal_write_seconds",
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
@@ -394,6 +399,20 @@ export const journalWrite = <A, E, R>(write: Effect.Effect<A, E, R>): Effect.Eff
  * @internal
  */
 export const journalDeleted = (count: number): void => add(metrics.journalDeleted, count)
+
+/**
+ * Sets whether the journal can be written.
+ *
+ * @internal
+ */
+export const journalWritable = (isWritable: boolean): void => add(metrics.journalWritable, isWritable ? 1 : 0)
+
+/**
+ * Sets how many bytes are free on the disk of the journal.
+ *
+ * @internal
+ */
+export const journalFree = (bytes: number): void => add(metrics.journalFree, bytes)
 
 /**
  * Sets what the journal says of itself.

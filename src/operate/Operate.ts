@@ -1,15 +1,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Journal } from "../journal/Journal.ts"
+import type { Journal } from "../journal/Journal.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Address } from "./Address.ts"
 import * as Health from "./Health.ts"
 import type { Recorder } from "./Recorder.ts"
 import * as Scrape from "./Scrape.ts"
 import type { Status } from "./Status.ts"
-
-/** For how long the journal is not tried again, in milliseconds: who asks often must not make it write often. */
-const probeRest = 1000
 
 /** What is asked. */
 export interface Asked {
@@ -26,29 +23,15 @@ export interface Answers {
   readonly metrics: Effect.Effect<string>
 }
 
-/** Says why the journal cannot be written. */
-const makeProbe = Effect.map(Journal, (journal) => {
-  let next = 0
-  let error: string | undefined
-  return Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    if (now < next) return error
-    next = now + probeRest
-    error = yield* Effect.match(journal.probe, { onFailure: ({ message }) => message, onSuccess: () => undefined })
-    return error
-  })
-})
-
 /** Makes what answers how des is. */
 export const make = ({ engines, liveness, recorder, version }: Asked): Effect.Effect<Answers, never, Journal> =>
   Effect.gen(function* () {
     const scrape = yield* Scrape.make
-    const probe = yield* makeProbe
     const startedAt = yield* Clock.currentTimeMillis
 
     const status = Effect.gen(function* () {
       const journal = yield* scrape.status
-      const journalError = yield* probe
+      const journalError = yield* scrape.journalError
       const now = yield* Clock.currentTimeMillis
       const feeds = engines.map((engine) => {
         const feed = Metrics.feedOf(engine)

@@ -16,6 +16,9 @@ const restFactor = 20
 /** For how long the journal is not asked again at least, in milliseconds. */
 const leastRest = 1000
 
+/** For how long the journal is not tried again, in milliseconds: who asks often must not make it write often. */
+const probeRest = 1000
+
 /** Asks the journal for its status, at most so often that the answers cost little. Gives the last answer in between. */
 const makeJournalStatus = Effect.map(Journal, (journal) => {
   let last: JournalStatus | undefined
@@ -26,6 +29,19 @@ const makeJournalStatus = Effect.map(Journal, (journal) => {
     last = yield* Effect.orElseSucceed(journal.status, () => last)
     next = (yield* Clock.currentTimeMillis) + Math.max(leastRest, restFactor * (performance.now() - began))
     return last
+  })
+})
+
+/** Says why the journal cannot be written. */
+const makeProbe = Effect.map(Journal, (journal) => {
+  let next = 0
+  let error: string | undefined
+  return Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (now < next) return error
+    next = now + probeRest
+    error = yield* Effect.match(journal.probe, { onFailure: ({ message }) => message, onSuccess: () => undefined })
+    return error
   })
 })
 
@@ -59,6 +75,7 @@ const makeProcess = () => {
  * Reads the metrics.
  *
  * - `status`: what the journal says of itself; undefined if it never answered. The answer can be some seconds old.
+ * - `journalError`: why the journal cannot be written; undefined if it can. The answer can be a second old.
  * - `text`: all metrics of des in Prometheus' text format.
  *
  * @since 1.0.0
@@ -66,6 +83,7 @@ const makeProcess = () => {
  */
 export interface Scrape {
   readonly status: Effect.Effect<JournalStatus | undefined>
+  readonly journalError: Effect.Effect<string | undefined>
   readonly text: Effect.Effect<string>
 }
 
@@ -90,11 +108,14 @@ export const contentType = MetricsText.contentType
  * @since 1.0.0
  * @category constructors
  */
-export const make: Effect.Effect<Scrape, never, Journal> = Effect.map(makeJournalStatus, (status) => {
+export const make: Effect.Effect<Scrape, never, Journal> = Effect.gen(function* () {
+  const status = yield* makeJournalStatus
+  const journalError = yield* makeProbe
   const readProcess = makeProcess()
   const text = Effect.gen(function* () {
     const found = yield* status
     if (found !== undefined) Metrics.journal(found)
+    Metrics.journalWritable((yield* journalError) === undefined)
     yield* readProcess
     const snapshot = yield* Metric.snapshot
     return MetricsText.format(
@@ -102,5 +123,5 @@ export const make: Effect.Effect<Scrape, never, Journal> = Effect.map(makeJourna
       Metrics.all.map(({ name }) => name)
     )
   })
-  return { status, text }
+  return { status, journalError, text }
 })

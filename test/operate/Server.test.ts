@@ -99,6 +99,7 @@ describe("des that listens", () => {
       assert.include(page.body, "first\n&lt;i&gt;last")
       const metrics = yield* ask("/metrics")
       assert.strictEqual(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+      assert.include(metrics.body, "\ndes_journal_writable 1\n")
       assert.include(metrics.body, "# TYPE process_resident_memory_bytes gauge\n")
     })
   )
@@ -113,6 +114,7 @@ describe("des that listens", () => {
         reasons: ["the feed of never opened is not open", "the disk is full"]
       })
       assert.include(yield* ask("/healthz"), { status: 200 })
+      assert.include((yield* ask("/metrics")).body, "\ndes_journal_writable 0\n")
     })
   )
 

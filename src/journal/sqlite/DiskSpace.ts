@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Metrics from "../../Metrics.ts"
 
 /** The space of a disk, in bytes. */
 export interface Space {
@@ -35,7 +36,7 @@ export const judge = (wasShort: boolean, space: Space): { readonly isShort: bool
   }
 }
 
-/** Watches the disk of a directory as long as des runs, and warns if it is short of space. */
+/** Watches the disk of a directory as long as des runs: measures its free space, and warns if it is short of space. */
 export const watch = (directory: string): Effect.Effect<never> => {
   const look = Effect.option(Effect.tryPromise(() => statfs(directory)))
   const step = (wasShort: boolean) =>
@@ -43,7 +44,9 @@ export const watch = (directory: string): Effect.Effect<never> => {
       const found = yield* look
       if (Option.isNone(found)) return wasShort
       const { bavail, blocks, bsize } = found.value
-      const { isShort, says } = judge(wasShort, { free: bavail * bsize, total: blocks * bsize })
+      const space = { free: bavail * bsize, total: blocks * bsize }
+      Metrics.journalFree(space.free)
+      const { isShort, says } = judge(wasShort, space)
       if (says !== undefined) yield* Effect.logWarning(`${directory}: ${says}`)
       return isShort
     })
