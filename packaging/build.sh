@@ -23,7 +23,7 @@ done
 # The tree that both packages install: the command with its one dependency, and no library.
 tree=$work/tree
 lib=$tree/usr/lib/$name
-mkdir -p "$lib" "$tree/usr/bin" "$tree/etc/default" "$tree/etc/docker/events.d" "$tree/usr/share/doc/$name"
+mkdir -p "$lib" "$tree/usr/bin" "$tree/etc/default" "$tree/etc/docker/events.d" "$tree/usr/share/doc/$name/contrib"
 tar -xzf "$tarball" -C "$lib" --strip-components=1
 mv "$lib/docs" "$lib/examples" "$lib/README.md" "$lib/CHANGELOG.md" "$tree/usr/share/doc/$name/"
 mv "$lib/LICENSE" "$tree/usr/share/doc/$name/copyright"
@@ -31,6 +31,7 @@ mkdir -p "$tree/usr/lib/systemd"
 mv "$lib/contrib/systemd/user" "$tree/usr/lib/systemd/user"
 mv "$lib/contrib/systemd" "$tree/usr/lib/systemd/system"
 mv "$lib/contrib/default/des" "$tree/etc/default/des"
+mv "$lib/contrib/grafana" "$lib/contrib/haproxy" "$lib/contrib/prometheus" "$tree/usr/share/doc/$name/contrib/"
 rm -r "$lib/contrib" "$lib/dist/lib"
 cp package-lock.json "$lib/"
 (cd "$lib" && npm ci --silent --omit=dev --omit=peer --ignore-scripts --no-audit --no-fund)

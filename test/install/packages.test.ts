@@ -75,6 +75,9 @@ describe.skipIf(reason !== undefined)(`the packages${reason === undefined ? "" :
           const list =
             "ls /usr/share/bash-completion/completions/des /usr/share/man/man[17]/des*.gz /usr/lib/systemd/user/des.service"
           assert.strictEqual((yield* shell(list)).code, 0)
+          const contrib =
+            "cd /usr/share/doc/docker-event-scripts/contrib && ls grafana/des.json prometheus/des.rules.yml"
+          assert.strictEqual((yield* shell(contrib)).code, 0)
 
           yield* shell("echo DES_JOBS=3 >>/etc/default/des; mkdir -p /etc/docker/events.d/des")
           yield* shell(

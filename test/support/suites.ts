@@ -4,7 +4,10 @@ export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/chaos/*.test.ts", "they kill engines and des again and again, and watch one of them for a while"],
   ["test/hostile/*.test.ts", "they send what strangers could write, in large numbers"],
   ["test/browser/*.test.ts", "they start a browser"],
-  ["test/install/*.test.ts", "they install from the package registry, or need systemd and root, zsh, fish or man"]
+  [
+    "test/install/*.test.ts",
+    "they install from the package registry, or need systemd and root, zsh, fish, man or promtool"
+  ]
 ]
 
 /** Tests that `npm test` runs for a few seconds, and the rest for as many seconds as are told here, unless DES_FUZZ_SECONDS says otherwise. */
