@@ -32,8 +32,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "rest",
-          include: [...left, longer.files],
-          env: { DES_FUZZ_SECONDS: process.env["DES_FUZZ_SECONDS"] ?? String(longer.seconds) }
+          include: [...left, ...longer.files],
+          env: {
+            DES_FUZZ_SECONDS: process.env["DES_FUZZ_SECONDS"] ?? String(longer.seconds),
+            DES_FAILING_STARTS: String(longer.failures)
+          }
         }
       }
     ]

@@ -5,6 +5,9 @@ import type { Readable } from "node:stream"
 /** How much one read takes, in bytes: as much as a pipe holds. */
 const pieceBytes = 65_536
 
+/** How much a pipe that is closed before its end still gives, in bytes: as much output as a run may log. */
+const mostLeft = 1_048_576
+
 /** All pipes share this buffer. The bytes are copied out of it before the next read. */
 const piece = Buffer.allocUnsafeSlow(pieceBytes)
 
@@ -17,12 +20,20 @@ export interface OutputPipe {
   readonly read: () => Uint8Array | "nothing yet" | "end"
   /** Calls back once, when a read may return something else than `"nothing yet"`. */
   readonly whenReadable: (callback: () => void) => void
-  /** Closes the reading end, even before the end of the output. */
+  /** Closes the reading end, even before the end of the output. What was written before can still be read. */
   readonly close: () => void
 }
 
-/** An output that Node's event loop reads. `onClosed` gets true if the end of the output was seen. */
-const ofReadable = (readable: Readable, onClosed: (sawEnd: boolean) => void): OutputPipe => {
+/**
+ * An output that Node's event loop reads. `onClosed` gets true if the end of the output was seen. `unread` reads what
+ * the event loop has not read yet.
+ */
+const ofReadable = (
+  readable: Readable,
+  onClosed: (sawEnd: boolean) => void,
+  unread: () => ReadonlyArray<Uint8Array> = () => []
+): OutputPipe => {
+  const left: Array<Uint8Array> = []
   let sawEnd = false
   let isClosed = false
   let waiting: (() => void) | undefined
@@ -47,14 +58,19 @@ const ofReadable = (readable: Readable, onClosed: (sawEnd: boolean) => void): Ou
   readable.on("close", close)
   return {
     read: () => {
-      const bytes: Buffer | null = isClosed ? null : readable.read()
+      const bytes: Uint8Array | null = left.shift() ?? (isClosed ? null : readable.read())
       return bytes ?? (isClosed ? "end" : "nothing yet")
     },
     whenReadable: (callback) => {
       waiting = callback
       if (isClosed) wake()
     },
-    close
+    close: () => {
+      if (isClosed) return
+      const buffered: Buffer | null = readable.read()
+      left.push(...(buffered === null ? [] : [buffered]), ...unread())
+      close()
+    }
   }
 }
 
@@ -67,7 +83,18 @@ export const ofSocket = (socket: Readable): OutputPipe => ofReadable(socket, () 
  */
 export const ofDescriptor = (descriptor: number, onClosed: (sawEnd: boolean) => void = () => {}): OutputPipe => {
   let watched: OutputPipe | undefined
+  let left: ReadonlyArray<Uint8Array> = []
   let isClosed = false
+  const unread = () => {
+    const pieces: Array<Uint8Array> = []
+    for (let bytes = 0; bytes < mostLeft; ) {
+      const length = readNow(descriptor)
+      if (length === undefined || length === 0) break
+      pieces.push(Buffer.from(piece.subarray(0, length)))
+      bytes += length
+    }
+    return pieces
+  }
   const close = (sawEnd: boolean) => {
     if (isClosed) return
     isClosed = true
@@ -77,10 +104,14 @@ export const ofDescriptor = (descriptor: number, onClosed: (sawEnd: boolean) => 
   return {
     read: () => {
       if (watched !== undefined) return watched.read()
-      if (isClosed) return "end"
+      if (isClosed) {
+        const [first, ...others] = left
+        left = others
+        return first ?? "end"
+      }
       const length = readNow(descriptor)
       if (length === undefined) {
-        watched = ofReadable(new Socket({ fd: descriptor, readable: true, writable: false }), onClosed)
+        watched = ofReadable(new Socket({ fd: descriptor, readable: true, writable: false }), onClosed, unread)
         return "nothing yet"
       }
       if (length > 0) return Buffer.from(piece.subarray(0, length))
@@ -88,7 +119,11 @@ export const ofDescriptor = (descriptor: number, onClosed: (sawEnd: boolean) => 
       return "end"
     },
     whenReadable: (callback) => (watched === undefined ? callback() : watched.whenReadable(callback)),
-    close: () => (watched === undefined ? close(false) : watched.close())
+    close: () => {
+      if (watched !== undefined) return watched.close()
+      if (!isClosed) left = unread()
+      close(false)
+    }
   }
 }
 

@@ -584,27 +584,6 @@ describe("a journal that another user could have made", () => {
   }
 })
 
-test(
-  "the storm of one container delays no other, with several jobs, and its backlog stays on the disk",
-  (sandbox) =>
-    Effect.gen(function* () {
-      sandbox.script("container/health_status", "echo >>storm; until test -e go; do sleep 0.05; done")
-      sandbox.script("container/start", "echo $ACTOR_ID >>ran")
-      const label = "x".repeat(2_000_000)
-      const des = yield* start(sandbox, "", ["--jobs", "8"], { deadline: 60_000 })
-      const storm = (number: number) =>
-        record({ Action: "health_status: healthy", id: "storm", attributes: { label, number: String(number) } })
-      for (let at = 0; at < 20; at++) yield* des.write(feedOf(storm(at)))
-      const others = Array.from({ length: 60 }, (_, at) => `other${at}`)
-      yield* des.write(recordsOf(...others))
-      yield* des.until("the runs of the others", () => sandbox.lines("ran").length === others.length)
-      assert.lengthOf(sandbox.lines("storm"), 1)
-      sandbox.write("go", "")
-      yield* des.until("the storm's end", () => sandbox.lines("storm").length === 20)
-    }),
-  90_000
-)
-
 test("an event that crashes des twice is quarantined and logged once, and des retry runs it again", (sandbox) =>
   Effect.gen(function* () {
     sandbox.script("container/die", "echo $ACTOR_ID >>ran")
