@@ -194,6 +194,23 @@ describe("the metrics of a feed", () => {
       assert.isTrue(yield* has('des_feed_up{engine="three"} 0'))
     })
   )
+
+  it.scopedLive("say that a silent feed is alive when the engine confirms that nothing is missing", () =>
+    Effect.gen(function* () {
+      const engine = yield* StandInEngine.make({ events: () => StandInEngine.feed([], "stay") })
+      yield* Effect.forkScoped(
+        Effect.provide(
+          Effect.flatMap(EventFeed, ({ events }) => Stream.runDrain(events)),
+          Des.layerFeed({ endpoint: engine.endpoint, name: "four", liveness: "100 millis" })
+        )
+      )
+      const isProven = Effect.sync(() => {
+        const { aliveAt = 0, openedAt = 0 } = Metrics.feedOf("four")
+        return openedAt > 0 && aliveAt > openedAt + 50
+      })
+      assert.isTrue(yield* poll(isProven, 10_000))
+    })
+  )
 })
 
 describe("the metrics of the journal and the process", () => {
