@@ -21,6 +21,7 @@ import * as Failure from "./Failure.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
+import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
  * How much the journal keeps of events that have run: for at most `age` milliseconds, at most `count` events, and at
@@ -143,7 +144,7 @@ const make = (options: Options) =>
       lost: queue.lost,
       unfinished: queue.unfinished,
       status: queue.status,
-      probe: safely(Effect.asVoid(sql`UPDATE journal SET name = name`))
+      probe: safely(SqliteOnly.writeNothing(sql))
     })
   })
 

@@ -66,3 +66,10 @@ export const isOneOf = (sql: SqlClient.SqlClient, column: Fragment, values: Read
  */
 export const dataVersion = (sql: SqlClient.SqlClient) =>
   Effect.map(sql<{ data_version: number }>`PRAGMA data_version`, ([row]) => row?.data_version ?? 0)
+
+/**
+ * Writes a page of the database without a change. An UPDATE to the same value does not do that: SQLite compares the bytes, and then writes
+ * nothing, so it succeeds on a full disk, too.
+ */
+export const writeNothing = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError> =>
+  Effect.asVoid(sql`PRAGMA user_version = 0`)

@@ -237,6 +237,14 @@ describeRoot("a state directory as root", () => {
       const { accepted, error } = yield* use(
         directory,
         Effect.gen(function* () {
+          const { probe } = yield* Journal
+          yield* probe
+          assert.throws(() => Fs.writeFileSync(`${directory}/fill`, Buffer.alloc(2 ** 21)), /ENOSPC/)
+          // The last page of the log may have room for a few writes.
+          const probed = yield* Effect.flip(Effect.repeatN(probe, 10))
+          assert.strictEqual(probed.reason, "Full")
+          Fs.rmSync(`${directory}/fill`)
+          yield* probe
           for (let at = 0; at < 100; at++) {
             const result = yield* Effect.either(accept(String(at), "x".repeat(50_000)))
             if (Either.isLeft(result)) return { accepted: at, error: result.left }
