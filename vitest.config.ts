@@ -17,7 +17,7 @@ export default defineConfig({
   },
   test: {
     // Most tests wait for processes and timers. One worker fewer than cores, as by default, would leave two cores idle.
-    maxWorkers: 4,
+    maxWorkers: 6,
     minWorkers: 1,
     globalSetup: "test/support/build.ts",
     // Files that start engines and processes share the cores with the rest. A busy machine is no fault; what hangs is found by
