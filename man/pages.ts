@@ -85,6 +85,7 @@ const aboutScripts: ReadonlyArray<readonly [page: "readme" | "running", section:
   ["running", "Options of one script"],
   ["running", "Steps"],
   ["running", "As another user"],
+  ["running", "Inspect data"],
   ["running", "Storms and loops"],
   ["running", "Failed runs"]
 ]

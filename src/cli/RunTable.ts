@@ -42,7 +42,7 @@ const columns: ReadonlyArray<Column> = [
     of: ({ action, type }) => `${type}/${DockerEvent.verb({ Action: action })}`
   },
   { head: "ACTOR", least: 12, cut: "end", leftOut: 1, of: actorOf },
-  // An actor without a name is still told where the column ACTOR is left out.
+  // If the column ACTOR is left out, NAME shows the ID of an actor without a name.
   { head: "NAME", least: 8, cut: "end", of: ({ name }) => (name ?? "").slice(0, longestName) || "-" },
   // Its end says more than its beginning.
   { head: "SCRIPT", least: 16, cut: "start", of: ({ script }) => script },

@@ -47,7 +47,7 @@ const notify = (...assignments: ReadonlyArray<string>) =>
   Command.exitCode(Command.make("systemd-notify", ...assignments)).pipe(
     Effect.flatMap((code) => (code === 0 ? Effect.void : Effect.fail({ message: `exit code ${code}` }))),
     Effect.catchAll(({ message }) =>
-      Effect.logWarning(`systemd does not hear ${assignments[0]} of des: systemd-notify failed (${message})`)
+      Effect.logWarning(`could not report ${assignments[0]} to systemd: systemd-notify failed (${message})`)
     )
   )
 

@@ -280,8 +280,10 @@ export const follow = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.S
           Effect.delay(lookAgain),
           Effect.repeat({ until: (now: number) => now !== known })
         )
+      // A run that had not ended at the beginning may end before the list comes to it. It is printed once, below.
+      const open = new Set(begin.open)
       const earlier = listUntil(filter, begin.newest).pipe(
-        Stream.filter(({ duration, outcome }) => duration !== null || outcome !== null)
+        Stream.filter(({ duration, id, outcome }) => !open.has(id) && (duration !== null || outcome !== null))
       )
       const later = Stream.paginateChunkEffect(
         { version, followed: begin, wait: true },

@@ -21,7 +21,7 @@ const mostLarge = 16_777_216
  * it, so without a bound one actor's storm would delay the events of all others.
  *
  * - `admit`: separates the events that may be written from those that are lost.
- * - `finished`: tells that an event of an actor does not wait any more, with the length and the size of its record.
+ * - `finished`: notes that an event of an actor does not wait any more, with the length and the size of its record.
  * - `lost`: waits for the next report of losses.
  * - `unwanted`: the actors whose large events are lost now.
  */

@@ -5,6 +5,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -163,6 +164,15 @@ describe("the runs of a filter", () => {
   )
 })
 
+/** Copies the first run so many times. */
+const copies = (directory: string, count: number) =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => sql`WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ${count})
+      INSERT INTO run (event_id, script, attempt, began_at, ended_at, outcome, exit, output, last)
+      SELECT event_id, script, n, began_at, ended_at, outcome, exit, output, last FROM run, n WHERE id = 1`
+  ).pipe(shared(directory))
+
 describe("a follower of the history", () => {
   /** Follows the history in a fiber, and lists the names that it has got. */
   const follow = (directory: string, filter: History.Filter = {}) =>
@@ -187,6 +197,44 @@ describe("a follower of the history", () => {
           }).pipe(Effect.zipRight(Ref.get(got)))
       }
     })
+
+  it.scoped("gets a run once that ends while it still reads the runs before it", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      const names = yield* Effect.gen(function* () {
+        yield* run("first")
+        yield* copies(directory, 2000)
+        yield* accept("open")
+        const open = yield* begin
+        const readsOn = yield* Deferred.make<void>()
+        const got: Array<string | null> = []
+        const slow = ({ name }: History.Run) =>
+          Effect.zipRight(
+            Effect.sync(() => got.push(name)),
+            Deferred.await(readsOn)
+          )
+        const fiber = yield* Effect.fork(shared(directory)(Stream.runForEach(History.follow({}), slow)))
+        const turns = Effect.repeatN(
+          Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+          200
+        )
+        yield* turns
+        assert.lengthOf(got, 1)
+        yield* open.end()
+        yield* Deferred.succeed(readsOn, undefined)
+        yield* turns
+        yield* TestClock.adjust("1 second")
+        yield* turns
+        yield* Fiber.interrupt(fiber)
+        return got
+      }).pipe(life(directory))
+      assert.strictEqual(names.length, 2002)
+      assert.lengthOf(
+        names.filter((name) => name === "open"),
+        1
+      )
+    })
+  )
 
   it.scoped("gets the runs that have ended, then each run when it ends, also those of the next life of des", () =>
     Effect.gen(function* () {
@@ -229,12 +277,7 @@ describe("a follower of the history", () => {
       yield* Effect.gen(function* () {
         yield* run("a")
         const follower = yield* follow(directory)
-        yield* Effect.flatMap(
-          SqlClient.SqlClient,
-          (sql) => sql`WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000)
-            INSERT INTO run (event_id, script, attempt, began_at, ended_at, outcome, exit, output, last)
-            SELECT event_id, script, n, began_at, ended_at, outcome, exit, output, last FROM run, n WHERE id = 1`
-        ).pipe(shared(directory))
+        yield* copies(directory, 12_000)
         assert.lengthOf(yield* follower.after(1), 12_001)
         yield* follower.stop
       }).pipe(life(directory))
