@@ -10,6 +10,7 @@ const reasons: Readonly<Record<string, string>> = {
   ELOOP: "its symbolic links go in a circle, or are too many",
   EMFILE: "des has too many files open",
   ENAMETOOLONG: "its name is too long",
+  ENFILE: "the system has too many files open",
   ENOENT: "there is no such file or directory",
   ENOSPC: "no space is left on the disk",
   ENOTDIR: "a part of its path is not a directory",

@@ -47,7 +47,7 @@ const none: Operated = { observed: identity, during: identity }
 
 const refuseOthers = (address: Address.Address) =>
   new UsageError({
-    message: `--listen ${Address.format(address)}: other hosts could connect, and would read the output of scripts without a password, not encrypted. Listen at 127.0.0.1 or at unix:PATH, with a proxy before it that asks for a password; or add --listen-insecure`
+    message: `--listen ${Address.format(address)}: other hosts could connect, and would read the output of scripts without a password, not encrypted. Listen at 127.0.0.1, with a proxy before it that asks for a password; or add --listen-insecure`
   })
 
 /** Makes what answers, as the options say. */
@@ -87,7 +87,10 @@ export const make = (
         )
       }
       if (listen === undefined) return
-      yield* Listener.open({ address: listen, answers })
+      yield* Effect.mapError(
+        Listener.open({ address: listen, answers }),
+        ({ message }) => new Listener.ListenError({ message: `--listen: ${message}` })
+      )
       yield* Effect.logInfo(`listening at ${Address.format(listen)}`)
     })
 

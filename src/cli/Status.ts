@@ -59,7 +59,10 @@ const addressOf = (given: {
 }): Effect.Effect<Address.Address, UsageError> => {
   if (given.listen !== undefined) return Effect.succeed(given.listen)
   return given.state === undefined
-    ? new UsageError({ message: "which des? Give its --state DIR (or DES_STATE_DIR), or its --listen ADDR" })
+    ? new UsageError({
+        message:
+          "--state or --listen is missing: give the --state DIR (or DES_STATE_DIR) or the --listen ADDR of the des that runs"
+      })
     : Effect.succeed({ _tag: "Unix", path: Operated.socketOf(given.state) })
 }
 

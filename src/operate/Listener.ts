@@ -1,4 +1,5 @@
-import { chmodSync, rmSync } from "node:fs"
+import type { EventEmitter } from "node:events"
+import { lstatSync, rmSync, type Stats } from "node:fs"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { connect } from "node:net"
 import * as Data from "effect/Data"
@@ -60,22 +61,57 @@ const isLeft = (path: string): Effect.Effect<boolean> =>
     socket.once("error", (error) => end(SystemReason.codeOf(error) === "ECONNREFUSED"))
   })
 
-const listen = (server: Server, address: Address.Address) =>
-  listenOnce(server, address).pipe(
-    Effect.catchIf(
-      (error) => address._tag === "Unix" && isInUse(error),
-      (error) =>
-        address._tag === "Unix"
-          ? Effect.flatMap(isLeft(address.path), (left) => {
-              if (!left) return Effect.fail(error)
-              rmSync(address.path)
-              return listenOnce(server, address)
-            })
-          : Effect.fail(error)
-    ),
-    Effect.mapError((error) => whyNot(address, error)),
-    Effect.tap(() => Effect.sync(() => (address._tag === "Unix" ? chmodSync(address.path, 0o600) : undefined)))
+/** What is at a path, in words. */
+const kindOf = (found: Stats): string => {
+  if (found.isFile()) return "a file"
+  if (found.isDirectory()) return "a directory"
+  return found.isSymbolicLink() ? "a symbolic link" : "something else"
+}
+
+/**
+ * Removes a socket at which nobody listens. Nothing else is removed: connect(2) refuses a regular file with the same error as a socket that
+ * was left.
+ */
+const removeLeft = (address: Address.Address & { readonly _tag: "Unix" }, inUse: unknown) =>
+  Effect.gen(function* () {
+    const { path } = address
+    const found = yield* Effect.try({ try: () => lstatSync(path), catch: (error) => whyNot(address, error) })
+    if (!found.isSocket()) {
+      return yield* whyNot(address, `${kindOf(found)} is there, and not a socket; move it away, or choose another path`)
+    }
+    if (!(yield* isLeft(path))) return yield* whyNot(address, inUse)
+    yield* Effect.try({ try: () => rmSync(path), catch: (error) => whyNot(address, error) })
+  })
+
+const listen = (server: Server, address: Address.Address): Effect.Effect<void, ListenError> => {
+  const begin = listenOnce(server, address)
+  return Effect.catchAll(begin, (error) =>
+    address._tag === "Unix" && isInUse(error)
+      ? Effect.zipRight(
+          removeLeft(address, error),
+          Effect.mapError(begin, (again) => whyNot(address, again))
+        )
+      : whyNot(address, error)
   )
+}
+
+/**
+ * Says when the system refuses connections (ENFILE and the like), and when it takes them again. Without a listener for its errors, the server
+ * would end des.
+ */
+export const reportRefusals = (server: EventEmitter, place: string, warn: (message: string) => void): void => {
+  let refuses = false
+  server.on("error", (error) => {
+    if (!refuses) {
+      warn(`no connection can be taken at ${place}: ${SystemReason.describe(error)}; des keeps trying`)
+    }
+    refuses = true
+  })
+  server.on("connection", () => {
+    if (refuses) warn(`connections are taken again at ${place}`)
+    refuses = false
+  })
+}
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -118,4 +154,5 @@ export const open = (served: Served): Effect.Effect<void, ListenError, Scope.Sco
         server.closeAllConnections()
       })
     )
+    reportRefusals(server, Address.format(address), (message) => Runtime.runFork(runtime, Effect.logWarning(message)))
   })

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process"
-import { chmodSync, statSync } from "node:fs"
+import { EventEmitter } from "node:events"
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -145,6 +146,46 @@ describe("des that listens", () => {
       assert.include(yield* get({ socketPath: left }, "/metrics"), { status: 200 })
     })
   )
+
+  it.scopedLive("never deletes what is not a socket, and says what is in its way", () =>
+    Effect.gen(function* () {
+      const folder = yield* TempFolder.make("in-the-way")
+      const at = (name: string) => join(folder, name)
+      writeFileSync(at("file"), "precious")
+      mkdirSync(at("directory"))
+      symlinkSync(at("file"), at("link"))
+      const answers = { status: Effect.never, metrics: Effect.succeed("") }
+      for (const [name, what] of [
+        ["file", "a file"],
+        ["directory", "a directory"],
+        ["link", "a symbolic link"]
+      ] as const) {
+        const refused = yield* Effect.flip(
+          Effect.scoped(Listener.open({ address: { _tag: "Unix", path: at(name) }, answers }))
+        )
+        assert.strictEqual(
+          refused.message,
+          `des cannot listen at unix:${at(name)}: ${what} is there, and not a socket; move it away, or choose another path`
+        )
+      }
+      assert.strictEqual(readFileSync(at("link"), "utf8"), "precious")
+    })
+  )
+
+  it("says once that the system refuses connections, and once that it takes them again", () => {
+    const server = new EventEmitter()
+    const said: Array<string> = []
+    Listener.reportRefusals(server, "127.0.0.1:9475", (message) => said.push(message))
+    server.emit("connection")
+    server.emit("error", Object.assign(new Error("accept ENFILE"), { code: "ENFILE" }))
+    server.emit("error", Object.assign(new Error("accept ENFILE"), { code: "ENFILE" }))
+    server.emit("connection")
+    server.emit("connection")
+    assert.deepStrictEqual(said, [
+      "no connection can be taken at 127.0.0.1:9475: the system has too many files open (ENFILE); des keeps trying",
+      "connections are taken again at 127.0.0.1:9475"
+    ])
+  })
 
   it.scopedLive("refuses the name of another host, by which a web page could read its answers", () =>
     Effect.gen(function* () {
