@@ -82,12 +82,15 @@ export const earlierOf = ({ entry, script }: KeptDue): Earlier => entry.earlier[
 /**
  * Runs scripts.
  *
+ * - `awaitOutlived`: waits for the runs of this script for this event that outlived des, for what is left of their
+ *   timeout, and then ends them. A stop ends the wait.
  * - `attempt`: runs a script once, and records that run in the journal. Returns true if it succeeded.
  * - `run`: runs a script until it succeeds or its retries are used up. After a stop no further attempt begins.
  * - `refuse`: records a failed run with this reason, without running the script.
  * - `skip`: records that the script is not run for the event, since `failed`, an earlier script, has failed.
  */
 export interface Attempts {
+  readonly awaitOutlived: (due: KeptDue, stop: Stop) => Effect.Effect<void>
   readonly attempt: (
     due: RunOnce.Due,
     kept: KeptRun,
@@ -112,10 +115,7 @@ export const make = (defaults: Defaults) =>
   Effect.gen(function* () {
     const runOnce = yield* RunOnce.make(defaults)
 
-    /**
-     * Waits for runs that outlived des, for what is left of their timeout. So two runs for one event never run at once.
-     */
-    const awaitOutlived = (due: KeptDue) =>
+    const awaitOutlived: Attempts["awaitOutlived"] = (due, stop) =>
       Effect.forEach(
         earlierOf(due).outlived,
         Effect.fnUntraced(function* (outlived) {
@@ -128,7 +128,7 @@ export const make = (defaults: Defaults) =>
           })
         }),
         { discard: true }
-      )
+      ).pipe(Effect.raceFirst(stop.await))
 
     /**
      * Reports a run that failed in the end. This comes before the run is recorded as ended: if des is killed in between,
@@ -174,7 +174,8 @@ export const make = (defaults: Defaults) =>
 
     const run: Attempts["run"] = Effect.fnUntraced(function* (due, stop) {
       const { coalesced, entry, script } = due
-      yield* Effect.raceFirst(awaitOutlived(due), stop.await)
+      // Two runs for one event never run at once.
+      yield* awaitOutlived(due, stop)
       if (yield* stop.isStopping) return "left"
       yield* Metrics.coalesced(script.path, coalesced)
       const before = earlierOf(due).attempts
@@ -216,5 +217,5 @@ export const make = (defaults: Defaults) =>
       return "failed" as const
     })
 
-    return { attempt, run, refuse, skip } satisfies Attempts
+    return { awaitOutlived, attempt, run, refuse, skip } satisfies Attempts
   })

@@ -33,8 +33,9 @@ export interface Held<A> {
  *
  * - `isFree`: returns true if a run may begin now: the last cooldown is over.
  * - `begin`: begins the cooldown of a run.
- * - `hold`: stores a value that has to wait, which may already replace `coalesced` older ones. Returns the value that it
- *   replaces, if there is one, and how many older values it replaces then.
+ * - `hold`: stores a value that has to wait, which may already replace `coalesced` older ones. If another one waits, the
+ *   newer of the two stays. Returns the one that stays, how many older values it replaces then, and the one that does not
+ *   stay, if there is one.
  * - `left`: returns how many milliseconds what waits still has to wait. Returns nothing if nothing waits.
  * - `release`: removes the value that waits, and returns it.
  */
@@ -45,7 +46,7 @@ export interface Paces<A> {
     key: string,
     value: A,
     how: { readonly wait: Wait | undefined; readonly now: number; readonly coalesced: number }
-  ) => { readonly replaced: A | undefined; readonly coalesced: number }
+  ) => Held<A> & { readonly replaced: A | undefined }
   readonly left: (key: string, now: number) => number | undefined
   readonly release: (key: string) => Held<A> | undefined
 }
@@ -56,7 +57,8 @@ interface Waiting<A> extends Held<A> {
   readonly at: number
 }
 
-export const make = <A>(): Paces<A> => {
+/** `isNewer` compares two values that wait for one key. Values can come in another order than that of their events. */
+export const make = <A>(isNewer: (one: A, other: A) => boolean): Paces<A> => {
   const cooledAt = new Map<string, number>()
   const waiting = new Map<string, Waiting<A>>()
   let sweepAt = 1024
@@ -75,11 +77,17 @@ export const make = <A>(): Paces<A> => {
       sweep(now)
       cooledAt.set(key, now + cooldown)
     },
-    hold: (key, newest, { coalesced, now, wait }) => {
+    hold: (key, value, { coalesced, now, wait }) => {
       const before = waiting.get(key)
-      const all = coalesced + (before === undefined ? 0 : before.coalesced + 1)
-      waiting.set(key, { newest, coalesced: all, wait, first: before?.first ?? now, at: now })
-      return { replaced: before?.newest, coalesced: all }
+      if (before === undefined) {
+        waiting.set(key, { newest: value, coalesced, wait, first: now, at: now })
+        return { newest: value, coalesced, replaced: undefined }
+      }
+      const all = coalesced + before.coalesced + 1
+      const stays = isNewer(value, before.newest) ? { newest: value, wait } : before
+      const replaced = stays === before ? value : before.newest
+      waiting.set(key, { newest: stays.newest, coalesced: all, wait: stays.wait, first: before.first, at: now })
+      return { newest: stays.newest, coalesced: all, replaced }
     },
     left: (key, now) => {
       const held = waiting.get(key)

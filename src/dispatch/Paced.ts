@@ -1,8 +1,9 @@
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { actorOf, type Journal, type JournalError } from "../journal/Journal.ts"
+import { actorOf, type Entry, type Journal, type JournalError } from "../journal/Journal.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
-import type * as Attempts from "./Attempts.ts"
+import * as Attempts from "./Attempts.ts"
 import * as Pace from "./Pace.ts"
 import type { Stop } from "./Stop.ts"
 
@@ -11,9 +12,9 @@ export interface Work extends Attempts.KeptDue {
   readonly settle: (end: Attempts.End) => Effect.Effect<void, JournalError>
 }
 
-/** Work that waits for its run. Only the event's number is kept here; the journal keeps the event. */
+/** Work that waits for its run. Only the event's number and scripts are kept here; the journal keeps the event. */
 interface Postponed {
-  readonly id: number
+  readonly entry: Pick<Entry, "id" | "scripts">
   readonly script: Script
   readonly settle: Work["settle"]
 }
@@ -44,9 +45,23 @@ export const make = (options: {
   readonly submit: (turn: string, work: Effect.Effect<void, JournalError>) => Effect.Effect<void>
 }) => {
   const { attempts, journal, stop } = options
-  const paces = Pace.make<Postponed>()
+  const paces = Pace.make<Postponed>((one, other) => one.entry.id > other.entry.id)
   /** The keys for which a timer runs, or has submitted work that has not begun. */
   const timed = new Set<string>()
+  /** By key, what ends with the runs that outlived des. Until then no run of the key begins. */
+  const outlived = new Map<string, Deferred.Deferred<void>>()
+
+  /** Waits for the runs that outlived des. An event that is replaced is finished, so nobody would wait for them later. */
+  const awaitOutlived = Effect.fnUntraced(function* (key: string, work: Work) {
+    if (Attempts.earlierOf(work).outlived.length === 0) return
+    const before = outlived.get(key)
+    const ended = yield* Deferred.make<void>()
+    outlived.set(key, ended)
+    yield* attempts.awaitOutlived(work, stop)
+    if (before !== undefined) yield* Deferred.await(before)
+    if (outlived.get(key) === ended) outlived.delete(key)
+    yield* Deferred.succeed(ended, undefined)
+  })
 
   /** Waits until what waits is due, and submits it. */
   const time = Effect.fnUntraced(function* (key: string, turn: string) {
@@ -67,27 +82,30 @@ export const make = (options: {
 
   /** Runs what waits. If the run of a later event has taken it along, or it has to wait for longer now, it does not. */
   const resume = Effect.fnUntraced(function* (key: string, turn: string): Effect.fn.Return<void, JournalError> {
+    // Another job may wait for a run of an earlier event.
+    for (let ended = outlived.get(key); ended !== undefined; ended = outlived.get(key)) yield* Deferred.await(ended)
     if (yield* stop.isStopping) return
     const now = yield* Clock.currentTimeMillis
     if (paces.left(key, now) !== 0) return yield* options.fork(time(key, turn))
     timed.delete(key)
     const held = paces.release(key)
     if (held === undefined) return
-    const { id, script, settle } = held.newest
-    const entry = yield* journal.reload(id)
+    const { script, settle } = held.newest
+    const entry = yield* journal.reload(held.newest.entry.id)
     const work = { script, settle, entry, coalesced: held.coalesced }
     paces.begin(key, options.paceOf(work).cooldown, now)
     yield* options.about(entry.event)(Effect.flatMap(attempts.run(work, stop), settle))
-    yield* journal.park(id)
+    yield* journal.park(entry.id)
   })
 
   const hold = Effect.fnUntraced(function* (work: Work, wait: Pace.Pace["wait"], now: number) {
-    const { coalesced, entry, script, settle } = work
+    const { coalesced, script, settle } = work
+    const entry = { id: work.entry.id, scripts: work.entry.scripts }
     const { key, turn } = keysOf(work)
-    const held = paces.hold(key, { id: entry.id, script, settle }, { wait, now, coalesced })
+    const held = paces.hold(key, { entry, script, settle }, { wait, now, coalesced })
     if (held.replaced !== undefined) {
       // The count comes first: if des is killed in between, an event is counted twice, and none is forgotten.
-      yield* journal.coalesce(entry, script, held.coalesced)
+      yield* journal.coalesce(held.newest.entry, held.newest.script, held.coalesced)
       yield* held.replaced.settle("succeeded")
     }
     if (timed.has(key)) return
@@ -106,7 +124,9 @@ export const make = (options: {
     const now = yield* Clock.currentTimeMillis
     const { key } = keysOf(work)
     if (wait !== undefined || work.script.options.per === "script" || !paces.isFree(key, now)) {
-      yield* hold(work, wait, now)
+      yield* awaitOutlived(key, work)
+      if (yield* stop.isStopping) return "left"
+      yield* hold(work, wait, yield* Clock.currentTimeMillis)
       return "postponed"
     }
     // The cooldown is over, but this event came first in the actor's order. The postponed, older event becomes part of

@@ -189,7 +189,11 @@ export class Journal extends Context.Tag("des/Journal")<
     /** Loads a parked event again. */
     readonly reload: (id: number) => Effect.Effect<Entry, JournalError>
     /** Records that the run of a script for this event also stands for so many older events. */
-    readonly coalesce: (entry: Entry, script: Script, count: number) => Effect.Effect<void, JournalError>
+    readonly coalesce: (
+      entry: Pick<Entry, "id" | "scripts">,
+      script: Script,
+      count: number
+    ) => Effect.Effect<void, JournalError>
     /** Records that a run begins. It is called before des does anything else for the run. */
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
     /** Records that the last script of an event has ended. */

@@ -1,3 +1,5 @@
+import * as ChildProcess from "node:child_process"
+import { once } from "node:events"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
@@ -7,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import * as Dispatch from "../../src/dispatch/Dispatch.ts"
@@ -16,6 +19,8 @@ import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import * as Keep from "../../src/journal/Keep.ts"
 import * as JournalSql from "../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../src/journal/sqlite/StateDirectory.ts"
+import type { Outlived } from "../../src/scripts/Outlived.ts"
+import * as ProcessGroup from "../../src/scripts/ProcessGroup.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { Outcome, type ScriptRun, ScriptRunner } from "../../src/scripts/ScriptRunner.ts"
@@ -52,6 +57,8 @@ interface Situation extends Partial<Dispatch.DispatchOptions> {
   readonly trust?: Layer.Layer<Trust.Trust>
   /** The journal is on disk in this directory, and not in memory. */
   readonly state?: string | undefined
+  /** The run of the first event that outlived the des before, with the journal in memory. */
+  readonly outlived?: Outlived
 }
 
 const succeeded = Outcome.Exited({ code: 0, message: "" })
@@ -73,6 +80,28 @@ const keepingIn =
         })
     })
 
+/** A journal whose first event has a run that outlived the des before. */
+const remembering =
+  (outlived: Outlived | undefined) =>
+  <R>(context: Context.Context<R | Journal.Journal>) => {
+    if (outlived === undefined) return context
+    const journal = Context.get(context, Journal.Journal)
+    const withEarlier = (entry: Journal.Entry): Journal.Entry =>
+      entry.id > 1
+        ? entry
+        : {
+            ...entry,
+            earlier: Object.fromEntries(
+              entry.scripts.map(({ path }) => [path, { attempts: 1, settled: undefined, outlived: [outlived] }])
+            )
+          }
+    return Context.add(context, Journal.Journal, {
+      ...journal,
+      take: (order) => Effect.map(journal.take(order), Option.map(withEarlier)),
+      reload: (id) => Effect.map(journal.reload(id), withEarlier)
+    })
+  }
+
 const journalOnDisk = (directory: string) =>
   JournalSql.layer({
     file: StateDirectory.journalFile(directory),
@@ -82,7 +111,7 @@ const journalOnDisk = (directory: string) =>
   }).pipe(Layer.provide(StateDirectory.layer({ directory })), Layer.provide(NodeFileSystem.layer), Layer.orDie)
 
 /** A dispatch that runs, with a journal to accept into and a runner that only keeps the time. */
-const begin = ({ scripts = () => ({}), state, trust = Trust.layerInsecure, ...options }: Situation = {}) =>
+const begin = ({ outlived, scripts = () => ({}), state, trust = Trust.layerInsecure, ...options }: Situation = {}) =>
   Effect.gen(function* () {
     const logs = collectLogs()
     const runs: Array<Seen> = []
@@ -118,7 +147,9 @@ const begin = ({ scripts = () => ({}), state, trust = Trust.layerInsecure, ...op
     const context = yield* Layer.build(
       Dispatch.layer({ base: { PATH: "/bin" }, hurry: Deferred.await(over), ...options }).pipe(
         Layer.provideMerge(
-          state === undefined ? Layer.map(JournalInMemory.layer(), keepingIn(kept, skipped)) : journalOnDisk(state)
+          state === undefined
+            ? Layer.map(Layer.map(JournalInMemory.layer(), keepingIn(kept, skipped)), remembering(outlived))
+            : journalOnDisk(state)
         ),
         Layer.provide([runner, trust, NodeFileSystem.layer])
       )
@@ -749,6 +780,32 @@ it.scoped(
       assert.deepStrictEqual(shown(runs), ["1 at 4: 3"])
     })
 )
+
+for (const jobs of [1, 2]) {
+  it.scoped(`a script that waits does not run beside a run that outlived des, with jobs=${jobs}`, () =>
+    Effect.gen(function* () {
+      const variable = "DES_RUN=0123456789abcdef-1"
+      const child = ChildProcess.spawn("sleep", ["60"], { detached: true, stdio: "ignore", env: { DES_RUN: variable } })
+      yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
+      const process = ProcessGroup.identify(child.pid ?? 0)
+      const { accept, runs } = yield* begin({ jobs, outlived: { variable, process, began: 0 } })
+      const waiting = withOptions("/s", "wait=2s per=script")
+      yield* accept("a", waiting)
+      yield* accept("b", waiting)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(runs, [])
+      const ended = once(child, "exit")
+      child.kill("SIGKILL")
+      yield* Effect.promise(() => ended)
+      yield* TestClock.adjust("3 seconds")
+      // With two jobs the newer event is the first that waits.
+      assert.deepStrictEqual(
+        runs.map(({ coalesced, event }) => [event, coalesced]),
+        [["2", "1"]]
+      )
+    })
+  )
+}
 
 describe("a self-triggering script", () => {
   it.scoped("is stopped with an error that names it and the reason", () =>

@@ -25,11 +25,13 @@ describe("a run is due", () => {
   }
 })
 
+const make = <A>() => Pace.make<A>((one, other) => one > other)
+
 describe("what waits", () => {
   const at = (now: number, wait: Pace.Pace["wait"] = undefined, coalesced = 0) => ({ now, wait, coalesced })
 
   it("waits for the rest of the cooldown, and no longer when more comes", () => {
-    const paces = Pace.make<string>()
+    const paces = make<string>()
     assert.isTrue(paces.isFree("k", 5000))
     paces.begin("k", 1000, 5000)
     assert.isFalse(paces.isFree("k", 5999))
@@ -43,7 +45,7 @@ describe("what waits", () => {
   })
 
   it("waits longer when more comes, up to the latest time after the first", () => {
-    const paces = Pace.make<string>()
+    const paces = make<string>()
     const wait = { quiet: 100, latest: 250 }
     const left = [0, 90, 180, 240].map((now) => {
       paces.hold("k", "event", at(now, wait))
@@ -56,18 +58,18 @@ describe("what waits", () => {
   })
 
   it("is that of one key alone", () => {
-    const paces = Pace.make<string>()
+    const paces = make<string>()
     paces.begin("a", 1000, 0)
     assert.isTrue(paces.isFree("b", 500))
-    assert.deepStrictEqual(paces.hold("a", "1", at(0)), { replaced: undefined, coalesced: 0 })
-    assert.deepStrictEqual(paces.hold("b", "1", at(0)), { replaced: undefined, coalesced: 0 })
-    assert.deepStrictEqual(paces.hold("a", "2", at(0)), { replaced: "1", coalesced: 1 })
+    assert.deepStrictEqual(paces.hold("a", "1", at(0)), { newest: "1", coalesced: 0, replaced: undefined })
+    assert.deepStrictEqual(paces.hold("b", "1", at(0)), { newest: "1", coalesced: 0, replaced: undefined })
+    assert.deepStrictEqual(paces.hold("a", "2", at(0)), { newest: "2", coalesced: 1, replaced: "1" })
     assert.deepStrictEqual(paces.release("b"), { newest: "1", coalesced: 0 })
     assert.deepStrictEqual(paces.release("a"), { newest: "2", coalesced: 1 })
   })
 
   it("is the newest value, with the number of older ones, also of those that it replaced before a restart", () => {
-    const paces = Pace.make<number>()
+    const paces = make<number>()
     assert.isUndefined(paces.release("k"))
     assert.deepStrictEqual(
       [1, 2, 3].map((value) => paces.hold("k", value, at(0, undefined, value === 3 ? 10 : 0)).coalesced),
@@ -79,6 +81,18 @@ describe("what waits", () => {
     assert.deepStrictEqual(paces.release("k"), { newest: 4, coalesced: 0 })
   })
 
+  it("is the newest value, also if it came before an older one", () => {
+    const paces = make<number>()
+    paces.hold("k", 2, at(0, { quiet: 1, latest: 10 }, 3))
+    assert.deepStrictEqual(paces.hold("k", 1, at(5, { quiet: 9, latest: 9 }, 4)), {
+      newest: 2,
+      coalesced: 8,
+      replaced: 1
+    })
+    assert.strictEqual(paces.left("k", 5), 1)
+    assert.deepStrictEqual(paces.release("k"), { newest: 2, coalesced: 8 })
+  })
+
   it("is due once for all events, in any order of events", () => {
     FastCheck.assert(
       FastCheck.property(
@@ -86,7 +100,7 @@ describe("what waits", () => {
         FastCheck.record({ quiet: FastCheck.integer({ min: 1, max: 500 }), more: FastCheck.nat(2000) }),
         FastCheck.nat(1000),
         (pauses, { more, quiet }, cooldown) => {
-          const paces = Pace.make<number>()
+          const paces = make<number>()
           const wait = { quiet, latest: quiet + more }
           let now = 0
           let came = 0
@@ -124,7 +138,7 @@ describe("what waits", () => {
 
 describe("a cooldown", () => {
   it("is remembered while it lasts, even if those of other keys are forgotten", () => {
-    const paces = Pace.make<string>()
+    const paces = make<string>()
     paces.begin("long", 1_000_000, 0)
     paces.begin("held", 10, 0)
     paces.hold("held", "event", { now: 0, wait: undefined, coalesced: 0 })
@@ -136,7 +150,7 @@ describe("a cooldown", () => {
   })
 
   it("is forgotten some time after it is over: 200,000 actors take no memory", () => {
-    const paces = Pace.make<string>()
+    const paces = make<string>()
     const through = (from: number, to: number) => {
       for (let at = from; at < to; at++) {
         const key = `/etc/docker/events.d/container/start container ${at}`

@@ -162,7 +162,8 @@ export const make = (options: Options) =>
     yield* safely(options.quarantine.begin)
     yield* safely(Backlog.begin(sql, isWatched, options.maxAge))
     const [newest] = yield* safely(sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM event`)
-    const read = makeRead(options, newest?.id ?? 0)
+    const lastBefore = newest?.id ?? 0
+    const read = makeRead(options, lastBefore)
     const given = yield* makeGiven
     const backlog = yield* LargeBacklog.make(sql)
     const wake = yield* Effect.makeLatch(false)
@@ -174,6 +175,8 @@ export const make = (options: Options) =>
     const finish = Effect.fnUntraced(function* (id: number, result: Result) {
       const event = given.get(id)
       if (event === undefined) return
+      // An event that another one replaced has not run again after the restart of des.
+      if (id <= lastBefore) yield* safely(options.runs.cutOff(id))
       // A retry needs the record. A large record of an event that succeeded is deleted; its history stays.
       const cut = result === "succeeded" && event.record.length > keptRecord
       const size = event.runs + (cut ? sizeOfEvent("") : event.size)
@@ -232,7 +235,7 @@ export const make = (options: Options) =>
       return entry
     })
 
-    const coalesce = (entry: Entry, script: Script, count: number) => {
+    const coalesce = (entry: Pick<Entry, "id" | "scripts">, script: Script, count: number) => {
       const index = entry.scripts.findIndex(({ path }) => path === script.path)
       return Effect.asVoid(
         safely(sql`UPDATE event SET scripts = ${SqliteOnly.scriptsWithCount(sql, index, count)} WHERE id = ${entry.id}`)

@@ -39,10 +39,12 @@ const textOf = (outcome: Outcome, output: string): string =>
  *
  * - `begin`: records a run that begins now.
  * - `earlierOf`: returns what happened to an event's scripts before des was restarted, by their paths.
+ * - `cutOff`: ends the runs of an event, or of one of its scripts, that outlived des.
  * - `noteDeaths`: marks the runs that des was starting when it crashed. It is called before any run begins.
  */
 export interface RunLog {
   readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
+  readonly cutOff: (event: number, script?: string) => Effect.Effect<void, SqlError>
   readonly noteDeaths: Effect.Effect<void, SqlError>
   readonly earlierOf: (event: number) => Effect.Effect<Readonly<Record<string, Earlier>>, SqlError>
 }
@@ -74,12 +76,15 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
       return Object.fromEntries(byScript.map(([script, ofScript]) => [script, summarize(ofScript)]))
     })
 
+    const cutOff = Effect.fnUntraced(function* (event: number, script?: string) {
+      const now = yield* Clock.currentTimeMillis
+      yield* sql`UPDATE run SET ended_at = ${now}, outcome = coalesce(outcome, 'cut off')
+        WHERE event_id = ${event} AND ended_at IS NULL${script === undefined ? sql`` : sql` AND script = ${script}`}`
+    })
+
     const begin = Effect.fnUntraced(function* (entry: Entry, script: Script, attempt: number) {
       const now = yield* Clock.currentTimeMillis
-      if (entry.earlier[script.path] !== undefined) {
-        yield* safely(sql`UPDATE run SET ended_at = ${now}, outcome = coalesce(outcome, 'cut off')
-          WHERE event_id = ${entry.id} AND script = ${script.path} AND ended_at IS NULL`)
-      }
+      if (entry.earlier[script.path] !== undefined) yield* safely(cutOff(entry.id, script.path))
       const row = { event_id: entry.id, script: script.path, attempt, began_at: now, last: 0 }
       const [inserted] = yield* safely(sql<{ id: number }>`INSERT INTO run ${sql.insert(row)} RETURNING id`)
       const id = inserted?.id ?? 0
@@ -123,5 +128,5 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
       }
     })
 
-    return { begin, earlierOf, noteDeaths } satisfies RunLog
+    return { begin, earlierOf, cutOff, noteDeaths } satisfies RunLog
   })

@@ -295,6 +295,25 @@ describe("the journal on disk", () => {
     })
   )
 
+  it.scoped("ends the run of an event that outlived des when the event is finished without a further run", () =>
+    Effect.gen(function* () {
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* accept(accepted("1"))
+        const kept = yield* journal.begin(yield* take, script, 1)
+        yield* kept.started(process.pid)
+      }).pipe(life(directory))
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        yield* journal.finish((yield* take).id, "succeeded")
+        const sql = yield* SqlClient.SqlClient
+        const [ended] = yield* sql<{ outcome: string }>`SELECT outcome FROM run WHERE ended_at IS NOT NULL`
+        assert.strictEqual(ended?.outcome, "cut off")
+      }).pipe(life(directory))
+    })
+  )
+
   it.scoped("knows of each script of an event whether it ended", () =>
     Effect.gen(function* () {
       const directory = yield* folder
