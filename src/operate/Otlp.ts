@@ -3,17 +3,21 @@
 import * as OtlpLogger from "@effect/opentelemetry/OtlpLogger"
 import * as OtlpSerialization from "@effect/opentelemetry/OtlpSerialization"
 import * as OtlpTracer from "@effect/opentelemetry/OtlpTracer"
+import * as HttpClient from "@effect/platform/HttpClient"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import type * as Scope from "effect/Scope"
+import * as LogLevel from "effect/LogLevel"
+import * as Scope from "effect/Scope"
 import type { Journal } from "../journal/Journal.ts"
 import * as Log from "../Log.ts"
+import * as Collector from "./Collector.ts"
 import type { OtelSettings } from "./OtelSettings.ts"
 import * as Traces from "./Traces.ts"
 
-/** How long des waits at its end for the last spans and log lines to be sent. */
+/** How long des waits at its end for the last spans and log lines to be sent. Both are sent at the same time. */
 const shutdownTimeout = "3 seconds"
 
 /** What is sent: `logs` also sends each log line, and `traced` makes the spans of what a journal is told. */
@@ -22,27 +26,41 @@ export interface Exported {
   readonly traced: <E, R>(journal: Layer.Layer<Journal, E, R>) => Layer.Layer<Journal, E, R>
 }
 
+/** What of a log line is sent. Debug lines stay here: they have the variables of scripts, and so what `--env` gives them. */
+const sendable = (logger: Logger.Logger<unknown, void>): Logger.Logger<unknown, void> =>
+  Logger.make((options) => {
+    if (LogLevel.lessThan(options.logLevel, LogLevel.Info)) return
+    logger.log({ ...options, message: Log.textOf(options.message) })
+  })
+
 /** Begins to send, until the end of the scope. */
 export const make = (settings: OtelSettings, version: string): Effect.Effect<Exported, never, Scope.Scope> => {
-  const { encoding, headers, logs, serviceName, traces } = settings
+  const { encoding, headers, logs, serviceName, timeout, traces } = settings
   const shared = { headers, resource: { serviceName, serviceVersion: version }, shutdownTimeout } as const
   const services = Layer.merge(
     encoding === "json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf,
     NodeHttpClient.layer
   )
   return Effect.gen(function* () {
-    const tracer = traces === undefined ? undefined : yield* OtlpTracer.make({ ...shared, url: traces })
-    const logger = logs === undefined ? undefined : yield* OtlpLogger.make({ ...shared, url: logs })
+    const ends = yield* Effect.acquireRelease(Scope.make(ExecutionStrategy.parallel), Scope.close)
+    const client = yield* HttpClient.HttpClient
+    /** Makes what sends one signal. At the end it does not wait for the other. */
+    const exporter = <A, R>(sent: Omit<Collector.Sent, "timeout">, made: Effect.Effect<A, never, R>) =>
+      Effect.gen(function* () {
+        const end = yield* Scope.fork(ends, ExecutionStrategy.sequential)
+        const bounded = yield* Collector.bounded({ ...sent, timeout })(client)
+        return yield* Scope.extend(Effect.provideService(made, HttpClient.HttpClient, bounded), end)
+      })
+    const tracer =
+      traces === undefined
+        ? undefined
+        : yield* exporter({ what: "traces", url: traces }, OtlpTracer.make({ ...shared, url: traces }))
+    const logger =
+      logs === undefined
+        ? undefined
+        : yield* exporter({ what: "logs", url: logs }, OtlpLogger.make({ ...shared, url: logs }))
     const exported: Exported = {
-      logs:
-        logger === undefined
-          ? Layer.empty
-          : Logger.add(
-              Logger.mapInputOptions(logger, (options: Logger.Logger.Options<unknown>) => ({
-                ...options,
-                message: Log.textOf(options.message)
-              }))
-            ),
+      logs: logger === undefined ? Layer.empty : Logger.add(sendable(logger)),
       traced: tracer === undefined ? (journal) => journal : Traces.traced(tracer)
     }
     return exported
