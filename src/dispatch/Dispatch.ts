@@ -218,7 +218,7 @@ const make = (options: DispatchOptions) =>
     const stop = yield* Stop.make({ drain: options.drain ?? defaults.drain, hurry: options.hurry ?? Effect.never })
     const broken = yield* makeBroken(stop)
     const kernel = yield* RunOnce.kernelLimits
-    const services = yield* Effect.context<ScriptRunner | Trust>()
+    const services = yield* Effect.context<ScriptRunner | Trust | FileSystem.FileSystem>()
     const attemptsWith = (report: Attempts.Report) =>
       Effect.provide(
         Attempts.make({

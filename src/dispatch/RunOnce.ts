@@ -1,4 +1,5 @@
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -7,6 +8,7 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import type { KeptRun } from "../journal/Journal.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Environment from "../scripts/Environment.ts"
+import * as Heads from "../scripts/Heads.ts"
 import * as Output from "../scripts/Output.ts"
 import * as RunAs from "../scripts/RunAs.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
@@ -68,9 +70,25 @@ const environmentOf = (
     defaults.kernel
   )
 
-/** The user that a script's head names. */
-const userOf = ({ options: { user } }: Script): Effect.Effect<RunAs.RunAs | undefined, RunAs.RunAsError> =>
-  user === undefined ? Effect.succeed(undefined) : RunAs.find(user)
+/** The head of a script has changed since the look-up, and the script cannot run with it. */
+class HeadError extends Data.TaggedError("HeadError")<{ readonly message: string }> {}
+
+/**
+ * Makes what finds the user that a script's head names now. An event can wait for hours, and meanwhile the head can get
+ * this option, which must hold at once. The other options are those of the look-up.
+ */
+const makeUserOf = (readHead: ReturnType<typeof Heads.make>) =>
+  Effect.fnUntraced(function* ({ options, path }: Script) {
+    const now = yield* Effect.map(readHead(path), (head) => head.options).pipe(
+      // Where there is no file, the runner says so, or it runs something else than files.
+      Effect.catchIf(Heads.isAbsent, () => Effect.succeed(options)),
+      Effect.mapError((error) => new HeadError({ message: Heads.sayUnreadable(error) }))
+    )
+    if (!("conditions" in now)) {
+      return yield* new HeadError({ message: `its head is wrong: line ${now.line}: ${now.message}` })
+    }
+    return now.user === undefined ? undefined : yield* RunAs.find(now.user)
+  })
 
 /** How a run ended, for its metric. An exit with the code 0 has succeeded. */
 const metricNames: Readonly<Record<Outcome["_tag"], Metrics.RunOutcome>> = {
@@ -90,6 +108,7 @@ export const make = (defaults: Defaults) =>
   Effect.gen(function* () {
     const runner = yield* ScriptRunner
     const trust = yield* Trust
+    const userOf = makeUserOf(Heads.make(yield* FileSystem.FileSystem))
     return Effect.fnUntraced(function* (due: Due, kept: KeptRun, number: number) {
       const { event, script } = due
       const user = yield* Effect.either(userOf(script))

@@ -10,9 +10,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SystemReason from "../SystemReason.ts"
 import * as Findings from "./Findings.ts"
+import * as Heads from "./Heads.ts"
 import * as Listing from "./Listing.ts"
-import * as ScriptOptions from "./ScriptOptions.ts"
-import * as ScriptText from "./ScriptText.ts"
+import type * as ScriptOptions from "./ScriptOptions.ts"
 import { absolute, Trust, type UntrustedError } from "./Trust.ts"
 
 /**
@@ -102,12 +102,6 @@ const makeSay = Effect.sync(() => {
 
 type Say = Effect.Effect.Success<typeof makeSay>
 
-const isNotDirectory = (error: PlatformError): boolean => SystemReason.codeOf(error.cause) === "ENOTDIR"
-
-/** True if there is nothing at the path, also because a directory above it is a file. Findings reports such a file. */
-const isAbsent = (error: PlatformError): boolean =>
-  (error._tag === "SystemError" && error.reason === "NotFound") || isNotDirectory(error)
-
 type Info = Pick<FileSystem.File.Info, "type" | "mode">
 
 /**
@@ -122,54 +116,6 @@ const lookNow = (path: string): Info | "nothing" | "unclear" => {
   } catch {
     return "unclear"
   }
-}
-
-/** What des learns from a script's head. */
-interface Head {
-  readonly options: ScriptOptions.ScriptOptions | ScriptOptions.Problem
-  /** True if the script has only comments. */
-  readonly isEmpty: boolean
-  readonly findings: ReadonlyArray<Findings.Finding>
-}
-
-/**
- * A text that differs after each change of a file. It contains ctime, the only time of a file that cannot be set back.
- * It is empty if there is no such file.
- */
-const changeOf = (path: string) =>
-  Effect.try(() => statSync(path, { bigint: true })).pipe(
-    Effect.map(({ ctimeNs, dev, ino }) => [dev, ino, ctimeNs].join()),
-    Effect.orElseSucceed(() => "")
-  )
-
-/** Reads a script's head once for each change of the file. */
-const makeHeads = (fileSystem: FileSystem.FileSystem) => {
-  const heads = new Map<string, Head & { readonly changed: string }>()
-  const read = (path: string) =>
-    Effect.scoped(Effect.flatMap(fileSystem.open(path), (file) => file.readAlloc(ScriptText.headBytes))).pipe(
-      Effect.map(Option.getOrElse(() => new Uint8Array())),
-      // An executable that des may not read is not a shell script: the shell could not read it either.
-      Effect.catchIf(
-        (error) => error._tag === "SystemError" && error.reason === "PermissionDenied",
-        () => Effect.succeed(undefined)
-      )
-    )
-  return (path: string): Effect.Effect<Head, PlatformError> =>
-    Effect.gen(function* () {
-      const changed = yield* changeOf(path)
-      const known = heads.get(path)
-      if (changed !== "" && known?.changed === changed) return known
-      const bytes = yield* read(path)
-      const text = bytes === undefined ? "" : Buffer.from(bytes).toString()
-      const head = {
-        changed,
-        options: ScriptOptions.parse(text, (bytes?.length ?? 0) < ScriptText.headBytes),
-        isEmpty: bytes !== undefined && ScriptText.isEmpty(text),
-        findings: Findings.ofScript(path, text, Listing.hasInterpreter(text))
-      }
-      heads.set(path, head)
-      return head
-    })
 }
 
 /** How many directories of other types a look-up also checks for changes. They take turns. */
@@ -207,7 +153,7 @@ const make = (directory: string) =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
     const trust = yield* Trust
-    const readHead = makeHeads(fileSystem)
+    const readHead = Heads.make(fileSystem)
     const say = yield* makeSay
     const sayFindings = makeWatch(directory, say)
     const refuse = (level: LogLevel.LogLevel, saying: string) =>
@@ -279,7 +225,7 @@ const make = (directory: string) =>
           there === "unclear" ? fileSystem.stat(path) : Effect.succeed(there)
         return Effect.flatMap(info, (found) => lookAt(path, found)).pipe(
           Effect.catchAll((error) =>
-            error._tag !== "UntrustedError" && isAbsent(error) ? Effect.succeedNone : problem(path, error)
+            error._tag !== "UntrustedError" && Heads.isAbsent(error) ? Effect.succeedNone : problem(path, error)
           )
         )
       })
@@ -314,7 +260,7 @@ export const checkReadable = (directory: string) =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
     const unusable = (error: PlatformError) => {
-      const reason = isNotDirectory(error) ? "NotADirectory" : isAbsent(error) ? "NotFound" : "Unreadable"
+      const reason = Heads.isNotDirectory(error) ? "NotADirectory" : Heads.isAbsent(error) ? "NotFound" : "Unreadable"
       return new ScriptDirectoryError({ reason, directory, detail: SystemReason.describePlatform(error) })
     }
     const info = yield* Effect.mapError(fileSystem.stat(directory), unusable)

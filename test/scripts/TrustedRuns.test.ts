@@ -390,3 +390,35 @@ describe("a script that others can change since its look-up", () => {
     })
   }
 })
+
+describe("the head of a script that changed since its look-up", () => {
+  const head = (text: string) => `#!/bin/sh\n${text}\nexit\n`
+
+  for (const [what, before, after, refusal] of [
+    ["is obeyed if it got a user", "", "# des: user=nobody-here", "user=nobody-here: "],
+    ["is obeyed if it lost its user", "# des: user=nobody-here", "", undefined],
+    ["keeps the script from running if it is wrong now", "", "# des: usr=www-data", "its head is wrong: line 2: "]
+  ] as const) {
+    it.scopedLive(what, () => {
+      const logs = collectLogs()
+      return Effect.gen(function* () {
+        const directory = yield* makeScripts({ "container/start": head(before) })
+        yield* Effect.gen(function* () {
+          const scripts = yield* ScriptDirectory.ScriptDirectory
+          const [script] = yield* scripts.find("container", "start")
+          if (script === undefined) return assert.fail("no script was found")
+          Fs.writeFileSync(script.path, head(after))
+          const { run } = yield* attempts(0)
+          yield* run(
+            { script, entry: entryOf(script), coalesced: 0 },
+            yield* Stop.make({ drain: 0, hurry: Effect.never })
+          )
+        }).pipe(Effect.provide(ScriptDirectory.layer({ directory })), Effect.provide(Trust.layerInsecure))
+        const errors = logs.lines.filter((line) => line.startsWith("ERROR"))
+        assert.lengthOf(yield* runs, refusal === undefined ? 1 : 0)
+        assert.lengthOf(errors, refusal === undefined ? 0 : 1)
+        assert.include(errors[0] ?? "", refusal ?? "")
+      }).pipe(Effect.provide([Testing.layerRecorder(), NodeFileSystem.layer, logs.layer]))
+    })
+  }
+})
