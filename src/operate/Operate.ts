@@ -35,7 +35,7 @@ export const make = ({ engines, liveness, recorder, version }: Asked): Effect.Ef
       const now = yield* Clock.currentTimeMillis
       const feeds = engines.map((engine) => {
         const feed = Metrics.feedOf(engine)
-        const why = feed.open ? undefined : recorder.lostBecause(engine)
+        const why = feed.open ? undefined : recorder.closedBecause(engine)
         return { engine, ...feed, ...(why === undefined ? {} : { why }) }
       })
       const reasons = Health.reasons({ now, liveness, feeds, journalError })

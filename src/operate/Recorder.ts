@@ -58,8 +58,8 @@ export interface Recorder {
   readonly failures: () => ReadonlyArray<Status.EndedRun>
   readonly gaps: () => ReadonlyArray<Status.SeenGap>
   readonly eventsPerMinute: (now: number) => ReadonlyArray<number>
-  /** Why the connection to an engine was lost last. */
-  readonly lostBecause: (engine: string) => string | undefined
+  /** Why the feed of an engine is not open, if that is known. */
+  readonly closedBecause: (engine: string) => string | undefined
 }
 
 /** The same journal, which also remembers what was done. */
@@ -72,12 +72,14 @@ export const recorded = <E, R>(
   const gaps = makeNewest<Status.SeenGap>()
   const events = makeCounts()
   const lost = new Map<string, string>()
+  let isFull = false
 
   const see = (event: DockerEvent, now: number) => {
     if (event.Type !== OwnEvent.type) return
     const reason = event.Actor.Attributes["reason"] ?? ""
     if (event.Action === "gap") gaps.add({ engine: event.engine, reason, at: now })
     if (event.Action === "disconnected") lost.set(event.engine, reason)
+    if (event.Action === "connected") lost.delete(event.engine)
   }
 
   const keep = (kept: KeptRun, entry: Entry, script: string, attempt: number, beganAt: number): KeptRun => {
@@ -119,8 +121,11 @@ export const recorded = <E, R>(
     return Context.make(Journal, {
       ...others,
       accept: (batch) =>
-        Effect.tap(accept(batch), () =>
+        Effect.tap(accept(batch), (isAccepted) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
+            // A refused batch comes again when there is room.
+            isFull = !isAccepted
+            if (!isAccepted) return
             events.add(now, batch.events.length)
             for (const event of batch.events) see(event, now)
           })
@@ -139,7 +144,8 @@ export const recorded = <E, R>(
       failures: failures.all,
       gaps: gaps.all,
       eventsPerMinute: events.last,
-      lostBecause: (engine) => lost.get(engine)
+      // A full queue closes the feed without an event.
+      closedBecause: (engine) => lost.get(engine) ?? (isFull ? "the queue is full" : undefined)
     },
     layer
   }

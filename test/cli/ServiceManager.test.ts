@@ -10,6 +10,7 @@ import * as ServiceManager from "../../src/cli/ServiceManager.ts"
 import * as OwnEvent from "../../src/event/OwnEvent.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
+import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 
 describe("the status", () => {
   const status = (connected: ReadonlyArray<string>) => ServiceManager.statusOf(["east", "west"], new Set(connected))
@@ -53,7 +54,10 @@ const heard = <A>(
   const variables = { NOTIFY_SOCKET: "/run/notify", WATCHDOG_USEC: "20000000" }
   return Effect.gen(function* () {
     const manager = yield* ServiceManager.make(["east"], variables)
-    yield* Effect.provide(use(manager, said), manager.observed(JournalInMemory.layer()))
+    yield* Effect.provide(
+      use(manager, said),
+      manager.observed(JournalInMemory.layer({ capacity: 1, whenFull: "refuse" }))
+    )
     return said
   }).pipe(Effect.provide(Layer.succeed(CommandExecutor.CommandExecutor, executor)), Effect.scoped)
 }
@@ -116,6 +120,25 @@ describe("systemd", () => {
         "systemd-notify STATUS=watching 0 of 1 engines; waiting for east",
         stopping
       ])
+    })
+  )
+
+  it.effect("hears of a connection once it is accepted, and not of one that a full queue refuses", () =>
+    Effect.gen(function* () {
+      const said = yield* heard((manager) =>
+        Effect.gen(function* () {
+          const journal = yield* Journal
+          const fiber = yield* Effect.fork(manager.during(Effect.never))
+          yield* TestClock.adjust(0)
+          const event = yield* OwnEvent.make({ action: "connected", id: "east", engine: "east", attributes: {} })
+          const script = { path: "/s", options: ScriptOptions.none }
+          const accepted = [1, 2].map(() => ({ event, scripts: [script] }))
+          assert.isFalse(yield* journal.accept({ events: [event], accepted }))
+          yield* TestClock.adjust(0)
+          yield* Fiber.interrupt(fiber)
+        })
+      )
+      assert.deepStrictEqual(said, [ready, stopping])
     })
   )
 
