@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events"
 import { lstatSync, rmSync, type Stats } from "node:fs"
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { createServer, type Server } from "node:http"
 import { connect } from "node:net"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -113,38 +113,19 @@ export const reportRefusals = (server: EventEmitter, place: string, warn: (messa
   })
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void
-
-/** What answers requests is loaded with the first one: a des that nobody asks needs no memory for it. */
-const load: Effect.Effect<typeof import("./Server.ts"), unknown> = Effect.tryPromise(() => import("./Server.ts"))
-
 /** Listens, and answers requests until the end of the scope. */
 export const open = (served: Served): Effect.Effect<void, ListenError, Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const { address } = served
-    const loaded = yield* Effect.cached(Effect.flatMap(load, ({ makeHandler }) => makeHandler(served)))
-    let handler: Handler | undefined
-
-    const first = (request: IncomingMessage, response: ServerResponse) =>
-      Effect.matchEffect(loaded, {
-        onSuccess: (made) =>
-          Effect.sync(() => {
-            handler = made
-            made(request, response)
-          }),
-        onFailure: (error) =>
-          Effect.zipRight(
-            Effect.logError(`requests at ${Address.format(address)} cannot be answered: ${String(error)}`),
-            Effect.sync(() => response.writeHead(500).end())
-          )
-      })
+    // Only a des that listens needs this file. It is not loaded later, since an upgrade may have replaced it by then.
+    const { makeHandler } = yield* Effect.tryPromise({
+      try: () => import("./Server.ts"),
+      catch: (error) => whyNot(address, error)
+    })
     const server = createServer(
       { headersTimeout: requestPatience, keepAliveTimeout: idlePatience, maxHeaderSize: longestHead },
-      (request, response) => {
-        if (handler !== undefined) return handler(request, response)
-        Runtime.runFork(runtime, first(request, response))
-      }
+      yield* makeHandler(served)
     )
     server.requestTimeout = requestPatience
     server.maxConnections = mostConnections

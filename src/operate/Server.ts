@@ -1,4 +1,4 @@
-/** Answers requests about des. It is loaded with the first request. */
+/** Answers requests about des. It is loaded when des begins to listen. */
 
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type * as HttpApp from "@effect/platform/HttpApp"
