@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
-import { longer, rest } from "./test/support/suites.ts"
+import { building, longer, rest } from "./test/support/suites.ts"
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -32,13 +32,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: "rest",
-          include: [...left, ...longer.files],
+          include: [...left.filter((files) => files !== building), ...longer.files],
           env: {
             DES_FUZZ_SECONDS: process.env["DES_FUZZ_SECONDS"] ?? String(longer.seconds),
             DES_FAILING_STARTS: String(longer.failures)
           }
         }
-      }
+      },
+      { extends: true, test: { name: "building", include: [building] } }
     ]
   }
 })
