@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process"
+import { type ExecFileException, execFile } from "node:child_process"
 import { readFileSync, realpathSync } from "node:fs"
 import { basename } from "node:path"
 import * as Data from "effect/Data"
@@ -42,10 +42,15 @@ export const entryOf = (passwd: string, name: string): Entry | undefined => {
   return uid === undefined || gid === undefined ? undefined : { name, uid, gid, home: found?.[5] || "/" }
 }
 
-/** What decides whether a script can run as another user. */
+/** Why a user could not be looked up. It says nothing about whether there is such a user. */
+export interface NotLookedUp {
+  readonly reason: string
+}
+
+/** What decides whether a script can run as another user. `entry` is none if there is no such user. */
 export interface Situation {
   readonly isRoot: boolean
-  readonly entry: Entry | undefined
+  readonly entry: Entry | NotLookedUp | undefined
   readonly launcher: string | undefined
 }
 
@@ -53,6 +58,7 @@ export interface Situation {
 export const decide = (name: string, { entry, isRoot, launcher }: Situation): RunAs | string => {
   if (!isRoot) return `user=${name}: only root can run a script as another user; run des as root, or remove the option`
   if (entry === undefined) return `user=${name}: there is no such user; correct the name, or create the user`
+  if ("reason" in entry) return `user=${name} could not be looked up: ${entry.reason}`
   if (launcher === undefined)
     return `user=${name}: the program setpriv is missing; install util-linux (setpriv of busybox cannot do this)`
   return { ...entry, launcher }
@@ -84,8 +90,26 @@ const lookupPatience = Duration.seconds(5)
 /** The most that getent may print, in bytes. */
 const longestEntry = 65_536
 
+/** The exit code of getent if there is no such entry (getent(1)). */
+const noEntry = 2
+
+/** What a failure of getent says about the user. */
+export const failedLookup = ({
+  code,
+  killed
+}: {
+  readonly code?: ExecFileException["code"] | undefined
+  readonly killed?: boolean | undefined
+}): NotLookedUp | undefined => {
+  if (code === noEntry) return undefined
+  if (code === "ENOENT") return { reason: "the program getent is missing; install it, or add the user to /etc/passwd" }
+  if (code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return { reason: "getent printed too much" }
+  if (killed === true) return { reason: `getent did not answer within ${Duration.format(lookupPatience)}` }
+  return { reason: `getent failed (${code ?? "a signal ended it"})` }
+}
+
 /** Asks every source of users that the system has, such as LDAP. */
-const askSystem = (name: string): Effect.Effect<Entry | undefined> =>
+const askSystem = (name: string): Effect.Effect<Entry | NotLookedUp | undefined> =>
   Effect.async((resume) => {
     const options = {
       timeout: Duration.toMillis(lookupPatience),
@@ -93,7 +117,7 @@ const askSystem = (name: string): Effect.Effect<Entry | undefined> =>
       maxBuffer: longestEntry
     } as const
     const child = execFile("getent", ["passwd", name], options, (error, stdout) =>
-      resume(Effect.succeed(error === null ? entryOf(stdout, name) : undefined))
+      resume(Effect.succeed(error === null ? entryOf(stdout, name) : failedLookup(error)))
     )
     return Effect.sync(() => void child.kill("SIGKILL"))
   })

@@ -58,6 +58,26 @@ describe("an entry of the password file", () => {
   })
 })
 
+describe("a look-up that fails", () => {
+  it("means that there is no such user if getent exits with 2", () => {
+    assert.isUndefined(RunAs.failedLookup({ code: 2, killed: false }))
+  })
+
+  for (const [what, error, reason] of [
+    [
+      "getent is missing",
+      { code: "ENOENT" },
+      "the program getent is missing; install it, or add the user to /etc/passwd"
+    ],
+    ["getent takes too long", { code: undefined, killed: true }, "getent did not answer within 5s"],
+    ["getent prints too much", { code: "ERR_CHILD_PROCESS_STDIO_MAXBUFFER", killed: true }, "getent printed too much"],
+    ["getent fails", { code: 3, killed: false }, "getent failed (3)"],
+    ["getent dies", { code: undefined, killed: false }, "getent failed (a signal ended it)"]
+  ] as const) {
+    it(`says nothing about the user if ${what}`, () => assert.deepStrictEqual(RunAs.failedLookup(error), { reason }))
+  }
+})
+
 describe("a script with user=", () => {
   const entry = { name: "web", uid: 4242, gid: 4343, home: "/srv/web" }
   const launcher = "/usr/bin/setpriv"
@@ -86,6 +106,11 @@ describe("a script with user=", () => {
       "there is no such user",
       { isRoot: true, entry: undefined, launcher },
       "user=web: there is no such user; correct the name, or"
+    ],
+    [
+      "the user could not be looked up",
+      { isRoot: true, entry: { reason: "the directory service is down" }, launcher },
+      "user=web could not be looked up: the directory service is down"
     ],
     [
       "setpriv is missing",
