@@ -9,7 +9,10 @@ import * as Inspection from "./Inspection.ts"
 /** How long the answers about all containers of one batch of events may take. Meanwhile no feed gets on. */
 const patience = Duration.seconds(2)
 
-/** After an engine did not answer in time, it is not asked for this long. So it can hold up the feeds for a small part of the time only. */
+/** An engine that does not answer one question for this long is slow. A shorter question had only the rest of its batch's time. */
+const slow = Duration.seconds(1)
+
+/** After an engine was slow, it is not asked for this long. So it can hold up the feeds for a small part of the time only. */
 const pause = Duration.seconds(30)
 
 /** How many containers are asked about at once. */
@@ -21,7 +24,9 @@ const largestInspect = 65_536
 /** Gets the lines for scripts with `inspect=yes`, by the ids of containers. It never fails. */
 export type Inspect = (ids: Iterable<string>) => Effect.Effect<ReadonlyMap<string, string>>
 
-const late = `the engine did not answer within ${Duration.format(patience)}`
+const late = "the engine did not answer in time"
+
+const crowded = "too many containers had events at once, and des had no time to ask about all of them"
 
 /**
  * Asks an engine about containers, within bounds of time and bytes. What it answered last about a container stands in
@@ -42,15 +47,17 @@ export const make = (engine: Pick<Engine["Type"], "inspectText" | "name">): Insp
     if (now < pausedUntil) return
     pausedUntil = now + Duration.toMillis(pause)
     yield* Effect.logWarning(
-      `${engine.name} did not describe container ${id.slice(0, 12)} within ${Duration.format(patience)}: scripts with inspect=yes get what des saw last, and des asks again in ${Duration.format(pause)}`
+      `${engine.name} did not describe container ${id.slice(0, 12)} in time: scripts with inspect=yes get what des saw last, and des asks again in ${Duration.format(pause)}`
     )
   })
 
   const askUntil = Effect.fnUntraced(function* (id: string, deadline: number) {
     const now = yield* Clock.currentTimeMillis
-    if (now < pausedUntil) return Either.left(`${late} a moment ago`)
-    const answer = now < deadline ? yield* Effect.timeoutOption(ask(id), deadline - now) : Option.none()
+    if (now < pausedUntil) return Either.left(`${late}; des asks again in up to ${Duration.format(pause)}`)
+    if (now >= deadline) return Either.left(crowded)
+    const answer = yield* Effect.timeoutOption(ask(id), deadline - now)
     if (Option.isSome(answer)) return answer.value
+    if (deadline - now < Duration.toMillis(slow)) return Either.left(crowded)
     yield* noteLate(id)
     return Either.left(late)
   })
