@@ -132,9 +132,10 @@ export const layer = (
       const pace = Pace.make()
 
       /** Returns `"share"` or `"pace"`, which has no room for an event, or nothing if it is accepted. */
-      const lostBy = ({ event }: Accepted, now: number) => {
+      const lostBy = (accepted: Accepted, now: number) => {
+        const { event } = accepted
         const actor = actorOf(event)
-        if (weights.shares.isOver(actor, weigh({ event }))) return "share"
+        if (weights.shares.isOver(actor, weigh(accepted))) return "share"
         if (!isLarge(event)) return undefined
         if (losses.isLosing(actor)) return "share"
         const record = { actor, bytes: event.record.length, engine: event.engine, timeNano: event.timeNano }

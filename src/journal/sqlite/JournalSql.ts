@@ -52,6 +52,9 @@ export interface Options {
   ) => <A>(write: Effect.Effect<A, SqlError.SqlError>) => Effect.Effect<A, SqlError.SqlError>
 }
 
+/** How much of an accepted event is written. */
+const lengthOf = ({ event, inspected = "" }: Accepted): number => event.record.length + inspected.length
+
 const make = (options: Options) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
@@ -81,10 +84,7 @@ const make = (options: Options) =>
       yield* safely(
         engines.keep(lost.length === 0 ? batch.events : batch.events.filter((event) => !notKept.has(event)))
       )
-      const bytes = batch.accepted.reduce(
-        (sum, { event, inspected = "" }) => sum + event.record.length + inspected.length,
-        0
-      )
+      const bytes = batch.accepted.reduce((sum, accepted) => sum + lengthOf(accepted), 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
       return true
     })
@@ -92,7 +92,7 @@ const make = (options: Options) =>
     const acceptOwn = Effect.fnUntraced(function* (accepted: Accepted) {
       const lost = yield* insert([accepted])
       yield* queue.arrived
-      yield* safely(retention.count({ rows: 1, bytes: accepted.event.record.length }))
+      yield* safely(retention.count({ rows: 1, bytes: lengthOf(accepted) }))
       return lost.length === 0
     })
 
