@@ -38,7 +38,7 @@ const indented = (text: string): ReadonlyArray<string> => text.split("\n").map((
 
 /** Values of --env can be secrets, so the journal has none of them. */
 const notKept =
-  "  not kept: DES_COALESCED, and what is not of the event: --env, DES_ENDPOINT, DOCKER_HOST …, PATH, HOME …"
+  "  not shown: DES_COALESCED; not kept, since it is not of the event: --env, DES_ENDPOINT, DOCKER_HOST …, PATH, HOME …"
 
 /** The variables that the script got for its event. */
 const variablesOf = ({ name, record, run, synthetic }: State.History.Detail): ReadonlyArray<string> => {
