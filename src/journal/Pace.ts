@@ -1,8 +1,11 @@
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { largeFrom } from "./Admission.ts"
 
-/** By how many milliseconds des may fall behind an engine before large records have a bound. */
-const behind = 1_000
+/**
+ * By how many milliseconds des may fall behind an engine before large records have a bound. It is more than the 2 seconds
+ * for which an engine may hold up the feed while it describes containers (`patience`, feed/Inspector.ts): that is no storm.
+ */
+const behind = 3_000
 
 /** How many bytes of large records count within an interval at most while des is behind. */
 const mostWhileBehind = 33_554_432

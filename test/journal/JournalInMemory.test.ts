@@ -253,10 +253,10 @@ describe("an order of the journal in memory", () => {
       }
       yield* TestClock.adjust("1 hour")
       yield* journal.accept(late(1, 0))
-      yield* journal.accept(late(2, 1000))
+      yield* journal.accept(late(2, 3000))
       assert.strictEqual(yield* journal.unfinished, 2, "des keeps up")
-      yield* journal.accept(late(3, 1001))
-      yield* journal.accept(late(4, 1001, 10))
+      yield* journal.accept(late(3, 3001))
+      yield* journal.accept(late(4, 3001, 10))
       yield* journal.accept(late(5, 0))
       assert.strictEqual(yield* journal.unfinished, 3, "only the small one is accepted")
       assert.strictEqual(yield* takeIds("total", 3), "sss")

@@ -754,8 +754,8 @@ describe("the order of the journal on disk", () => {
         const journal = yield* Journal.Journal
         const run = Effect.flatMap(take, ({ id }) => journal.finish(id, "succeeded"))
         yield* Effect.zipRight(accept(late(1, 0)), run)
-        yield* Effect.zipRight(accept(late(2, 1000)), run)
-        yield* accept(late(3, 1001), accepted("innocent"))
+        yield* Effect.zipRight(accept(late(2, 3000)), run)
+        yield* accept(late(3, 3001), accepted("innocent"))
         assert.strictEqual(yield* journal.unfinished, 1)
         yield* run
         yield* TestClock.adjust("1 minute")
