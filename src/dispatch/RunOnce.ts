@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -79,11 +80,13 @@ class HeadError extends Data.TaggedError("HeadError")<{ readonly message: string
  */
 const makeUserOf = (readHead: ReturnType<typeof Heads.make>) =>
   Effect.fnUntraced(function* ({ options, path }: Script) {
-    const now = yield* Effect.map(readHead(path), (head) => head.options).pipe(
-      // Where there is no file, the runner says so, or it runs something else than files.
-      Effect.catchIf(Heads.isAbsent, () => Effect.succeed(options)),
-      Effect.mapError((error) => new HeadError({ message: Heads.sayUnreadable(error) }))
-    )
+    // Where there is no file, the runner says so, or it runs something else than files.
+    const now = !existsSync(path)
+      ? options
+      : yield* Effect.mapBoth(readHead(path), {
+          onFailure: (error) => new HeadError({ message: Heads.sayUnreadable(error) }),
+          onSuccess: (head) => head.options
+        })
     if (!("conditions" in now)) {
       return yield* new HeadError({ message: `its head is wrong: line ${now.line}: ${now.message}` })
     }
