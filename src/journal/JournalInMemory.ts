@@ -5,10 +5,10 @@ import * as Option from "effect/Option"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
 import { isLarge, splitByAge, weigh } from "./Admission.ts"
+import * as Behind from "./Behind.ts"
 import { type Accepted, actorOf, type Batch, type Entry, Journal, type TakeOrder, unkept } from "./Journal.ts"
 import * as Losses from "./Losses.ts"
 import * as MemoryQueue from "./MemoryQueue.ts"
-import * as Pace from "./Pace.ts"
 
 /**
  * How many bytes of accepted events may be in memory by default: 256 MiB.
@@ -129,9 +129,9 @@ export const layer = (
         first:
           "events of this actor fill a quarter of the queue, and further ones are lost until its scripts catch up. Make them faster, set a cooldown, or keep the queue on disk (--state)"
       })
-      const pace = Pace.make()
+      const behind = Behind.make()
 
-      /** Returns `"share"` or `"pace"`, which has no room for an event, or nothing if it is accepted. */
+      /** Returns `"share"` or `"behind"`, which has no room for an event, or nothing if it is accepted. */
       const lostBy = (accepted: Accepted, now: number) => {
         const { event } = accepted
         const actor = actorOf(event)
@@ -139,8 +139,8 @@ export const layer = (
         if (!isLarge(event)) return undefined
         if (losses.isLosing(actor)) return "share"
         const record = { actor, bytes: event.record.length, engine: event.engine, timeNano: event.timeNano }
-        if (pace.isTooFast(record, now)) return "pace"
-        pace.add(record, now)
+        if (behind.isTooFast(record, now)) return "behind"
+        behind.add(record, now)
         return undefined
       }
       const turns = yield* makeTurns
@@ -184,7 +184,7 @@ export const layer = (
           if (by === undefined) put(accepted, now)
           else {
             notKept.add(accepted.event)
-            yield* losses.add(accepted.event, by === "pace" ? Pace.first : undefined)
+            yield* losses.add(accepted.event, by === "behind" ? Behind.first : undefined)
           }
         }
         remember(batch.events)

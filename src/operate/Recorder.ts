@@ -6,7 +6,7 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
 import { type Entry, Journal, type KeptRun } from "../journal/Journal.ts"
-import { exitCode, type Outcome } from "../scripts/ScriptRunner.ts"
+import { exitCode, outcomeName } from "../scripts/ScriptRunner.ts"
 import type * as Status from "./Status.ts"
 
 /** How many runs, failures and gaps are remembered, each. */
@@ -41,14 +41,6 @@ const makeCounts = () => {
     last: (now: number) =>
       Array.from({ length: minutes }, (_, at) => counts.get(Math.floor(now / minute) - minutes + 1 + at) ?? 0)
   }
-}
-
-const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
-  Exited: "exited",
-  Killed: "killed",
-  TimedOut: "timed out",
-  NotStarted: "not started",
-  Failed: "failed"
 }
 
 /** What des did since its start, as far as it is remembered. */
@@ -102,7 +94,7 @@ export const recorded = <E, R>(
       ...kept,
       ended: (outcome, output, last) => {
         const text = outcome._tag === "NotStarted" || outcome._tag === "Failed" ? outcome.message : output
-        const how = { outcome: outcomeNames[outcome._tag], exit: exitCode(outcome), output: text }
+        const how = { outcome: outcomeName(outcome), exit: exitCode(outcome), output: text }
         return Effect.zipRight(end(how), kept.ended(outcome, output, last))
       },
       skipped: (reason) => {

@@ -128,6 +128,21 @@ export const exitCode = (outcome: Outcome): number =>
     Failed: () => 1
   })
 
+const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
+  Exited: "exited",
+  Killed: "killed",
+  TimedOut: "timed out",
+  NotStarted: "not started",
+  Failed: "failed"
+}
+
+/**
+ * An outcome as the history and the status call it.
+ *
+ * @internal
+ */
+export const outcomeName = ({ _tag }: Outcome): string => outcomeNames[_tag]
+
 /**
  * Runs scripts.
  *

@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Loss } from "../../feed/Gap.ts"
 import { isLarge, largeFrom } from "../Admission.ts"
+import * as Behind from "../Behind.ts"
 import { type Accepted, actorOf } from "../Journal.ts"
 import * as Losses from "../Losses.ts"
-import * as Pace from "../Pace.ts"
 import * as Shares from "../Shares.ts"
 import { sizeOfEvent } from "./Retention.ts"
 import { withoutNul } from "./Rows.ts"
@@ -48,7 +48,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       isMuch: shares.isMuch,
       first: `records over ${largeFrom / 1024} KiB of this actor fill its share of the journal (${mostLarge / 1_048_576} MiB), and further ones are lost for a minute, and until its scripts catch up. Make them faster, or let them run for fewer events`
     })
-    const pace = Pace.make()
+    const behind = Behind.make()
 
     const isStored = ({ event }: Accepted) =>
       Effect.map(
@@ -66,7 +66,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       shares.add(name, waiting?.size ?? 0)
     })
 
-    /** Returns `"share"` or `"pace"`, which has no room for an event, or nothing if it is accepted. */
+    /** Returns `"share"` or `"behind"`, which has no room for an event, or nothing if it is accepted. */
     const lostBy = Effect.fnUntraced(function* (accepted: Accepted) {
       const { event } = accepted
       // An event that is stored already is not written again.
@@ -78,8 +78,8 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       const now = yield* Clock.currentTimeMillis
       const record = { actor: name, bytes: size, engine: event.engine, timeNano: event.timeNano }
       if (losses.isLosing(name) || shares.isOver(name, size)) return "share"
-      if (pace.isTooFast(record, now)) return "pace"
-      pace.add(record, now)
+      if (behind.isTooFast(record, now)) return "behind"
+      behind.add(record, now)
       shares.add(name, size)
       return undefined
     })
@@ -94,7 +94,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
         if (by === undefined) kept.push(one)
         else {
           lost.push(one)
-          yield* losses.add(one.event, by === "pace" ? Pace.first : undefined)
+          yield* losses.add(one.event, by === "behind" ? Behind.first : undefined)
         }
       }
       return { kept, lost }

@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as ProcessGroup from "../../scripts/ProcessGroup.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
-import { exitCode, type Outcome } from "../../scripts/ScriptRunner.ts"
+import { exitCode, type Outcome, outcomeName } from "../../scripts/ScriptRunner.ts"
 import type { Earlier, Entry, JournalError, KeptRun } from "../Journal.ts"
 import type * as Failure from "./Failure.ts"
 import { withoutNul } from "./Rows.ts"
@@ -20,14 +20,6 @@ interface EarlierRow {
   readonly ended_at: number | null
   readonly exit: number | null
   readonly last: number
-}
-
-const outcomeNames: Readonly<Record<Outcome["_tag"], string>> = {
-  Exited: "exited",
-  Killed: "killed",
-  TimedOut: "timed out",
-  NotStarted: "not started",
-  Failed: "failed"
 }
 
 /** The text that the history keeps of a run. */
@@ -100,7 +92,7 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
         },
         ended: (outcome, output, last) =>
           Effect.flatMap(Clock.currentTimeMillis, (ended) =>
-            safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeNames[outcome._tag]},
+            safely(sql`UPDATE run SET ended_at = ${ended}, outcome = ${outcomeName(outcome)},
               exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0} WHERE id = ${id}`)
           ),
         skipped: (reason) =>

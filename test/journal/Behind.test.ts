@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import * as Pace from "../../src/journal/Pace.ts"
+import * as Behind from "../../src/journal/Behind.ts"
 
 const mebibyte = 1_048_576
 const start = 1_700_000_000_000
@@ -13,7 +13,7 @@ const recordOf = (actor: string, size: number, delay: number, now: number) => ({
 
 /** A pace, and a record of so many MiB that happened `delay` milliseconds before `now`. */
 const make = () => {
-  const pace = Pace.make()
+  const pace = Behind.make()
   const accepts = (actor: string, size: number, delay: number, now = start) => {
     const record = recordOf(actor, size, delay, now)
     if (pace.isTooFast(record, now)) return false
@@ -62,7 +62,7 @@ describe("the pace of large records", () => {
   })
 
   it("does not take an engine's clock that is wrong for a delay", () => {
-    const pace = Pace.make()
+    const pace = Behind.make()
     const storm = (delay: number) => recordOf("storm", 16, delay, start)
     assert.isFalse(pace.isTooFast(storm(3_600_000), start))
     pace.add(storm(3_600_000), start)

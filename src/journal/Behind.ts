@@ -80,7 +80,7 @@ type DelayOf = ReturnType<typeof makeDelay>
  * - `isTooFast`: returns true if a large record is lost: des is behind, and its actor has taken too much. A record always
  *   fits if no other is counted.
  */
-export interface Pace {
+export interface Behind {
   readonly add: (record: LargeRecord, now: number) => void
   readonly isTooFast: (record: LargeRecord, now: number) => boolean
 }
@@ -91,8 +91,8 @@ export interface LargeRecord extends Pick<DockerEvent, "engine" | "timeNano"> {
   readonly bytes: number
 }
 
-/** Makes a pace. `now` is in milliseconds since 1970. */
-export const make = (): Pace => {
+/** Begins with no events. `now` is in milliseconds since 1970. */
+export const make = (): Behind => {
   const engines = new Map<string, { readonly recent: Recent; readonly delayOf: DelayOf }>()
 
   const engineOf = (name: string) => {
