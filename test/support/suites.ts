@@ -7,6 +7,7 @@ export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/cli/Signals.test.ts", "they wait until drain times and graces are over"],
   ["test/chaos/*.test.ts", "they kill engines and des again and again, and watch one of them for a while"],
   ["test/hostile/*.test.ts", "they send what strangers could write, in large numbers"],
+  ["test/fleet/*.test.ts", "they start PostgreSQL, and several des"],
   ["test/browser/*.test.ts", "they start a browser"],
   [
     "test/install/*.test.ts",
