@@ -37,6 +37,8 @@ export interface Postgres {
   readonly stop: Effect.Effect<void>
   /** Starts the cluster again, and waits until it answers. */
   readonly start: Effect.Effect<void, PostgresError>
+  /** Makes a standby the primary, and waits until it takes writes. */
+  readonly promote: Effect.Effect<void, PostgresError>
 }
 
 /** The folder with PostgreSQL's programs; none if it is not installed. Debian has a folder for each version. */
@@ -77,9 +79,9 @@ const exec = (name: string, args: ReadonlyArray<string>, as: ReadonlyArray<strin
 
 const superuser = "postgres"
 
-/** Starts a cluster for the scope. `settings` are more lines of its configuration. */
+/** Starts a cluster for the scope. `settings` are more lines of its configuration. With `standbyOf` it is a copy that follows another one. */
 export const postgres = (
-  options: { readonly settings?: ReadonlyArray<string> } = {}
+  options: { readonly settings?: ReadonlyArray<string>; readonly standbyOf?: Postgres } = {}
 ): Effect.Effect<Postgres, PostgresError, Scope.Scope> =>
   Effect.gen(function* () {
     const dir = yield* TempFolder.make("postgres")
@@ -90,7 +92,9 @@ export const postgres = (
     Fs.chmodSync(dir, 0o755)
     Fs.mkdirSync(data, { mode: 0o700 })
     if (user !== undefined) yield* Effect.promise(() => chown(user, dir, data))
-    yield* exec("initdb", ["-D", data, "-A", "trust", "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync"], asUser)
+    yield* options.standbyOf === undefined
+      ? exec("initdb", ["-D", data, "-A", "trust", "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync"], asUser)
+      : exec("pg_basebackup", ["-D", data, "-R", "--no-sync", "-c", "fast", "-d", options.standbyOf.url], asUser)
     Fs.appendFileSync(
       Path.join(data, "postgresql.conf"),
       [
@@ -150,7 +154,8 @@ export const postgres = (
       psql,
       kill9: end("SIGKILL"),
       stop: end("SIGINT"),
-      start
+      start,
+      promote: Effect.asVoid(psql("SELECT pg_promote()"))
     }
   })
 
