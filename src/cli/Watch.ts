@@ -116,7 +116,7 @@ const journalOf = (
     : State.layer({ directory, keep, maxAge, engines: shape.engines })
 }
 
-const watch = Effect.fn("Watch.watch")(function* (given: Given) {
+const watch = Effect.fnUntraced(function* (given: Given) {
   if (given.insecureScripts) {
     yield* Effect.logWarning("--insecure-scripts: anybody who can write to a script can run commands as this user")
   }
