@@ -125,6 +125,18 @@ const metrics = {
     "des_backlog_oldest_timestamp_seconds",
     "When the oldest event that waits or runs was accepted. 0 if there is none."
   ),
+  waitingEvents: gauge("des_waiting_events", "Accepted events that wait for a free job, a cooldown or a wait."),
+  waitingBytes: gauge("des_waiting_bytes", "Bytes of the accepted events that wait."),
+  waitingOldest: gauge(
+    "des_waiting_oldest_timestamp_seconds",
+    "When the oldest event that waits was accepted. 0 if none waits."
+  ),
+  runningEvents: gauge("des_running_events", "Accepted events whose scripts run now, or wait for a retry."),
+  runningBytes: gauge("des_running_bytes", "Bytes of the accepted events whose scripts run now."),
+  runningOldest: gauge(
+    "des_running_oldest_timestamp_seconds",
+    "When the event that runs for the longest time began to run. 0 if none runs."
+  ),
   journalSize: gauge("des_journal_size_bytes", "Size of the journal on the disk. 0 if it is in memory."),
   journalWritable: gauge(
     "des_journal_writable",
@@ -414,20 +426,34 @@ export const journalWritable = (isWritable: boolean): void => add(metrics.journa
  */
 export const journalFree = (bytes: number): void => add(metrics.journalFree, bytes)
 
+/** Events of the journal: how many, their bytes, and the time of the oldest in milliseconds. */
+interface Counted {
+  readonly events: number
+  readonly bytes: number
+  readonly oldest: number | undefined
+}
+
 /**
  * Sets what the journal says of itself.
  *
  * @internal
  */
 export const journal = (status: {
-  readonly events: number
-  readonly bytes: number
-  readonly oldest: number | undefined
+  readonly accepted: Counted
+  readonly waiting: Counted
+  readonly running: Counted
   readonly size: number
 }): void => {
-  add(metrics.backlogEvents, status.events)
-  add(metrics.backlogBytes, status.bytes)
-  add(metrics.backlogOldest, (status.oldest ?? 0) / 1000)
+  const { accepted: backlog, running, waiting } = status
+  add(metrics.backlogEvents, backlog.events)
+  add(metrics.backlogBytes, backlog.bytes)
+  add(metrics.backlogOldest, (backlog.oldest ?? 0) / 1000)
+  add(metrics.waitingEvents, waiting.events)
+  add(metrics.waitingBytes, waiting.bytes)
+  add(metrics.waitingOldest, (waiting.oldest ?? 0) / 1000)
+  add(metrics.runningEvents, running.events)
+  add(metrics.runningBytes, running.bytes)
+  add(metrics.runningOldest, (running.oldest ?? 0) / 1000)
   add(metrics.journalSize, status.size)
 }
 

@@ -230,11 +230,20 @@ describe("the metrics of the journal and the process", () => {
         const [, value] = lines.map((line) => line.split(" ")).find(([sample]) => sample === name) ?? []
         assert.isAbove(Number(value), 0, name)
       }
-      const taken = yield* journal.take("fair")
-      yield* journal.finish(Option.getOrThrow(taken).id, "succeeded")
+      const taken = Option.getOrThrow(yield* journal.take("fair"))
+      yield* TestClock.adjust("1 minute")
+      yield* journal.begin(taken, script, 1)
+      const during = (yield* text).split("\n")
+      for (const sample of ["waiting_events 1", "waiting_oldest_timestamp_seconds 10", "running_events 1"]) {
+        assert.include(during, `des_${sample}`)
+      }
+      assert.include(during, "des_running_oldest_timestamp_seconds 70")
+      yield* journal.finish(taken.id, "succeeded")
       assert.include(yield* text, "des_backlog_events 2\n", "the journal is not asked again at once")
       yield* TestClock.adjust("1 minute")
       assert.include(yield* text, "des_backlog_events 1\n")
+      assert.include(yield* text, "des_running_events 0\n")
+      assert.include(yield* text, "des_running_oldest_timestamp_seconds 0\n")
     }).pipe(Effect.provide(JournalInMemory.layer()))
   )
 })

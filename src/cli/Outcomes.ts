@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Journal } from "../journal/Journal.ts"
 
@@ -17,14 +18,16 @@ export const counted = <E, R>(
     const { accept, finish, ...others } = Context.get(context, Journal)
     return Context.make(Journal, {
       ...others,
-      accept: (batch) => {
-        counts.accepted += batch.accepted.length
-        return accept(batch)
-      },
-      finish: (id, state) => {
-        if (state === "failed") counts.failed++
-        return finish(id, state)
-      }
+      // A batch that a full queue refused comes again.
+      accept: (batch) =>
+        Effect.tap(accept(batch), (isAccepted) => {
+          if (isAccepted) counts.accepted += batch.accepted.length
+        }),
+      finish: (id, state) =>
+        Effect.suspend(() => {
+          if (state === "failed") counts.failed++
+          return finish(id, state)
+        })
     })
   })
   return { counts, layer }

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import * as Log from "../Log.ts"
 import * as Address from "../operate/Address.ts"
 import * as Operate from "../operate/Status.ts"
-import { formatAge, formatBytes } from "../operate/Words.ts"
+import { formatAge, formatBytes, formatEvents } from "../operate/Words.ts"
 import * as SystemReason from "../SystemReason.ts"
 import * as CliCommand from "./CliCommand.ts"
 import * as CliOption from "./CliOption.ts"
@@ -77,17 +77,29 @@ const feedLine = (now: number, feed: Operate.WatchedFeed): string => {
 const failureLine = (now: number, run: Operate.EndedRun): string =>
   `  ${formatAge(now - run.endedAt)} ago: ${run.script} for ${run.event}, ${run.outcome}, exit ${run.exit}`
 
+const backlogLines = (now: number, backlog: Operate.Status["backlog"]): ReadonlyArray<string> => {
+  const line = ({ bytes, events, oldestAt }: Operate.Counted, since: (age: string) => string) => {
+    const oldest = oldestAt === undefined ? "" : `, the oldest ${since(formatAge(now - oldestAt))}`
+    return `${formatEvents(events)}, ${formatBytes(bytes)}${oldest}`
+  }
+  const accepted = (age: string) => `accepted ${age} ago`
+  return [
+    `backlog: ${line(backlog, accepted)}`,
+    `  waiting: ${line(backlog.waiting, accepted)}`,
+    `  running: ${line(backlog.running, (age) => `since ${age}`)}`
+  ]
+}
+
 /** The status for people. The first line says it all, as monitoring plugins show it. */
 export const lines = (said: Operate.Status): ReadonlyArray<string> => {
   const { backlog, failures, feeds, now, reasons, running } = said
   const health = said.ready ? "healthy" : `not healthy: ${reasons.join("; ")}`
-  const oldest = backlog.oldestAt === undefined ? "" : `, the oldest accepted ${formatAge(now - backlog.oldestAt)} ago`
   return [
     `des ${said.version} is ${health}`,
     `process ${said.pid}, up for ${formatAge(now - said.startedAt)}`,
     "engines:",
     ...(feeds.length === 0 ? ["  none"] : feeds.map((feed) => feedLine(now, feed))),
-    `backlog: ${backlog.events} events, ${formatBytes(backlog.bytes)}${oldest}`,
+    ...backlogLines(now, backlog),
     `events in the last hour: ${said.eventsPerMinute.reduce((sum, count) => sum + count, 0)}`,
     "running:",
     ...(running.length === 0

@@ -64,6 +64,10 @@ const saySucceeded = (path: string, duration: number) =>
 
 const ofScript = ({ path }: Script) => Effect.annotateLogs(LogFields.make({ script: path }))
 
+/** Lets log lines name the span of the run. */
+const inSpan = <A, E>(span: KeptRun["span"], effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  span === undefined ? effect : Effect.withParentSpan(effect, span)
+
 /** The delays between two attempts. */
 const backoff: Backoff.Backoff = { first: 1000, longest: 300_000 }
 
@@ -168,8 +172,11 @@ export const make = (defaults: Defaults) =>
         yield* kept.ended(outcome, output, last || !hasFailed)
         return !hasFailed
       },
-      (effect, { script: { path } }, { variables }, { number }) =>
-        Effect.annotateLogs(effect, LogFields.make({ script: path, run: variables["DES_RUN"], attempt: number }))
+      (effect, { script: { path } }, { span, variables }, { number }) =>
+        Effect.annotateLogs(
+          inSpan(span, effect),
+          LogFields.make({ script: path, run: variables["DES_RUN"], attempt: number })
+        )
     )
 
     const run: Attempts["run"] = Effect.fnUntraced(function* (due, stop) {
@@ -190,7 +197,7 @@ export const make = (defaults: Defaults) =>
         const delay = Backoff.delay(backoff, number) * (yield* spread)
         yield* Effect.logInfo(
           `Script ${script.path} is retried in ${(delay / 1000).toFixed(1)} s, attempt ${number + 1} of ${attempts}`
-        ).pipe(ofScript(script))
+        ).pipe(ofScript(script), (said) => inSpan(kept.span, said))
         if (!(yield* stop.sleep(delay))) return "left"
         yield* Metrics.retried(script.path)
       }

@@ -9,15 +9,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type DockerEvent, verb } from "../event/DockerEvent.ts"
 import { eventFields } from "../event/EventName.ts"
-import {
-  type Accepted,
-  actorOf,
-  type Entry,
-  Journal,
-  type JournalError,
-  type Result,
-  unkept
-} from "../journal/Journal.ts"
+import { type Accepted, actorOf, type Entry, Journal, type JournalError, type Result } from "../journal/Journal.ts"
 import type { Environment } from "../scripts/Environment.ts"
 import { defaultBounds, type ScriptRunner } from "../scripts/ScriptRunner.ts"
 import type { Trust } from "../scripts/Trust.ts"
@@ -270,30 +262,36 @@ const make = (options: DispatchOptions) =>
 
     const unreported = yield* attemptsWith(() => Effect.void)
 
-    const runLast = ({ event, inspected, scripts }: Accepted) =>
-      Effect.gen(function* () {
+    const runLast = (accepted: Accepted) => {
+      const { event, inspected, scripts } = accepted
+      return Effect.gen(function* () {
         if (!(yield* stop.hasTime)) {
           return yield* Effect.logWarning(
             `The scripts of ${event.Type}/${verb(event)} are not run, since the scripts before them used up the time of --drain`
           )
         }
         const stopOnFailure = StopOnFailure.make()
+        const { begin, finish } = yield* journal.unkept(accepted)
+        let succeeded = 0
         const runs = Effect.forEach(
           scripts,
           Effect.fnUntraced(function* (script) {
             const failed = stopOnFailure.before(script)
             if (failed !== undefined) return yield* Effect.logWarning(Attempts.sayingSkipped(event, script, failed))
             const which = { number: 1, last: true }
-            if (!(yield* unreported.attempt({ script, event, coalesced: 0, inspected }, unkept, which)))
-              stopOnFailure.failed(script)
+            if (yield* unreported.attempt({ script, event, coalesced: 0, inspected }, yield* begin(script), which))
+              succeeded++
+            else stopOnFailure.failed(script)
           }),
           { discard: true }
         )
         yield* sayDetected(event)
         // These runs are not kept in the journal, so no journal can fail here.
         yield* stop.drain(Effect.ignore(runs))
+        yield* finish(succeeded === scripts.length ? "succeeded" : "failed")
         yield* sayFinished(`${event.Type}/${verb(event)}`)
       }).pipe(about(event))
+    }
 
     return { run, fail: broken.fail, runLast }
   })

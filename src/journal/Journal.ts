@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Tracer from "effect/Tracer"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import type * as FeedMemory from "../feed/FeedMemory.ts"
 import type { Loss } from "../feed/Gap.ts"
@@ -77,7 +78,7 @@ export interface Earlier {
 }
 
 /**
- * An accepted event that was taken to be run, by the path of each script:
+ * An accepted event that was taken to be run. `acceptedAt` is when it was accepted, in milliseconds since 1970. By the path of each script:
  *
  * - `earlier`: what happened to it before des was restarted.
  * - `coalesced`: how many older events its run also stands for, if there are any.
@@ -87,6 +88,7 @@ export interface Earlier {
  */
 export interface Entry extends Accepted {
   readonly id: number
+  readonly acceptedAt: number
   readonly earlier: Readonly<Record<string, Earlier>>
   readonly coalesced: Readonly<Record<string, number>>
 }
@@ -100,6 +102,7 @@ export interface Entry extends Accepted {
  * - `ended`: records the outcome and the end of the output. With `last` no retry follows.
  * - `skipped`: records that the script is not run for its event, and why. No run follows.
  * - `interrupted`: records that des was told to stop before the run ended.
+ * - `span`: the span of the run, if there are traces. The log lines of the run name it.
  *
  * @since 1.0.0
  * @category models
@@ -110,6 +113,21 @@ export interface KeptRun {
   readonly ended: (outcome: Outcome, output: string, last: boolean) => Effect.Effect<void, JournalError>
   readonly skipped: (reason: string) => Effect.Effect<void, JournalError>
   readonly interrupted: Effect.Effect<void>
+  readonly span?: Tracer.AnySpan
+}
+
+/**
+ * An event that the journal does not store, while its scripts run.
+ *
+ * - `begin`: begins a run of a script, which is not recorded.
+ * - `finish`: ends the event after its last script.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface UnkeptEvent {
+  readonly begin: (script: Script) => Effect.Effect<KeptRun>
+  readonly finish: (result: Result) => Effect.Effect<void>
 }
 
 /**
@@ -125,20 +143,38 @@ export interface KeptRun {
 export type TakeOrder = "total" | "fair"
 
 /**
+ * Some of the accepted events that are not finished.
+ *
+ * - `events`: how many there are.
+ * - `bytes`: how many bytes they take, in memory or on the disk.
+ * - `oldest`: the time of the oldest, in milliseconds since 1970; undefined if there is none.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Unfinished {
+  readonly events: number
+  readonly bytes: number
+  readonly oldest: number | undefined
+}
+
+/**
  * What a journal says of itself.
  *
- * - `events`: how many accepted events are not finished: they wait or run.
- * - `bytes`: how many bytes these events take, in memory or on the disk.
- * - `oldest`: when the first of them was accepted, in milliseconds since 1970; undefined if there is none.
+ * - `accepted`: all accepted events that are not finished. `oldest` is when the first of them was accepted.
+ * - `waiting`: those of which no script runs, because no job is free, or a cooldown or a wait delays them. `oldest` is when the first of
+ *   them was accepted.
+ * - `running`: the others, from the first run to the last one, with the retries in between. `oldest` is when the first of them began to
+ *   run.
  * - `size`: how many bytes the journal takes on the disk; 0 if it is in memory.
  *
  * @since 1.0.0
  * @category models
  */
 export interface JournalStatus {
-  readonly events: number
-  readonly bytes: number
-  readonly oldest: number | undefined
+  readonly accepted: Unfinished
+  readonly waiting: Unfinished
+  readonly running: Unfinished
   readonly size: number
 }
 
@@ -196,6 +232,8 @@ export class Journal extends Context.Tag("des/Journal")<
     ) => Effect.Effect<void, JournalError>
     /** Records that a run begins. It is called before des does anything else for the run. */
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
+    /** Begins to handle an event that is not stored, such as `des/stop`. */
+    readonly unkept: (accepted: Accepted) => Effect.Effect<UnkeptEvent>
     /** Records that the last script of an event has ended. */
     readonly finish: (id: number, result: Result) => Effect.Effect<void, JournalError>
     /**
@@ -233,3 +271,11 @@ export const unkept: KeptRun = {
   skipped: () => Effect.void,
   interrupted: Effect.void
 }
+
+/**
+ * An event that is not stored, and whose runs nobody observes.
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const unkeptEvent: UnkeptEvent = { begin: () => Effect.succeed(unkept), finish: () => Effect.void }

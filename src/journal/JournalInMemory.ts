@@ -6,9 +6,20 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import * as FeedMemory from "../feed/FeedMemory.ts"
 import { isLarge, splitByAge, weigh } from "./Admission.ts"
 import * as Behind from "./Behind.ts"
-import { type Accepted, actorOf, type Batch, type Entry, Journal, type TakeOrder, unkept } from "./Journal.ts"
+import {
+  type Accepted,
+  actorOf,
+  type Batch,
+  type Entry,
+  Journal,
+  type JournalStatus,
+  type TakeOrder,
+  unkept,
+  unkeptEvent
+} from "./Journal.ts"
 import * as Losses from "./Losses.ts"
 import * as MemoryQueue from "./MemoryQueue.ts"
+import * as Underway from "./Underway.ts"
 
 /**
  * How many bytes of accepted events may be in memory by default: 256 MiB.
@@ -33,8 +44,9 @@ interface Given {
  *
  * - `add`: queues an event.
  * - `take`, `park`, `reload`: as the journal promises.
+ * - `begin`: notes that a run of an event begins.
  * - `remove`: removes a finished event and returns it.
- * - `oldest`: returns when the first event that is not finished was queued, in milliseconds.
+ * - `status`: what waits and what runs, of `bytes` in all.
  * - `close`: no further event is queued.
  */
 const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
@@ -42,8 +54,15 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
   const given = new Map<number, Given>()
   /** When each event was queued, in that order. */
   const queuedAt = new Map<number, number>()
+  const underway = Underway.make()
   let closed = false
   let lastId = 0
+
+  /** When the first event that waits was queued. Few events run, so it is found soon. */
+  const firstWaiting = (): number | undefined => {
+    for (const [id, at] of queuedAt) if (!underway.has(id)) return at
+    return undefined
+  }
 
   const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>> =>
     Effect.suspend(() => {
@@ -59,7 +78,7 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
 
   return {
     add: (accepted: Accepted, now: number) => {
-      lanes.add({ ...accepted, id: ++lastId, earlier: {}, coalesced: {} })
+      lanes.add({ ...accepted, id: ++lastId, acceptedAt: now, earlier: {}, coalesced: {} })
       queuedAt.set(lastId, now)
       wake.unsafeOpen()
     },
@@ -69,6 +88,7 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
         const taken = given.get(id)
         if (taken === undefined || taken.parked) return
         taken.parked = true
+        underway.end(id)
         lanes.back(taken.lane)
         wake.unsafeOpen()
       }),
@@ -81,16 +101,30 @@ const makeTurns = Effect.map(Effect.makeLatch(false), (wake) => {
         taken.parked = false
         return Effect.succeed(taken.entry)
       }),
+    begin: underway.begin,
     remove: (id: number): Entry | undefined => {
       const taken = given.get(id)
       if (taken === undefined) return undefined
       given.delete(id)
       queuedAt.delete(id)
+      underway.end(id)
       if (!taken.parked) lanes.back(taken.lane)
       wake.unsafeOpen()
       return taken.entry
     },
-    oldest: (): number | undefined => queuedAt.values().next().value,
+    status: (bytes: number): JournalStatus => {
+      const running = underway.ids()
+      const runningBytes = running.reduce((sum, id) => {
+        const entry = given.get(id)?.entry
+        return entry === undefined ? sum : sum + weigh(entry)
+      }, 0)
+      return {
+        accepted: { events: queuedAt.size, bytes, oldest: queuedAt.values().next().value },
+        waiting: { events: queuedAt.size - running.length, bytes: bytes - runningBytes, oldest: firstWaiting() },
+        running: { events: running.length, bytes: runningBytes, oldest: underway.oldest() },
+        size: 0
+      }
+    },
     close: Effect.sync(() => {
       closed = true
       wake.unsafeOpen()
@@ -221,11 +255,16 @@ export const layer = (
         reload: turns.reload,
         // After a restart this journal is empty, so the count is not needed.
         coalesce: () => Effect.void,
-        begin: () => Effect.succeed(unkept),
+        begin: ({ id }) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            turns.begin(id, now)
+            return unkept
+          }),
+        unkept: () => Effect.succeed(unkeptEvent),
         finish,
         lost: losses.next,
         unfinished: Effect.sync(() => unfinished),
-        status: Effect.sync(() => ({ events: unfinished, bytes: weights.all(), oldest: turns.oldest(), size: 0 })),
+        status: Effect.sync(() => turns.status(weights.all())),
         probe: Effect.void
       }
     })

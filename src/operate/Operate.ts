@@ -1,6 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Journal } from "../journal/Journal.ts"
+import type { Journal, Unfinished } from "../journal/Journal.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Address } from "./Address.ts"
 import * as Health from "./Health.ts"
@@ -22,6 +22,12 @@ export interface Answers {
   readonly status: Effect.Effect<Status>
   readonly metrics: Effect.Effect<string>
 }
+
+const countOf = (found: Unfinished = { events: 0, bytes: 0, oldest: undefined }) => ({
+  events: found.events,
+  bytes: found.bytes,
+  ...(found.oldest === undefined ? {} : { oldestAt: found.oldest })
+})
 
 /** Makes what answers how des is. */
 export const make = ({ engines, liveness, recorder, version }: Asked): Effect.Effect<Answers, never, Journal> =>
@@ -48,9 +54,9 @@ export const make = ({ engines, liveness, recorder, version }: Asked): Effect.Ef
         reasons,
         feeds,
         backlog: {
-          events: journal?.events ?? 0,
-          bytes: journal?.bytes ?? 0,
-          ...(journal?.oldest === undefined ? {} : { oldestAt: journal.oldest }),
+          ...countOf(journal?.accepted),
+          waiting: countOf(journal?.waiting),
+          running: countOf(journal?.running),
           journalBytes: journal?.size ?? 0
         },
         running: recorder.running(),

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto"
 import * as Log from "../Log.ts"
 import type * as Status from "./Status.ts"
-import { formatAge, formatBytes } from "./Words.ts"
+import { formatAge, formatBytes, formatEvents } from "./Words.ts"
 
 /** HTML that is safe to put into HTML. */
 interface Html {
@@ -110,6 +110,9 @@ const plot = (counts: ReadonlyArray<number>): Html => {
 <line x1="0" y1="${bar.height}" x2="${counts.length * bar.width}" y2="${bar.height}"/>${bars}</svg>`
 }
 
+const countOf = ({ bytes, events }: Status.Counted): string =>
+  events === 0 ? "none" : `${formatEvents(events)}, ${formatBytes(bytes)}`
+
 /** How often a browser loads the page again, in seconds. */
 const refresh = 15
 
@@ -122,7 +125,8 @@ export const render = (status: Status.Status): string => {
   const waits =
     backlog.events === 0
       ? h`<p>No event waits or runs.</p>`
-      : h`<p>${backlog.events} ${backlog.events === 1 ? "event waits or runs" : "events wait or run"}, ${formatBytes(backlog.bytes)}. The oldest was accepted ${ago(now, backlog.oldestAt)}.</p>`
+      : h`<p>${formatEvents(backlog.events)}, ${formatBytes(backlog.bytes)}. The oldest was accepted ${ago(now, backlog.oldestAt)}.</p>
+<p>Waiting: ${countOf(backlog.waiting)}${backlog.waiting.events === 0 ? "" : `, the oldest accepted ${ago(now, backlog.waiting.oldestAt)}`}. Running: ${countOf(backlog.running)}${backlog.running.events === 0 ? "" : `, the oldest since ${formatAge(now - (backlog.running.oldestAt ?? now))}`}.</p>`
   const journal =
     backlog.journalBytes === 0
       ? h`<p class="dim">The journal is in memory.</p>`

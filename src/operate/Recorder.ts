@@ -5,7 +5,8 @@ import * as Layer from "effect/Layer"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventName } from "../event/EventName.ts"
 import * as OwnEvent from "../event/OwnEvent.ts"
-import { type Entry, Journal, type KeptRun } from "../journal/Journal.ts"
+import { Journal, type KeptRun } from "../journal/Journal.ts"
+import type { Script } from "../scripts/ScriptDirectory.ts"
 import { exitCode, outcomeName } from "../scripts/ScriptRunner.ts"
 import type * as Status from "./Status.ts"
 
@@ -74,14 +75,8 @@ export const recorded = <E, R>(
     if (event.Action === "connected") lost.delete(event.engine)
   }
 
-  const keep = (kept: KeptRun, entry: Entry, script: string, attempt: number, beganAt: number): KeptRun => {
-    const run: Status.RunningRun = {
-      script,
-      event: eventName(entry.event),
-      engine: entry.event.engine,
-      attempt,
-      beganAt
-    }
+  const keep = (kept: KeptRun, about: Omit<Status.RunningRun, "beganAt">, beganAt: number): KeptRun => {
+    const run: Status.RunningRun = { ...about, beganAt }
     running.add(run)
     const end = (how: Pick<Status.EndedRun, "outcome" | "exit" | "output">) =>
       Effect.map(Clock.currentTimeMillis, (endedAt) => {
@@ -108,8 +103,18 @@ export const recorded = <E, R>(
     }
   }
 
+  const observe = <E2>(
+    begin: Effect.Effect<KeptRun, E2>,
+    event: DockerEvent,
+    { path: script }: Script,
+    attempt: number
+  ): Effect.Effect<KeptRun, E2> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.map(begin, (kept) => keep(kept, { script, event: eventName(event), engine: event.engine, attempt }, now))
+    )
+
   const layer = Layer.map(journal, (context) => {
-    const { accept, begin, ...others } = Context.get(context, Journal)
+    const { accept, begin, unkept, ...others } = Context.get(context, Journal)
     return Context.make(Journal, {
       ...others,
       accept: (batch) =>
@@ -122,10 +127,12 @@ export const recorded = <E, R>(
             for (const event of batch.events) see(event, now)
           })
         ),
-      begin: (entry, script, attempt) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Effect.map(begin(entry, script, attempt), (kept) => keep(kept, entry, script.path, attempt, now))
-        )
+      begin: (entry, script, attempt) => observe(begin(entry, script, attempt), entry.event, script, attempt),
+      unkept: (accepted) =>
+        Effect.map(unkept(accepted), (plain) => ({
+          ...plain,
+          begin: (script) => observe(plain.begin(script), accepted.event, script, 1)
+        }))
     })
   })
 

@@ -37,6 +37,13 @@ const Ended = Schema.Struct({
   output: Schema.String
 })
 
+/** Some of the accepted events: how many, their bytes, and the time of the oldest. */
+const Counted = Schema.Struct({
+  events: Schema.Number,
+  bytes: Schema.Number,
+  oldestAt: Schema.optional(Time)
+})
+
 /** A gap in the events of an engine. */
 const Gap = Schema.Struct({ engine: Schema.String, reason: Schema.String, at: Time })
 
@@ -45,8 +52,9 @@ const Gap = Schema.Struct({ engine: Schema.String, reason: Schema.String, at: Ti
  *
  * - `ready`, `reasons`: whether des is healthy, and if not, why.
  * - `feeds`: the engines that des watches.
- * - `backlog`: the accepted events that wait or run: how many, their bytes, and when the first of them was accepted. `journalBytes` is the
- *   size of the journal on the disk, 0 if it is in memory.
+ * - `backlog`: the accepted events that wait or run: how many, their bytes, and when the first of them was accepted. `waiting` says the
+ *   same of those that wait. Of those in `running`, `oldestAt` is when the first of them began to run. `journalBytes` is the size of the
+ *   journal on the disk, 0 if it is in memory.
  * - `running`, `runs`, `failures`, `gaps`: what runs now; the last runs, failures and gaps since the start of des, the newest first.
  * - `eventsPerMinute`: how many events came in each minute of the last hour, the last one at the end.
  *
@@ -62,9 +70,9 @@ export const Status = Schema.Struct({
   reasons: Schema.Array(Schema.String),
   feeds: Schema.Array(Feed),
   backlog: Schema.Struct({
-    events: Schema.Number,
-    bytes: Schema.Number,
-    oldestAt: Schema.optional(Time),
+    ...Counted.fields,
+    waiting: Counted,
+    running: Counted,
     journalBytes: Schema.Number
   }),
   running: Schema.Array(Running),
@@ -93,3 +101,6 @@ export type SeenGap = Schema.Schema.Type<typeof Gap>
 
 /** The feed of an engine. */
 export type WatchedFeed = Schema.Schema.Type<typeof Feed>
+
+/** Some of the accepted events. */
+export type Counted = Schema.Schema.Type<typeof Counted>

@@ -4,21 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { eventFields } from "../event/EventName.ts"
-import { type Entry, Journal, type KeptRun } from "../journal/Journal.ts"
+import { type Accepted, type Entry, Journal, type KeptRun, type Result, type UnkeptEvent } from "../journal/Journal.ts"
 import * as LogFields from "../LogFields.ts"
 import type { Script } from "../scripts/ScriptDirectory.ts"
 import { exitCode } from "../scripts/ScriptRunner.ts"
 
-/** Of how many events that wait the time of acceptance is remembered. The span of an older one begins when it is taken. */
-const mostWaiting = 10_000
+/** How many spans of events are open. An event beyond has no span, and each of its runs is a trace. */
+const mostOpenSpans = 10_000
 
 /** The longest name of a span, in characters: an action can have any length. */
 const longestName = 200
-
-const keyOf = ({ engine, fingerprint }: DockerEvent): string => `${engine} ${fingerprint}`
 
 const annotate = (span: Tracer.Span, attributes: Readonly<Record<string, unknown>>): void => {
   for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
@@ -32,77 +30,106 @@ const nameOf = (event: DockerEvent): string => {
 /** What a script gets, so that what it does joins the trace (W3C Trace Context). */
 const traceParent = ({ spanId, traceId }: Tracer.Span): string => `00-${traceId}-${spanId}-01`
 
+/** The span as log lines name it. With the span itself, Effect would add each log line to it, also debug lines. */
+const named = ({ spanId, traceId }: Tracer.Span): Tracer.ExternalSpan => Tracer.externalSpan({ spanId, traceId })
+
+const exitOf = (result: Result) => (result === "succeeded" ? Exit.void : Exit.fail("a script failed"))
+
+const end = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+  Effect.map(Clock.currentTimeNanos, (now) => span.end(now, exit))
+
+/** Begins the span of an event. `acceptedAt` is in milliseconds. */
+const beginEvent = (tracer: Tracer.Tracer, event: DockerEvent, acceptedAt: number): Tracer.Span => {
+  const startTime = BigInt(Math.round(acceptedAt)) * 1_000_000n
+  const span = tracer.span(nameOf(event), Option.none(), Context.empty(), [], startTime, "consumer")
+  annotate(span, eventFields(event))
+  return span
+}
+
+/** A run that begins, as its span says it. */
+interface Begun {
+  readonly event: DockerEvent
+  readonly script: Script
+  readonly attempt: number
+  readonly parent: Tracer.Span | undefined
+}
+
+/** The same run with a span, which ends when the run has ended. */
+const withSpan = (
+  tracer: Tracer.Tracer,
+  kept: KeptRun,
+  { attempt, event, parent, script }: Begun,
+  now: bigint
+): KeptRun => {
+  const name = LogFields.cut(`run ${script.path}`, longestName)
+  const span = tracer.span(name, Option.fromNullable(parent), Context.empty(), [], now, "internal")
+  const run = kept.variables["DES_RUN"]
+  annotate(span, { ...eventFields(event), ...LogFields.make({ script: script.path, run, attempt }) })
+  return {
+    ...kept,
+    variables: { ...kept.variables, TRACEPARENT: traceParent(span) },
+    span: named(span),
+    ended: (outcome, output, last) => {
+      const code = exitCode(outcome)
+      annotate(span, LogFields.make({ exit: code }))
+      const exit = code === 0 ? Exit.void : Exit.fail(`exit ${code}`)
+      return Effect.zipRight(end(span, exit), kept.ended(outcome, output, last))
+    },
+    skipped: (reason) => Effect.zipRight(end(span, Exit.fail("skipped")), kept.skipped(reason)),
+    interrupted: Effect.zipRight(end(span, Exit.fail("interrupted")), kept.interrupted)
+  }
+}
+
 /**
  * The same journal, which also makes spans: one for each event with scripts, from its acceptance to the end of its last script, and
- * in it one for each run.
+ * in it one for each run. At the end of the layer, the spans of events that are not finished end, too.
  */
 export const traced =
   (tracer: Tracer.Tracer) =>
   <E, R>(journal: Layer.Layer<Journal, E, R>): Layer.Layer<Journal, E, R> => {
-    const acceptedAt = new Map<string, bigint>()
     const spans = new Map<number, Tracer.Span>()
 
-    const beginEvent = ({ event, id }: Entry, now: bigint) => {
-      const key = keyOf(event)
-      const startTime = acceptedAt.get(key) ?? now
-      acceptedAt.delete(key)
-      const span = tracer.span(nameOf(event), Option.none(), Context.empty(), [], startTime, "consumer")
-      annotate(span, eventFields(event))
-      spans.set(id, span)
+    const run = <E2>(begin: Effect.Effect<KeptRun, E2>, begun: Begun): Effect.Effect<KeptRun, E2> =>
+      Effect.flatMap(Clock.currentTimeNanos, (now) => Effect.map(begin, (kept) => withSpan(tracer, kept, begun, now)))
+
+    const taken = ({ acceptedAt, event, id }: Entry): void => {
+      if (spans.size < mostOpenSpans) spans.set(id, beginEvent(tracer, event, acceptedAt))
     }
 
-    const beginRun = (entry: Entry, script: Script, attempt: number, kept: KeptRun, now: bigint): KeptRun => {
-      const { event } = entry
-      const parent = Option.fromNullable(spans.get(entry.id))
-      const name = LogFields.cut(`run ${script.path}`, longestName)
-      const span = tracer.span(name, parent, Context.empty(), [], now, "internal")
-      const run = kept.variables["DES_RUN"]
-      annotate(span, { ...eventFields(event), ...LogFields.make({ script: script.path, run, attempt }) })
-      const end = (exit: Exit.Exit<unknown, unknown>) =>
-        Effect.map(Clock.currentTimeNanos, (ended) => span.end(ended, exit))
-      return {
-        ...kept,
-        variables: { ...kept.variables, TRACEPARENT: traceParent(span) },
-        ended: (outcome, output, last) => {
-          const code = exitCode(outcome)
-          annotate(span, LogFields.make({ exit: code }))
-          const exit = code === 0 ? Exit.void : Exit.fail(`exit ${code}`)
-          return Effect.zipRight(end(exit), kept.ended(outcome, output, last))
-        },
-        skipped: (reason) => Effect.zipRight(end(Exit.fail("skipped")), kept.skipped(reason)),
-        interrupted: Effect.zipRight(end(Exit.fail("interrupted")), kept.interrupted)
-      }
-    }
+    const finished = (id: number, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const span = spans.get(id)
+        spans.delete(id)
+        return span === undefined ? Effect.void : end(span, exit)
+      })
 
-    return Layer.map(journal, (context) => {
-      const { accept, begin, finish, take, ...others } = Context.get(context, Journal)
+    const unkept = ({ event }: Accepted, plain: UnkeptEvent): Effect.Effect<UnkeptEvent> =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const parent = beginEvent(tracer, event, now)
+        return {
+          begin: (script) => run(plain.begin(script), { event, script, attempt: 1, parent }),
+          finish: (result) => Effect.zipRight(end(parent, exitOf(result)), plain.finish(result))
+        }
+      })
+
+    const observed = Layer.map(journal, (context) => {
+      const plain = Context.get(context, Journal)
       return Context.make(Journal, {
-        ...others,
-        accept: (batch) =>
-          Effect.flatMap(Clock.currentTimeNanos, (now) => {
-            for (const { event } of batch.accepted) acceptedAt.set(keyOf(event), now)
-            for (const oldest of acceptedAt.keys()) {
-              if (acceptedAt.size <= mostWaiting) break
-              acceptedAt.delete(oldest)
-            }
-            return accept(batch)
-          }),
-        take: (order) =>
-          Effect.tap(take(order), (taken) =>
-            Option.isNone(taken)
-              ? Effect.void
-              : Effect.map(Clock.currentTimeNanos, (now) => beginEvent(taken.value, now))
-          ),
+        ...plain,
+        take: (order) => Effect.tap(plain.take(order), (entry) => Effect.sync(() => Option.map(entry, taken))),
         begin: (entry, script, attempt) =>
-          Effect.flatMap(Clock.currentTimeNanos, (now) =>
-            Effect.map(begin(entry, script, attempt), (kept) => beginRun(entry, script, attempt, kept, now))
-          ),
-        finish: (id, result) =>
-          Effect.flatMap(Clock.currentTimeNanos, (now) => {
-            spans.get(id)?.end(now, result === "succeeded" ? Exit.void : Exit.fail("a script failed"))
-            spans.delete(id)
-            return finish(id, result)
-          })
+          run(plain.begin(entry, script, attempt), {
+            event: entry.event,
+            script,
+            attempt,
+            parent: spans.get(entry.id)
+          }),
+        unkept: (accepted) => Effect.flatMap(plain.unkept(accepted), (found) => unkept(accepted, found)),
+        finish: (id, result) => Effect.zipRight(finished(id, exitOf(result)), plain.finish(id, result))
       })
     })
+    const endAll = Effect.suspend(() =>
+      Effect.forEach([...spans.keys()], (id) => finished(id, Exit.fail("interrupted")), { discard: true })
+    )
+    return Layer.merge(observed, Layer.scopedDiscard(Effect.addFinalizer(() => endAll)))
   }

@@ -9,6 +9,9 @@ export const formatAge = (milliseconds: number): string => {
   return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`
 }
 
+/** Some events in words. */
+export const formatEvents = (events: number): string => `${events} ${events === 1 ? "event" : "events"}`
+
 /** A number of bytes with its unit. */
 export const formatBytes = (bytes: number): string => {
   const at = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10))

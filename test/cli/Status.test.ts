@@ -21,6 +21,8 @@ describe("des status", () => {
       "  one: open for 1 min 20 s; last event 3 s ago",
       "  two: not open: a\\n\\u001b[31mb; no event yet",
       "backlog: 3 events, 4.9 KiB, the oldest accepted 1 min 1 s ago",
+      "  waiting: 2 events, 3.9 KiB, the oldest accepted 31 s ago",
+      "  running: 1 event, 1000 bytes, the oldest since 5 s",
       "events in the last hour: 889",
       "running:",
       "  /etc/docker/events.d/container/die for container/die a\\n\\u001b[31mb, since 5 s",

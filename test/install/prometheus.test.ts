@@ -1,4 +1,4 @@
-/** The alert rules, the dashboard and the metrics, as promtool of Prometheus reads them. No server is started. */
+/** The alert rules, the dashboard and the metrics, as promtool reads them, and as a real Prometheus evaluates them. */
 
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
@@ -9,8 +9,9 @@ import * as Endpoint from "../../src/endpoint/Endpoint.ts"
 import { freePort } from "../support/FreePort.ts"
 import { alerts, configFile, dashboard, rulesFile } from "../support/Monitoring.ts"
 import { poll } from "../support/Poll.ts"
+import * as Program from "../support/Program.ts"
 import { record } from "../support/Record.ts"
-import { test } from "../support/Sandbox.ts"
+import { type Sandbox, test } from "../support/Sandbox.ts"
 import * as StandInEngine from "../support/StandInEngine.ts"
 import * as TempFolder from "../support/TempFolder.ts"
 
@@ -64,7 +65,8 @@ const last = `des_last_event_timestamp_seconds{${host},engine="one"}`
 const opened = `des_feed_opened_timestamp_seconds{${host},engine="one"}`
 const started = `process_start_time_seconds{${host}}`
 const up = `up{${host}}`
-const oldest = `des_backlog_oldest_timestamp_seconds{${host}}`
+const waiting = `des_waiting_oldest_timestamp_seconds{${host}}`
+const running = `des_running_oldest_timestamp_seconds{${host}}`
 const writable = `des_journal_writable{${host}}`
 const free = `des_journal_disk_free_bytes{${host}}`
 
@@ -123,15 +125,87 @@ const cases: ReadonlyArray<Case> = [
       [started]: "0+0x60"
     })
   ),
-  fires("DesBacklogOld", "an event has waited for 19 minutes", 20, { [oldest]: "60+0x30" }),
-  rests("DesBacklogOld", "no event waits", 20, { [oldest]: "0+0x30" }),
-  rests("DesBacklogOld", "events wait for a minute each", 40, { [oldest]: "0+0x1 60+60x50" }),
+  fires("DesBacklogOld", "an event has waited for 19 minutes", 20, { [waiting]: "60+0x30" }),
+  rests("DesBacklogOld", "no event waits", 20, { [waiting]: "0+0x30" }),
+  rests("DesBacklogOld", "events wait for a minute each", 40, { [waiting]: "0+0x1 60+60x50" }),
+  fires("DesRunsLong", "a script has run for 69 minutes", 70, { [running]: "60+0x80" }),
+  rests("DesRunsLong", "a script has run for 50 minutes", 51, { [running]: "60+0x80" }),
+  rests("DesRunsLong", "no script runs", 70, { [running]: "0+0x80" }),
   fires("DesJournalNotWritable", "the journal cannot be written", 8, { [writable]: "1+0x5 0+0x20" }),
   rests("DesJournalNotWritable", "the journal can be written", 8, { [writable]: "1+0x20" }),
   fires("DesJournalDiskLow", "less than 512 MiB are left", 12, { [free]: "1e9+0x5 5e8+0x20" }),
   rests("DesJournalDiskLow", "much is left", 12, { [free]: "1e9+0x20" }),
   rests("DesJournalDiskLow", "the journal is in memory", 12, { [writable]: "1+0x20" })
 ]
+
+/** A des with a state directory whose scripts succeed, fail, are retried, run for long and wait, and whose engine has had a gap. */
+const watched = ({ dir, path, script, start }: Sandbox) =>
+  Effect.gen(function* () {
+    const engine = yield* StandInEngine.make({})
+    script("container/start", "true")
+    script("container/die", "exit 3")
+    script("container/kill", "exec sleep 120")
+    const port = yield* freePort
+    const engineOption = ["-e", `one=${Endpoint.format(engine.endpoint)}`, "--drain", "0"]
+    const options = ["--state", path("state"), "--listen", `127.0.0.1:${port}`, "--retries", "1"]
+    const running = yield* start(["-d", dir, ...engineOption, ...options])
+    yield* running.said("watching")
+    yield* engine.emit(record(), record({ Action: "die" }))
+    yield* running.said("Failed! Exit=3", 2)
+    // The engine is another one now, with a container that des has not seen.
+    engine.state.id = "another"
+    engine.state.records = []
+    const container = { image: "i", name: "unseen", running: true, startedAt: new Date().toISOString() }
+    engine.state.containers.set("unseen", container)
+    yield* engine.cut
+    yield* running.said("(unseen)")
+    yield* engine.emit(record({ Action: "kill", id: "a" }), record({ id: "b" }))
+    yield* running.said("Running script", 5)
+    return { port }
+  })
+
+/** A des with a small queue in memory, which has lost events of a container that floods it. */
+const losing = ({ path, start, write }: Sandbox) =>
+  Effect.gen(function* () {
+    const flood = Array.from({ length: 20 }, (_, at) => `${record({ attributes: { number: String(at) } })}\n`)
+    const engine = yield* StandInEngine.make({ events: () => StandInEngine.feed(flood, "stay") })
+    write("slow.d/container/start", "#!/bin/sh\nexec sleep 120\n", 0o755)
+    const port = yield* freePort
+    const options = ["-d", path("slow.d"), "--queue", "40K", "--drain", "0", "--listen", `127.0.0.1:${port}`]
+    const running = yield* start([...options, "-e", `two=${Endpoint.format(engine.endpoint)}`])
+    yield* running.said("further ones are lost")
+    return port
+  })
+
+/** A Prometheus that reads these ports each second. What it returns asks its HTTP API for data. */
+const prometheus = ({ path, top }: Sandbox, ports: ReadonlyArray<number>) =>
+  Effect.gen(function* () {
+    const port = yield* freePort
+    const config = write("prometheus.json", {
+      global: { scrape_interval: "1s", evaluation_interval: "1s" },
+      rule_files: [rulesFile],
+      scrape_configs: [{ job_name: "des", static_configs: [{ targets: ports.map((at) => `127.0.0.1:${at}`) }] }]
+    })
+    const options = [`--config.file=${config}`, `--web.listen-address=127.0.0.1:${port}`, "--log.level=error"]
+    const started = yield* Program.start(["prometheus", ...options, `--storage.tsdb.path=${path("prometheus")}`], {
+      cwd: top
+    })
+    const ask = (what: string, parameters: Readonly<Record<string, string>>) =>
+      Effect.tryPromise(async () => {
+        const answer = await fetch(`http://127.0.0.1:${port}/api/v1/${what}?${new URLSearchParams(parameters)}`)
+        const said: { readonly data?: unknown; readonly error?: string } = JSON.parse(await answer.text())
+        return said.data ?? assert.fail(said.error)
+      })
+    const answers = Effect.isSuccess(ask("status/runtimeinfo", {}))
+    assert.isTrue(yield* poll(answers, 30_000), yield* started.stderr)
+    return (what: string, parameters: Readonly<Record<string, string>>) =>
+      // Who asks knows what this question is answered with.
+      Effect.map(Effect.orDie(ask(what, parameters)), (data) => data as never)
+  })
+
+/** A query as Grafana sends it when everything is chosen. */
+const chosen = (query: string): string =>
+  query.replaceAll("$__rate_interval", "10s").replaceAll(/\$(instance|engine)\b/g, ".*")
 
 describe.skipIf(!isInstalled)("promtool", () => {
   it("accepts the alert rules and the example configuration", () => {
@@ -167,16 +241,7 @@ describe.skipIf(!isInstalled)("promtool", () => {
 
   test("finds no fault with the metrics of a des that runs scripts, which has the metrics of the alerts", (sandbox) =>
     Effect.gen(function* () {
-      const { dir, path, script, start } = sandbox
-      const events = [record(), record({ Action: "die" })].map((line) => `${line}\n`)
-      const engine = yield* StandInEngine.make({ events: () => StandInEngine.feed(events, "stay") })
-      script("container/start", "true")
-      script("container/die", "exit 3")
-      const port = yield* freePort
-      const engineOption = ["-e", `one=${Endpoint.format(engine.endpoint)}`]
-      const options = ["--state", path("state"), "--listen", `127.0.0.1:${port}`]
-      const running = yield* start(["-d", dir, ...engineOption, ...options])
-      yield* running.said("Failed! Exit=3")
+      const { port } = yield* watched(sandbox)
       const read = Effect.promise(() => fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text()))
       let text = ""
       const isThere = Effect.map(read, (found) => {
@@ -187,8 +252,45 @@ describe.skipIf(!isInstalled)("promtool", () => {
       promtool(["check", "metrics"], text)
       const missing = alerts
         .flatMap(({ expr }) => expr.match(/\b(?:des|process)_\w+/g) ?? [])
-        .filter((name) => name !== "des_gaps_total" && !text.includes(`\n${name}`))
+        .filter((name) => !text.includes(`\n${name}`))
       assert.deepStrictEqual(missing, [])
       assert.include(text, "\ndes_journal_writable 1\n")
     }))
+})
+
+describe.skipIf(!isInstalled)("a Prometheus that reads a des at work", () => {
+  test(
+    "has a result for each query and each variable of the dashboard, and evaluates each alert rule",
+    (sandbox) =>
+      Effect.gen(function* () {
+        const { port } = yield* watched(sandbox)
+        const flooded = yield* losing(sandbox)
+        const api = yield* prometheus(sandbox, [port, flooded])
+
+        const queries = dashboard.panels.flatMap(({ targets = [], title }) =>
+          targets.map(({ expr, legendFormat }) => ({ name: `${title}: ${legendFormat}`, expr: chosen(expr) }))
+        )
+        for (const query of queries) {
+          const found: Effect.Effect<{ readonly result: ReadonlyArray<unknown> }> = api("query", { query: query.expr })
+          const hasResult = Effect.map(found, ({ result }) => result.length > 0)
+          assert.isTrue(yield* poll(hasResult, 30_000), `${query.name}: ${query.expr}`)
+        }
+
+        for (const { definition = "", name } of dashboard.templating.list.slice(1)) {
+          const [, series = ""] = /^label_values\((.*), \w+\)$/.exec(definition) ?? []
+          const values: ReadonlyArray<string> = yield* api(`label/${name}/values`, { "match[]": chosen(series) })
+          assert.isAtLeast(values.length, 2, name)
+        }
+
+        const found: Effect.Effect<{
+          readonly groups: ReadonlyArray<{ readonly rules: ReadonlyArray<{ readonly health: string }> }>
+        }> = api("rules", {})
+        const allEvaluated = Effect.map(found, ({ groups }) => {
+          const rules = groups.flatMap((group) => group.rules)
+          return rules.length === alerts.length && rules.every(({ health }) => health === "ok")
+        })
+        assert.isTrue(yield* poll(allEvaluated, 30_000))
+      }),
+    180_000
+  )
 })

@@ -1,12 +1,14 @@
 import { createServer } from "node:http"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Des from "../../src/Des.ts"
 import * as Dispatch from "../../src/dispatch/Dispatch.ts"
+import { EventFeed } from "../../src/feed/EventFeed.ts"
 import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import * as Otlp from "../../src/operate/Otlp.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
@@ -27,11 +29,14 @@ interface Span {
   readonly endTimeUnixNano: string
   readonly attributes: ReadonlyArray<Attribute>
   readonly status: { readonly code: number }
+  readonly events?: ReadonlyArray<{ readonly name: string }>
 }
 
 interface LogRecord {
   readonly body: { readonly stringValue: string }
   readonly severityText: string
+  readonly traceId?: string
+  readonly spanId?: string
   readonly attributes: ReadonlyArray<Attribute>
 }
 
@@ -65,6 +70,12 @@ const collector = Effect.gen(function* () {
   return { received, url }
 })
 
+/** A feed of these events that also has an engine, so that des/start and des/stop are events. */
+const feedWithEngine = (events: ReturnType<typeof Testing.makeEvent>[]) =>
+  Layer.map(Testing.layerFeed(events), (context) =>
+    Context.make(EventFeed, { ...Context.get(context, EventFeed), engines: ["one"] })
+  )
+
 const attributesOf = ({ attributes }: { readonly attributes: ReadonlyArray<Attribute> }) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
 
@@ -90,8 +101,12 @@ describe("traces and logs", () => {
           const { logs, traced } = yield* Otlp.make(settings, "1.2.3")
           const recorder = Testing.layerRecorder(({ event }) => outcome(event.Action === "die" ? 3 : 0))
           const layers = Layer.mergeAll(
-            Testing.layerFeed(events),
-            Testing.layerScripts({ "container/start": ["/d/start"], "container/die": ["/d/die"] }),
+            feedWithEngine(events),
+            Testing.layerScripts({
+              "container/start": ["/d/start"],
+              "container/die": ["/d/die"],
+              "des/stop": ["/d/stop"]
+            }),
             Dispatch.layer({ base: {} })
           ).pipe(
             Layer.provideMerge(traced(JournalInMemory.layer())),
@@ -119,16 +134,17 @@ describe("traces and logs", () => {
         (body) => body.resourceSpans[0].scopeSpans[0].spans
       )
       const spanOf = (name: string): Span => spans.find((span) => span.name === name) ?? assert.fail(`no span ${name}`)
-      assert.lengthOf(spans, 4)
-      for (const [at, name] of ["start", "die"].entries()) {
-        const event = spanOf(`container/${name}`)
+      assert.lengthOf(spans, 6)
+      for (const [at, name] of ["start", "die", "stop"].entries()) {
+        const type = name === "stop" ? "des" : "container"
+        const event = spanOf(`${type}/${name}`)
         const run = spanOf(`run /d/${name}`)
         assert.strictEqual(run.parentSpanId, event.spanId)
         assert.strictEqual(run.traceId, event.traceId)
         assert.strictEqual(environments[at]?.["TRACEPARENT"], `00-${run.traceId}-${run.spanId}-01`)
         assert.isTrue(BigInt(event.startTimeUnixNano) <= BigInt(run.startTimeUnixNano))
         assert.isTrue(BigInt(run.endTimeUnixNano) <= BigInt(event.endTimeUnixNano))
-        assert.deepInclude(attributesOf(event), { "des.event.type": "container", "des.event.action": name })
+        assert.deepInclude(attributesOf(event), { "des.event.type": type, "des.event.action": name })
         assert.deepInclude(attributesOf(run), { "des.script": `/d/${name}` })
       }
       assert.strictEqual(spanOf("run /d/start").status.code, 1)
@@ -142,6 +158,11 @@ describe("traces and logs", () => {
       const failed = logs.find(({ body }) => body.stringValue.includes("Failed! Exit=3"))
       assert.strictEqual(failed?.severityText, "ERROR")
       assert.deepInclude(attributesOf(failed ?? assert.fail()), { "des.script": "/d/die", "des.event.action": "die" })
+      const ran = spanOf("run /d/die")
+      assert.deepInclude(failed, { traceId: ran.traceId, spanId: ran.spanId })
+      const about = (line: LogRecord) => line.attributes.some(({ key }) => key === "des.script")
+      assert.isTrue(logs.filter(about).every(({ spanId }) => spans.some((span) => span.spanId === spanId)))
+      assert.isTrue(spans.every(({ events = [] }) => events.every(({ name }) => name === "exception")))
     })
   )
 

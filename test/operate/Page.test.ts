@@ -18,7 +18,8 @@ describe("the page", () => {
     for (const part of [
       "not healthy",
       "the feed of two is not open: plain",
-      "3 events wait or run, 4.9 KiB. The oldest was accepted 1 min 1 s ago.",
+      "3 events, 4.9 KiB. The oldest was accepted 1 min 1 s ago.",
+      "Waiting: 2 events, 3.9 KiB, the oldest accepted 31 s ago. Running: 1 event, 1000 bytes, the oldest since 5 s.",
       "The journal takes 293.0 KiB on the disk.",
       "container/die plain",
       "exit 3",

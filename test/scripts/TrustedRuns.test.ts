@@ -326,7 +326,14 @@ const attempts = (retries: number) =>
     report: () => Effect.void
   })
 
-const entryOf = (script: Script): Journal.Entry => ({ id: 1, event, scripts: [script], earlier: {}, coalesced: {} })
+const entryOf = (script: Script): Journal.Entry => ({
+  id: 1,
+  acceptedAt: 0,
+  event,
+  scripts: [script],
+  earlier: {},
+  coalesced: {}
+})
 
 const runs = Effect.flatMap(Testing.RecordedRuns, ({ all }) => all)
 

@@ -29,7 +29,14 @@ export const sampleStatus = (text: string): Status => {
       { engine: "one", open: true, openedAt: now - 80_000, aliveAt: now - 2000, lastEventAt: now - 3000, opens: 2 },
       { engine: "two", open: false, why: text, opens: 0 }
     ],
-    backlog: { events: 3, bytes: 5000, oldestAt: now - 61_000, journalBytes: 300_000 },
+    backlog: {
+      events: 3,
+      bytes: 5000,
+      oldestAt: now - 61_000,
+      waiting: { events: 2, bytes: 4000, oldestAt: now - 31_000 },
+      running: { events: 1, bytes: 1000, oldestAt: now - 5000 },
+      journalBytes: 300_000
+    },
     running: [{ ...run, beganAt: now - 5000 }],
     runs: [failed, { ...failed, exit: 0 }, { ...failed, outcome: "timed out", exit: 124 }],
     failures: [failed, { ...failed, outcome: text, output: "" }],

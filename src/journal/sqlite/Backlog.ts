@@ -3,6 +3,8 @@ import type { Fragment } from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { sayTooOld } from "../Admission.ts"
+import type { JournalStatus } from "../Journal.ts"
+import type * as Underway from "../Underway.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
 const events = (n: number) => `${n} ${n === 1 ? "event" : "events"}`
@@ -35,19 +37,47 @@ export const count = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
     ([row]) => row?.n ?? 0
   )
 
-/** What waits for the watched engines, and the size of the database. */
-export const status = (sql: SqlClient.SqlClient, isWatched: Fragment) =>
-  Effect.map(
-    sql<{ events: number; bytes: number; oldest: number | null; size: number }>`SELECT count(*) AS events,
-      coalesce(sum(size), 0) AS bytes, min(accepted_at) AS oldest, ${SqliteOnly.databaseSize(sql)} AS size
-      FROM event WHERE state = 'waiting' AND ${isWatched}`,
-    ([row]) => ({
-      events: row?.events ?? 0,
-      bytes: row?.bytes ?? 0,
-      oldest: row?.oldest ?? undefined,
-      size: row?.size ?? 0
-    })
-  )
+interface StatusRow {
+  readonly events: number
+  readonly bytes: number
+  readonly oldest: number | null
+  readonly running: number
+  readonly running_bytes: number
+  readonly waiting_oldest: number | null
+  readonly size: number
+}
+
+const noRow: StatusRow = {
+  events: 0,
+  bytes: 0,
+  oldest: null,
+  running: 0,
+  running_bytes: 0,
+  waiting_oldest: null,
+  size: 0
+}
+
+/** What waits and what runs for the watched engines, and the size of the database. The table says of both that they wait. */
+export const status = (sql: SqlClient.SqlClient, isWatched: Fragment, underway: ReturnType<typeof Underway.make>) =>
+  Effect.suspend(() => {
+    const runs = SqliteOnly.isOneOf(sql, sql.literal("id"), underway.ids())
+    return Effect.map(
+      sql<StatusRow>`SELECT count(*) AS events, coalesce(sum(size), 0) AS bytes, min(accepted_at) AS oldest,
+        count(CASE WHEN ${runs} THEN 1 END) AS running, coalesce(sum(CASE WHEN ${runs} THEN size END), 0) AS running_bytes,
+        min(CASE WHEN NOT ${runs} THEN accepted_at END) AS waiting_oldest, ${SqliteOnly.databaseSize(sql)} AS size
+        FROM event WHERE state = 'waiting' AND ${isWatched}`,
+      ([row = noRow]): JournalStatus => ({
+        accepted: { events: row.events, bytes: row.bytes, oldest: row.oldest ?? undefined },
+        waiting: {
+          events: row.events - row.running,
+          bytes: row.bytes - row.running_bytes,
+          oldest: row.waiting_oldest ?? undefined
+        },
+        running: { events: row.running, bytes: row.running_bytes, oldest: underway.oldest() },
+        size: row.size
+      })
+    )
+  })
 
 /** At the start of des: skips events from before the restart that are too old, and logs how many wait. */
 export const begin = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, isWatched: Fragment, maxAge: number) {

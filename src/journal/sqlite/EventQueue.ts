@@ -8,6 +8,7 @@ import * as DockerEvent from "../../event/DockerEvent.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { splitByAge, weigh } from "../Admission.ts"
 import type { Accepted, Earlier, Entry, JournalError, Result, TakeOrder } from "../Journal.ts"
+import * as Underway from "../Underway.ts"
 import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
 import * as LargeBacklog from "./LargeBacklog.ts"
@@ -139,7 +140,8 @@ const makeRead = (options: Options, newest: number) => {
       written.flatMap((script) => (script.coalesced === undefined ? [] : [[script.path, script.coalesced]]))
     )
     const event = { ...decoded.right, synthetic: row.synthetic === 1 }
-    const entry = { id: row.id, event, scripts, earlier: yield* earlierOf(row, scripts), coalesced }
+    const earlier = yield* earlierOf(row, scripts)
+    const entry = { id: row.id, acceptedAt: row.accepted_at, event, scripts, earlier, coalesced }
     return row.inspected === null ? entry : { ...entry, inspected: row.inspected }
   })
 }
@@ -149,6 +151,7 @@ const makeRead = (options: Options, newest: number) => {
  *
  * - `insert`: writes events, and does not wake `take`. Returns the events that are lost.
  * - `arrived`: wakes `take` for new events.
+ * - `begun`: notes that a run of an event begins.
  * - `ran`: adds the output of a run to the size of its event.
  */
 export const make = (options: Options) =>
@@ -165,6 +168,7 @@ export const make = (options: Options) =>
     const lastBefore = newest?.id ?? 0
     const read = makeRead(options, lastBefore)
     const given = yield* makeGiven
+    const underway = Underway.make()
     const backlog = yield* LargeBacklog.make(sql)
     const wake = yield* Effect.makeLatch(false)
     const inOrder = yield* Turns.makeTotal(isWatched)
@@ -186,6 +190,7 @@ export const make = (options: Options) =>
       if (event.bytes > 0) turns.back(event.actor, true)
       else turns.done(event.actor)
       given.remove(id, event)
+      underway.end(id)
       backlog.finished(event.actor, event.record)
       yield* wake.open
     })
@@ -221,6 +226,7 @@ export const make = (options: Options) =>
         const event = given.get(id)
         if (event === undefined || event.bytes === 0) return Effect.void
         given.weighAs(event, 0)
+        underway.end(id)
         turns.back(event.actor, false)
         return Effect.asVoid(wake.open)
       })
@@ -255,12 +261,13 @@ export const make = (options: Options) =>
       finish,
       lost: backlog.lost,
       unwanted: backlog.unwanted,
+      begun: (id: number) => Effect.map(Clock.currentTimeMillis, (now) => underway.begin(id, now)),
       ran: (id: number, output: string) => {
         const event = given.get(id)
         if (event !== undefined) event.runs += sizeOfRun(output)
       },
       unfinished: safely(Backlog.count(sql, isWatched)),
-      status: safely(Backlog.status(sql, isWatched)),
+      status: safely(Backlog.status(sql, isWatched, underway)),
       close: Effect.suspend(() => {
         closed = true
         return Effect.asVoid(wake.open)

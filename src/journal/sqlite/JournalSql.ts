@@ -12,7 +12,8 @@ import {
   Journal,
   type JournalError,
   type KeptRun,
-  type Result
+  type Result,
+  unkeptEvent
 } from "../Journal.ts"
 import { type Keep as Bounds, defaults } from "../Keep.ts"
 import * as EngineMemory from "./EngineMemory.ts"
@@ -99,6 +100,7 @@ const make = (options: Options) =>
     const begin = Effect.fnUntraced(function* (entry: Entry, script: Script, attempt: number) {
       const leave = yield* quarantine.enter(entry.id)
       const kept = yield* Effect.tapError(runs.begin(entry, script, attempt), () => leave)
+      yield* queue.begun(entry.id)
       return {
         ...kept,
         started: (pid) => Effect.zipRight(kept.started(pid), leave),
@@ -140,6 +142,7 @@ const make = (options: Options) =>
         unwanted: queue.unwanted
       },
       begin,
+      unkept: () => Effect.succeed(unkeptEvent),
       finish,
       lost: queue.lost,
       unfinished: queue.unfinished,

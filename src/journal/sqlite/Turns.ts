@@ -17,11 +17,12 @@ export interface WaitingRow {
   readonly scripts: string
   readonly attempts: number
   readonly inspected: string | null
+  readonly accepted_at: number
 }
 
 /** The columns of a {@link WaitingRow}. */
 export const columns = (sql: SqlClient.SqlClient): Fragment =>
-  sql.literal("id, engine, type, actor, record, synthetic, scripts, attempts, inspected")
+  sql.literal("id, engine, type, actor, record, synthetic, scripts, attempts, inspected, accepted_at")
 
 /** The columns that identify an actor. */
 export type Actor = Pick<WaitingRow, "engine" | "type" | "actor">

@@ -275,11 +275,7 @@ describe("the journal on disk", () => {
         yield* second.started(process.pid)
         assert.strictEqual(yield* journal.unfinished, 2)
         yield* journal.probe
-        const { bytes, events, oldest, size } = yield* journal.status
-        assert.strictEqual(events, 2)
-        assert.isAbove(bytes, 2000)
-        assert.strictEqual(oldest, 5000)
-        assert.isAbove(size, 8192)
+        assert.isAbove((yield* journal.status).size, 8192)
       }).pipe(life(directory))
       yield* Effect.gen(function* () {
         const [third, fourth, ...rest] = yield* takeAll
