@@ -13,7 +13,10 @@ import * as Stream from "effect/Stream"
 const mostOpen = 4
 
 /** How many batches of one signal are being sent or wait for it. */
-const mostBatches = 32
+const mostBatches = 128
+
+/** How many bytes these batches have. */
+const mostWaiting = 16_777_216
 
 /** Why a batch was not taken. */
 const reasonOf = (error: HttpClientError.HttpClientError | { readonly late: string }): string => {
@@ -22,11 +25,15 @@ const reasonOf = (error: HttpClientError.HttpClientError | { readonly late: stri
   return error.cause instanceof Error ? error.cause.message : error.reason
 }
 
-/** What is sent, where to, and within which time in milliseconds. */
+/**
+ * What is sent, where to, and within which time in milliseconds. `dropped` returns how many spans or log lines did not fit into the request
+ * that is sent now.
+ */
 export interface Sent {
   readonly what: "traces" | "logs"
   readonly url: string
   readonly timeout: number
+  readonly dropped: () => number
 }
 
 /** A URL without what may be secret: name, password and query. */
@@ -40,13 +47,14 @@ const placeOf = (url: string): string => {
  * takes, the newest are dropped. The first failure after a success is a warning, and so is the first success after a failure.
  */
 export const bounded =
-  ({ timeout, url, what }: Sent) =>
+  ({ dropped, timeout, url, what }: Sent) =>
   (client: HttpClient.HttpClient): Effect.Effect<HttpClient.HttpClient> =>
     Effect.gen(function* () {
       const turns = yield* Effect.makeSemaphore(mostOpen)
       const place = placeOf(url)
-      let batches = 0
+      const waiting = { batches: 0, bytes: 0 }
       let isFailing = false
+      let isCut = false
 
       const warn = (message: string) =>
         // The exporter annotates its lines with names that nobody can use.
@@ -63,6 +71,17 @@ export const bounded =
         if (!isFailing) return Effect.void
         isFailing = false
         return warn(`the collector at ${place} takes ${what} again`)
+      })
+
+      const sayCut = Effect.suspend(() => {
+        const count = dropped()
+        const wasCut = isCut
+        isCut = count > 0
+        return wasCut || !isCut
+          ? Effect.void
+          : warn(
+              `${count} of the ${what} for the collector at ${place} are dropped, since one request has no room for them`
+            )
       })
 
       // An answer that nobody reads would hold its connection.
@@ -85,15 +104,20 @@ export const bounded =
             Effect.mapError(givenUp),
             Effect.zipLeft(worked)
           )
+        const bytes = request.body.contentLength ?? 0
         return Effect.suspend(() => {
-          if (batches >= mostBatches) {
-            const why = `${mostBatches} batches wait for it`
+          if (waiting.batches >= mostBatches || waiting.bytes + bytes > mostWaiting) {
+            const why = `${waiting.batches} batches wait for it, with ${waiting.bytes} bytes`
             return Effect.zipRight(failed(why), givenUp(why))
           }
-          batches++
+          waiting.batches++
+          waiting.bytes += bytes
           return Effect.ensuring(
-            sent,
-            Effect.sync(() => batches--)
+            Effect.zipRight(sayCut, sent),
+            Effect.sync(() => {
+              waiting.batches--
+              waiting.bytes -= bytes
+            })
           )
         })
       })

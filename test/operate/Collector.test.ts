@@ -1,3 +1,4 @@
+import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
@@ -13,7 +14,7 @@ const url = "http://user:secret@127.0.0.1:4318/v1/logs?key=secret"
 
 /** A client of a stand-in collector that answers with `status`, or never. */
 const standIn = () => {
-  const state = { status: undefined as number | undefined, open: 0, mostOpen: 0, requests: 0 }
+  const state = { status: undefined as number | undefined, open: 0, mostOpen: 0, requests: 0, bytes: 1, dropped: 0 }
   const client = HttpClient.make((request) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
@@ -40,8 +41,16 @@ const warnings = <E>(
   const said: Array<string> = []
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => said.push(`${logLevel.label} ${message}`))
   const { client, state } = standIn()
-  return Collector.bounded({ what: "logs", url, timeout: 10_000 })(client).pipe(
-    Effect.flatMap((bounded) => use(bounded.execute(HttpClientRequest.post(url)), state)),
+  const dropped = () => state.dropped
+  return Collector.bounded({ what: "logs", url, timeout: 10_000, dropped })(client).pipe(
+    Effect.flatMap((bounded) => {
+      const sent = Effect.suspend(() => {
+        const request = HttpClientRequest.post(url)
+        const body = HttpBody.uint8Array(new Uint8Array(state.bytes))
+        return bounded.execute(HttpClientRequest.setBody(request, body))
+      })
+      return use(sent, state)
+    }),
     Effect.as(said),
     Effect.provide(Logger.replace(Logger.defaultLogger, logger))
   )
@@ -55,7 +64,7 @@ describe("a collector", () => {
     Effect.gen(function* () {
       const said = yield* warnings((send, state) =>
         Effect.gen(function* () {
-          const fibers = yield* Effect.all(Array.from({ length: 40 }, () => Effect.fork(send)))
+          const fibers = yield* Effect.all(Array.from({ length: 136 }, () => Effect.fork(send)))
           yield* TestClock.adjust("9 seconds")
           assert.strictEqual(state.open, 4)
           const ended = (yield* Effect.all(fibers.map(Fiber.poll))).filter(({ _tag }) => _tag === "Some")
@@ -69,7 +78,43 @@ describe("a collector", () => {
           assert.isTrue(Exit.isFailure(yield* Fiber.await(late)))
         })
       )
-      assert.deepStrictEqual(said, [failing("32 batches wait for it")])
+      assert.deepStrictEqual(said, [failing("128 batches wait for it, with 128 bytes")])
+    })
+  )
+
+  it.effect("gets no further batch while 16 MiB wait for it", () =>
+    Effect.gen(function* () {
+      const said = yield* warnings((send, state) =>
+        Effect.gen(function* () {
+          state.bytes = 4_194_304
+          for (let at = 0; at < 4; at++) yield* Effect.fork(send)
+          yield* TestClock.adjust("1 second")
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(send)))
+          assert.strictEqual(state.open, 4)
+        })
+      )
+      assert.deepStrictEqual(said, [failing("4 batches wait for it, with 16777216 bytes")])
+    })
+  )
+
+  it.effect("does not get what has no room in one request, which is warned of once until a request has room", () =>
+    Effect.gen(function* () {
+      const said = yield* warnings((send, state) =>
+        Effect.gen(function* () {
+          state.status = 200
+          for (const dropped of [7, 9, 0, 5]) {
+            state.dropped = dropped
+            yield* send
+          }
+        })
+      )
+      assert.deepStrictEqual(
+        said,
+        [7, 5].map(
+          (count) =>
+            `WARN ${count} of the logs for the collector at http://127.0.0.1:4318/v1/logs are dropped, since one request has no room for them`
+        )
+      )
     })
   )
 
