@@ -12,7 +12,14 @@ export default {
   forbidden: [
     only("an-event-knows-nothing", "event/", "event/", "(BoundedJson|JsonString|LogFields|NearMiss)[.]ts"),
     only("an-endpoint-knows-nothing", "endpoint/", "endpoint/"),
-    only("an-engine-knows-its-endpoint", "engine/", "engine/", "endpoint/", "(BoundedJson|ShellWord|Terminate)[.]ts"),
+    only(
+      "an-engine-knows-its-endpoint",
+      "engine/",
+      "engine/",
+      "endpoint/",
+      "event/(Lines|RecordHead)[.]ts",
+      "(BoundedJson|ShellWord|Terminate)[.]ts"
+    ),
     only(
       "a-feed-knows-engines-and-events",
       "feed/",

@@ -10,8 +10,9 @@ import * as Endpoint from "../endpoint/Endpoint.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import * as Answers from "./EngineAnswers.ts"
 import type { EngineError } from "./EngineError.ts"
-import * as Framing from "./Framing.ts"
+import * as FeedBody from "./FeedBody.ts"
 import * as Requests from "./Requests.ts"
+import * as Sieve from "./Sieve.ts"
 
 export { EngineError } from "./EngineError.ts"
 
@@ -118,12 +119,12 @@ export class Engine extends Context.Tag("des/Engine")<
     /**
      * Opens `GET /events`, from `since` to `until` in nanoseconds since 1970. The effect ends when the engine has answered. podman may
      * answer only with its first event, so a feed of podman without `until` has no time limit. The stream emits the bytes of the
-     * answer. It ends only by failing.
+     * answer. It ends only by failing. The rest of a large record may be left out if it `isUnwanted` (default: none is).
      */
-    readonly feed: (range: {
-      readonly since?: bigint
-      readonly until?: bigint
-    }) => Effect.Effect<Stream.Stream<Uint8Array, EngineError>, EngineError>
+    readonly feed: (
+      range: { readonly since?: bigint; readonly until?: bigint },
+      isUnwanted?: Sieve.IsUnwanted
+    ) => Effect.Effect<Stream.Stream<Uint8Array, EngineError>, EngineError>
     /** Lists the running containers, also the paused ones. */
     readonly running: Effect.Effect<ReadonlyArray<Listed>, EngineError>
     /** Describes one container. The answer is none if the container does not exist any more. */
@@ -235,7 +236,7 @@ const identify = (requests: Requests.Requests, session: Session): Effect.Effect<
   }).pipe(Effect.withSpan("Engine.identify"))
 
 const feed = (requests: Requests.Requests, session: Session): Engine["Type"]["feed"] =>
-  Effect.fn("Engine.feed")(function* (range) {
+  Effect.fn("Engine.feed")(function* (range, isUnwanted) {
     const query = Object.entries(range).map(([key, time]) => `${key}=${Answers.formatTime(time)}`)
     const path = `/v${yield* session.api}/events${query.length === 0 ? "" : `?${query.join("&")}`}`
     const mayWait = session.kind() === "podman" && range.until === undefined
@@ -243,8 +244,7 @@ const feed = (requests: Requests.Requests, session: Session): Engine["Type"]["fe
       headers: { accept: feedTypes },
       ...(mayWait ? { within: Duration.infinity } : {})
     })
-    return response.stream.pipe(
-      Framing.separate,
+    return FeedBody.read(response, Sieve.make(isUnwanted)).pipe(
       Stream.mapError((error) =>
         error._tag === "EndlessRecord" ? requests.fail("Broken", error.message) : requests.failWith("Broken")(error)
       ),

@@ -1,21 +1,7 @@
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
-
 const newline = 0x0a
 const quote = 0x22
 const backslash = 0x5c
 const carriageReturn = 0x0d
-
-/** A record with more bytes counts as endless. A shorter record that is too long to be read is only skipped. */
-export const endlessRecord = 1_073_741_824
-
-/** A record does not end. des closes the connection, since it cannot find the next record. */
-export class EndlessRecord extends Schema.TaggedError<EndlessRecord>()("EndlessRecord", {}) {
-  override get message(): string {
-    return `a record has no end after ${endlessRecord} bytes`
-  }
-}
 
 /**
  * The position of the quote that ends the string open at `start`; undefined if the string does not end in these bytes. Labels can be
@@ -97,8 +83,11 @@ const insertLineEnds = (bytes: Uint8Array, ends: ReadonlyArray<number>): Uint8Ar
   return separated
 }
 
-/** Adds the missing line ends to the records of one feed, piece by piece. */
-const makeSeparator = () => {
+/**
+ * Makes a function for the pieces of one feed. It puts every record on a line of its own. Engines do this themselves, but a proxy may drop
+ * the line ends, as the one of Docker Desktop did. Whole lines pass without a scan of each byte. No bytes are held back.
+ */
+export const makeSeparator = () => {
   const scanner = makeScanner()
 
   return (bytes: Uint8Array): Uint8Array => {
@@ -113,31 +102,3 @@ const makeSeparator = () => {
     return insertLineEnds(bytes, scanner.scan(buffer, touching ? 0 : lastLine))
   }
 }
-
-/** Measures how long the unfinished line of a feed is after each piece, in bytes. */
-const makeMeter = () => {
-  let open = 0
-
-  return (bytes: Uint8Array): number => {
-    const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).lastIndexOf(newline)
-    open = end === -1 ? open + bytes.length : bytes.length - end - 1
-    return open
-  }
-}
-
-/**
- * Puts every record of a feed on a line of its own. Engines do this themselves, but a proxy may drop the line ends, as the one of Docker
- * Desktop did. Whole lines pass without a scan of each byte. No bytes are held back.
- */
-export const separate = <E, R>(
-  feed: Stream.Stream<Uint8Array, E, R>,
-  longest: number = endlessRecord
-): Stream.Stream<Uint8Array, E | EndlessRecord, R> =>
-  Stream.suspend(() => {
-    const separator = makeSeparator()
-    const meter = makeMeter()
-    return feed.pipe(
-      Stream.map(separator),
-      Stream.tap((bytes) => (meter(bytes) > longest ? new EndlessRecord() : Effect.void))
-    )
-  })

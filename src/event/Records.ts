@@ -60,12 +60,10 @@ class FeedDecoder {
   }
 
   /** Gives an event, a skipped line, the head of a record that is not wanted, or undefined for an empty line. */
-  decode(
-    line: Lines.Line<RecordHead.RecordHead>
-  ): DockerEvent.DockerEvent | SkippedLines.SkippedLine | RecordHead.RecordHead | undefined {
+  decode(line: Lines.Line): DockerEvent.DockerEvent | SkippedLines.SkippedLine | RecordHead.RecordHead | undefined {
     this.number++
-    if (line._tag === "Unwanted") return line.head
-    return line._tag === "TooLong" ? this.skipTooLong(line) : this.decodeText(line.text)
+    if (line._tag === "TooLong") return this.skipTooLong(line)
+    return line._tag === "Cut" ? this.decodeCut(line.beginning) : this.decodeText(line.text)
   }
 
   private skipTooLong({ bytes, fingerprint }: Extract<Lines.Line, { readonly _tag: "TooLong" }>) {
@@ -73,6 +71,10 @@ class FeedDecoder {
       fingerprint,
       message: `Skipped line ${this.number} of ${this.source}: it is ${bytes} bytes long, and des reads records of up to ${Lines.longestRecord} bytes; its scripts do not run`
     }
+  }
+
+  private decodeCut(beginning: string) {
+    return RecordHead.read(beginning, this.engine) ?? this.skip(beginning, () => "it was cut")
   }
 
   private decodeText(text: string) {
@@ -98,7 +100,7 @@ class FeedDecoder {
  *
  * These lines are skipped and reported: lines that are not events, lines that are too long, and records with the type of des's own
  * events. Empty lines are ignored. By default the report is a warning, for a bounded number of lines a minute. `source` names the feed in
- * the report. `engine` is the name of its engine (default: none). Large records that are `unwanted` are not decoded (default: none).
+ * the report. `engine` is the name of its engine (default: none). `lose` counts the large records of which only the head came, since nobody wants them (default: does nothing).
  *
  * A flood does not block other feeds: it pauses after each {@link turnMillis}.
  */
@@ -107,25 +109,19 @@ export const decodeRecords =
     readonly source: string
     readonly engine?: string
     readonly report?: (skipped: SkippedLines.SkippedLine) => Effect.Effect<void>
-    readonly unwanted?: RecordHead.Unwanted
+    readonly lose?: (record: RecordHead.RecordHead) => Effect.Effect<void>
   }) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<DockerEvent.DockerEvent, E, R> =>
     Stream.unwrapScoped(
       Effect.gen(function* () {
         const report = options.report ?? (yield* SkippedLines.makeLog(options.source))
-        const { engine = "", unwanted = RecordHead.noneUnwanted } = options
-        const splitter = Lines.makeSplitter(Lines.longestRecord, (beginning) => {
-          const head = RecordHead.read(beginning.toString(), engine)
-          return head !== undefined && unwanted.has(head) ? head : undefined
-        })
+        const { engine = "", lose = () => Effect.void } = options
+        const splitter = Lines.makeSplitter()
         const feed = new FeedDecoder(options.source, engine)
         let used = 0
 
         /** Decodes some of the lines into `events` and reports the skipped ones. It gives true if there are more lines. */
-        const decodeSome = (
-          lines: Iterator<Lines.Line<RecordHead.RecordHead>>,
-          events: Array<DockerEvent.DockerEvent>
-        ) =>
+        const decodeSome = (lines: Iterator<Lines.Line>, events: Array<DockerEvent.DockerEvent>) =>
           Effect.suspend(() => {
             const start = performance.now()
             const reports: Array<Effect.Effect<void>> = []
@@ -134,7 +130,7 @@ export const decodeRecords =
               const decoded = feed.decode(line.value)
               if (decoded !== undefined) {
                 if ("record" in decoded) events.push(decoded)
-                else reports.push("message" in decoded ? report(decoded) : unwanted.lose(decoded))
+                else reports.push("message" in decoded ? report(decoded) : lose(decoded))
               }
               if (count === linesAtOnce) break
               line = lines.next()
@@ -159,7 +155,7 @@ export const decodeRecords =
         })
 
         // The schedule of Effect.repeat would cost more than the events of most chunks.
-        const decodeLines = (lines: Iterator<Lines.Line<RecordHead.RecordHead>>) =>
+        const decodeLines = (lines: Iterator<Lines.Line>) =>
           Effect.suspend(() => {
             const events: Array<DockerEvent.DockerEvent> = []
             const rest: Effect.Effect<Chunk.Chunk<DockerEvent.DockerEvent>> = Effect.flatMap(

@@ -7,10 +7,10 @@ import type { Engine } from "../engine/Engine.ts"
 import * as Inspection from "./Inspection.ts"
 
 /** How long the answers about all containers of one batch of events may take. Meanwhile no feed gets on. */
-const patience = Duration.seconds(2)
+const patience = Duration.seconds(1)
 
 /** An engine that does not answer one question for this long is slow. A shorter question had only the rest of its batch's time. */
-const slow = Duration.seconds(1)
+const slow = Duration.millis(500)
 
 /** After an engine was slow, it is not asked for this long. So it can hold up the feeds for a small part of the time only. */
 const pause = Duration.seconds(30)

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Engine, EngineError, EngineIdentity } from "../engine/Engine.ts"
+import type * as Sieve from "../engine/Sieve.ts"
 import type { DockerEvent } from "../event/DockerEvent.ts"
 import { noneUnwanted, type Unwanted } from "../event/RecordHead.ts"
 import { decodeRecords } from "../event/Records.ts"
@@ -81,7 +82,12 @@ export const open = (
 ): Effect.Effect<LiveFeed, EngineError, Scope.Scope> =>
   Effect.gen(function* () {
     const { name } = engine
-    const answered = yield* Effect.forkScoped(engine.feed({ since }))
+    let unwanted = noneUnwanted
+    let replayed = 0
+    /** How many records have come. */
+    let count = 0
+    const isUnwanted: Sieve.IsUnwanted = (record) => count >= replayed && unwanted.has({ ...record, engine: name })
+    const answered = yield* Effect.forkScoped(engine.feed({ since }, isUnwanted))
     const bytes =
       kind === "docker"
         ? yield* answered
@@ -94,16 +100,13 @@ export const open = (
     let heardAt = yield* Clock.currentTimeMillis
     let isAwaited = false
     let isOver = false
-    let unwanted = noneUnwanted
-    let replayed = 0
-    /** How many records have come. */
-    let count = 0
 
     yield* bytes.pipe(
-      Stream.tap(() =>
+      Stream.mapChunksEffect((pieces) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           heardAt = now
           Metrics.feedAlive(name, now)
+          return pieces
         })
       ),
       Stream.tapError(() =>
@@ -114,10 +117,7 @@ export const open = (
       decodeRecords({
         source: name,
         engine: name,
-        unwanted: {
-          has: (actor) => count >= replayed && unwanted.has(actor),
-          lose: (head) => Effect.suspend(() => unwanted.lose(head))
-        },
+        lose: (head) => Effect.suspend(() => unwanted.lose(head)),
         report: (skipped) =>
           Effect.suspend(() => {
             count++

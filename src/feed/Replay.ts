@@ -68,14 +68,14 @@ const read = (
       isWhole = true
     })
 
-    yield* Stream.unwrap(engine.feed(range)).pipe(
+    yield* Stream.unwrap(engine.feed(range, (record) => unwanted.has({ ...record, engine: name }))).pipe(
       Stream.timeout(longestSilence),
       Stream.catchAll((error) => (error.reason === "Ended" ? Stream.execute(ended) : Stream.fail(error))),
       // Lines that are not events are logged later, when the feed sends them again.
       decodeRecords({
         source: name,
         engine: name,
-        unwanted,
+        lose: unwanted.lose,
         // If a replay has only such lines, its time limit ends it. Beyond the bound none of them is kept.
         report: ({ fingerprint }) =>
           Effect.sync(() => {

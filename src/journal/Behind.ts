@@ -2,10 +2,10 @@ import type { DockerEvent } from "../event/DockerEvent.ts"
 import { largeFrom } from "./Admission.ts"
 
 /**
- * By how many milliseconds des may fall behind an engine before large records have a bound. It is more than the 2 seconds
+ * By how many milliseconds des may fall behind an engine before large records have a bound. It is more than the second
  * for which an engine may hold up the feed while it describes containers (`patience`, feed/Inspector.ts): that is no storm.
  */
-const behind = 3_000
+const behind = 1_500
 
 /** How many bytes of large records count within an interval at most while des is behind. */
 const mostWhileBehind = 33_554_432

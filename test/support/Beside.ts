@@ -37,7 +37,7 @@ export const start = (
       ...["-d", sandbox.dir, "--state", sandbox.path("state"), "--jobs", "8"],
       ...["--drain", `${drain}ms`, "--grace", `${grace}ms`, ...args]
     ],
-    { env: { NODE_OPTIONS: "--max-old-space-size=512" }, deadline: 60_000 }
+    { env: { NODE_OPTIONS: "--max-old-space-size=512" }, deadline: 60_000, ownSession: true }
   )
 
 /** A line of shell that notes an event, given the milliseconds since 1970 when it happened. */

@@ -16,6 +16,8 @@ export interface Options {
   readonly cwd?: string
   /** What it can read before the end of its input; `open` leaves the input open for {@link Program.write}. */
   readonly stdin?: string | "open"
+  /** Gives it a session of its own, as a daemon has. The kernel shares the processor between sessions, not processes. */
+  readonly ownSession?: boolean
   /** How many milliseconds it may take until it ends or shows what a test waits for. */
   readonly deadline?: number
 }
@@ -61,6 +63,7 @@ export const start = (
     const child = yield* Effect.sync(() =>
       spawn(file, args, {
         stdio: "pipe",
+        detached: options.ownSession === true,
         env: { PATH: process.env["PATH"], ...options.env },
         ...(options.cwd === undefined ? {} : { cwd: options.cwd })
       })
