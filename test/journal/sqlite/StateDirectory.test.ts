@@ -59,6 +59,33 @@ describe("a state directory", () => {
     })
   )
 
+  it.scoped(
+    "has a log of 4 MB at most, however often des tries whether it can be written, also while others read it",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* folder
+        const look = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) AS n FROM event`)
+        const logged = () => Fs.statSync(`${directory}/journal.sqlite-wal`).size
+        yield* use(
+          directory,
+          Effect.gen(function* () {
+            const { probe } = yield* Journal
+            const reader = yield* Layer.build(StateDirectory.layerShared({ directory }))
+            yield* probe
+            const first = logged()
+            yield* probe
+            assert.isAbove(logged(), first, "it writes")
+            for (let times = 0; times < 6; times++) {
+              yield* Effect.repeatN(probe, 500)
+              yield* Effect.provide(look, reader)
+            }
+            // SQLite writes its log from the start again after 1,000 pages.
+            assert.isAtMost(logged(), 4_200_000)
+          }).pipe(Effect.scoped)
+        )
+      })
+  )
+
   it.scoped("can be read while a des uses it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
