@@ -41,7 +41,8 @@ const everywhere = {
   logLevel: CliOption.choice({
     name: "log-level",
     common: true,
-    description: "log nothing below debug, info (default), warning, error or none; -v is debug",
+    description:
+      "log nothing below debug, info (default), warning, error or none; -v is debug, and --log-level beside it wins",
     example: "warning",
     label: "LEVEL",
     words: ["debug", "info", "warning", "error", "none"]

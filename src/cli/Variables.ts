@@ -19,6 +19,17 @@ const flagValues = (text: string): ReadonlyArray<string> | undefined =>
   ["1", "true", "yes"].includes(text) ? [""] : ["0", "false", "no"].includes(text) ? [] : undefined
 
 /**
+ * Leaves one of `--log-level` and `-v`, which is `--log-level debug`: the one of the command line, and if both come from the same place,
+ * `--log-level`, which says more.
+ */
+const withOneLevel = (values: Map<string, ReadonlyArray<string>>, given: Arguments.Given["values"]) => {
+  if (values.has("log-level") && values.has("verbose")) {
+    values.delete(given.has("verbose") && !given.has("log-level") ? "log-level" : "verbose")
+  }
+  return values
+}
+
+/**
  * Adds the options that variables set to a command line, unless it has them. Only options of `des` have a variable. Its
  * subcommands read the variables of the options that they share with it. An empty variable counts as not set.
  */
@@ -45,5 +56,5 @@ export const fill = (
     else values.set(name, isRepeatable ? text.split(/\s+/).filter((word) => word !== "") : [text])
     variables.set(name, variable)
   }
-  return { ...parsed, values, variables }
+  return { ...parsed, values: withOneLevel(values, parsed.values), variables }
 }

@@ -637,7 +637,7 @@ describe("--log-level", () => {
         assert.lengthOf(lines, 1, stderr)
         assert.match(lines[0] ?? "", / - ERROR - .*container\/start.*Exit=3/)
       }
-      assert.strictEqual((yield* des(["--log-level=none", "-d", dir, "--from", "feed.jsonl"])).stderr, "")
+      assert.strictEqual((yield* des(["--log-level=none", "-v", "-d", dir, "--from", "feed.jsonl"])).stderr, "")
       assert.include((yield* des(["--log-level=debug", "-d", dir, "--from", "feed.jsonl"])).stderr, " - DEBUG - ")
     }))
 })

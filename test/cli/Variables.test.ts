@@ -38,6 +38,18 @@ describe("a variable", () => {
     assert.deepStrictEqual(read({ DES_JOBS: "no number" }, "--help"), { help: [""] })
   })
 
+  it.each([
+    [{}, ["-v", "--log-level", "none"], { "log-level": ["none"] }],
+    [{ DES_VERBOSE: "1" }, ["--log-level", "none"], { "log-level": ["none"] }],
+    [{ DES_LOG_LEVEL: "none" }, ["-v"], { verbose: [""] }],
+    [{ DES_LOG_LEVEL: "none", DES_VERBOSE: "1" }, [], { "log-level": ["none"] }]
+  ] as const)(
+    "leaves one log level: of %j and %j that of the command line, or --log-level",
+    (variables, argv, left) => {
+      assert.deepStrictEqual(read(variables, ...argv), left)
+    }
+  )
+
   it("counts for a subcommand only if des has the option, too", () => {
     const all = { DES_STATE_DIR: "/s", DES_FAILED: "1", DES_JSON: "1", DES_JOBS: "4" }
     assert.deepStrictEqual(read(all, "history"), { state: ["/s"] })
