@@ -54,19 +54,22 @@ export default {
     ),
     only(
       "the-journal-on-disk-is-a-journal",
-      "(journal/sqlite/|state[.]ts)",
+      "(journal/(sql|sqlite|postgres)/|state[.]ts|fleet[.]ts)",
       "journal/",
       "event/(DockerEvent|EventName|OwnEvent)[.]ts",
       "feed/(Belief|FeedMemory|Gap)[.]ts",
       "scripts/(ProcessGroup|ScriptDirectory|ScriptRunner|Trust)[.]ts",
-      "Metrics[.]ts"
+      "(Metrics|SystemReason)[.]ts"
     ),
     {
       name: "only-the-journal-on-disk-knows-sql",
       severity: "error",
       comment: "who keeps the journal in memory installs no database",
-      from: { path: "^src/", pathNot: "^src/(journal/sqlite/|state[.]ts)" },
-      to: { path: "@effect/sql|^src/(journal/sqlite/|state[.]ts)", pathNot: "^src/state[.]ts$" }
+      from: { path: "^src/", pathNot: "^src/(journal/(sql|sqlite|postgres)/|(state|fleet)[.]ts)" },
+      to: {
+        path: "@effect/sql|node_modules/pg/|^src/(journal/(sql|sqlite|postgres)/|(state|fleet)[.]ts)",
+        pathNot: "^src/(state|fleet)[.]ts$"
+      }
     },
     only(
       "what-operators-see-knows-only-the-journal",

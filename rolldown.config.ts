@@ -4,7 +4,7 @@ export default defineConfig({
   input: { bin: "src/bin.ts" },
   platform: "node",
   // Its native part cannot be bundled; it is the one dependency that is installed.
-  external: ["libsql"],
+  external: ["libsql", "pg-native"],
   // Only files: the client's other half speaks to servers.
   resolve: { alias: { "@libsql/client": "@libsql/client/sqlite3" } },
   output: {

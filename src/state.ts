@@ -10,9 +10,9 @@ import type { Journal, JournalError } from "./journal/Journal.ts"
 import * as JournalSql from "./journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
+export * as History from "./journal/sql/History.ts"
 /** @internal */
 export * as Failure from "./journal/sqlite/Failure.ts"
-export * as History from "./journal/sqlite/History.ts"
 export * as StateDirectory from "./journal/sqlite/StateDirectory.ts"
 
 /**

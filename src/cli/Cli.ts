@@ -18,13 +18,14 @@ import { info } from "./Info.ts"
 import * as Printed from "./Printed.ts"
 import * as Reference from "./Reference.ts"
 import * as Results from "./Results.ts"
+import { stateInit } from "./StateInit.ts"
 import { status } from "./Status.ts"
 import { tryEvent } from "./Try.ts"
 import * as Variables from "./Variables.ts"
 import { des } from "./Watch.ts"
 
 /** Every subcommand, in the order of the help. */
-const subcommands = [check, tryEvent, events, info, status, history, retry]
+const subcommands = [check, tryEvent, events, info, status, history, retry, stateInit]
 
 /** The grammar of every command. */
 export const grammars: Arguments.Grammars = {
@@ -40,7 +41,8 @@ const command = Command.withSubcommands(des.command, [
   info.command,
   status.command,
   history.command,
-  retry.command
+  retry.command,
+  stateInit.command
 ])
 
 const runCommand = Command.run(command, { name: des.name, version: packageJson.version })

@@ -21,9 +21,9 @@ import * as StateOptions from "./State.ts"
 const formatJson = (run: State.History.Run): string => Log.escape(JSON.stringify(run))
 
 /** Prints runs in columns, page by page. The heads come with the first page, which says how wide the columns are. */
-const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>) =>
+const printTable = <E, R>(runs: Stream.Stream<State.History.Run, E, R>, hasNodes: boolean) =>
   Effect.gen(function* () {
-    const table = RunTable.make(yield* Results.loadTable, Results.terminalWidth())
+    const table = RunTable.make(yield* Results.loadTable, Results.terminalWidth(), hasNodes)
     let isBegun = false
     yield* Stream.runForEachChunk(runs, (page) => {
       const rows = table.rows(Chunk.toReadonlyArray(page))
@@ -70,7 +70,8 @@ const describe = (detail: State.History.Detail): ReadonlyArray<string> => {
     attempt: String(run.attempt),
     exit:
       run.exit === null || run.outcome === "exited" ? RunTable.exitOf(run) : `${RunTable.exitOf(run)} (${run.outcome})`,
-    duration: RunTable.durationOf(run)
+    duration: RunTable.durationOf(run),
+    ...(run.node === undefined ? {} : { node: run.node })
   }
   return [
     ...Object.entries(facts).map(([name, value]) => `${`${name}:`.padEnd(10)}${Log.escape(value)}`),
@@ -167,19 +168,17 @@ export const history = CliCommand.make({
     )
   },
   run: Effect.fnUntraced(function* (given) {
-    const directory = yield* StateOptions.required(given.state)
     const shown = yield* parseOperands(given.operands)
-    const { Failure, History, StateDirectory } = yield* StateOptions.load
+    const { explain, History, layer, replaced } = yield* StateOptions.beside(given.state)
     if (given.follow && shown !== undefined) {
       return yield* new UsageError({ message: "conflicting options: --follow prints a list, and show prints one run" })
     }
-    const explain = Failure.explain(StateDirectory.journalFile(directory))
     const last = given.last ?? (given.since === undefined ? lastFollowed : undefined)
     const runs = Stream.mapError(given.follow ? History.follow({ ...given, last }) : History.list(given), explain)
     const list = given.json
       ? Stream.runForEachChunk(runs, (page) => Results.print(Chunk.toReadonlyArray(page).map(formatJson)))
-      : printTable(runs)
-    const listed = given.follow ? Effect.raceFirst(list, StateDirectory.replaced({ directory })) : list
+      : printTable(runs, StateOptions.isUrl(given.state ?? ""))
+    const listed = given.follow ? Effect.raceFirst(list, replaced) : list
     const one = Effect.fnUntraced(function* (id: number) {
       const detail = Option.getOrUndefined(yield* Effect.mapError(History.get(id), explain))
       if (detail === undefined) return false
@@ -193,7 +192,7 @@ export const history = CliCommand.make({
       Effect.catchTag("BadArgument", "SystemError", (error) =>
         Effect.as(Results.untilUnread("the history", "; nothing in the journal has changed")(error), true)
       ),
-      Effect.provide(StateDirectory.layerShared({ directory }))
+      Effect.provide(layer)
     )
     if (isThere) return 0
     return yield* new CommandError({ message: `the journal has no run ${shown}; des history lists all runs` })
@@ -214,12 +213,8 @@ export const retry = CliCommand.make({
     )
   },
   run: Effect.fnUntraced(function* (given) {
-    const directory = yield* StateOptions.required(given.state)
-    const { Failure, History, StateDirectory } = yield* StateOptions.load
-    const { cut, unknown } = yield* History.retry(given.runs).pipe(
-      Failure.explained(StateDirectory.journalFile(directory)),
-      Effect.provide(StateDirectory.layerShared({ directory }))
-    )
+    const { explain, History, layer } = yield* StateOptions.beside(given.state)
+    const { cut, unknown } = yield* History.retry(given.runs).pipe(Effect.mapError(explain), Effect.provide(layer))
     if (unknown.length > 0) {
       const missing = `nothing is queued: the journal has no run ${unknown.join(", ")}; des history lists all runs`
       yield* Effect.logError(missing)

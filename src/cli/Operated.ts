@@ -13,6 +13,7 @@ import * as Operate from "../operate/Operate.ts"
 import * as Recorder from "../operate/Recorder.ts"
 import * as CliOption from "./CliOption.ts"
 import { UsageError } from "./CommandError.ts"
+import * as State from "./State.ts"
 
 /** Parses a place to listen at. */
 export const parseAddress = CliOption.expecting("HOST:PORT, such as 127.0.0.1:9475, or unix:PATH", Address.parse)
@@ -63,7 +64,9 @@ export const make = (
   Effect.gen(function* () {
     const { listen, listenInsecure, state } = given
     if (listen !== undefined && !listenInsecure && !Address.isLocal(listen)) return yield* refuseOthers(listen)
-    if (listen === undefined && state === undefined) return none
+    // A journal in a database has no directory for a socket.
+    const directory = state === undefined || State.isUrl(state) ? undefined : state
+    if (listen === undefined && directory === undefined) return none
     let recorder: Recorder.Recorder | undefined
 
     const observed: Operated["observed"] = (journal) => {
@@ -80,9 +83,9 @@ export const make = (
         liveness: Duration.toMillis(given.liveness),
         recorder
       })
-      if (state !== undefined) {
+      if (directory !== undefined) {
         yield* Effect.catchAll(
-          Listener.open({ address: { _tag: "Unix", path: socketOf(state) }, answers }),
+          Listener.open({ address: { _tag: "Unix", path: socketOf(directory) }, answers }),
           ({ message }) => Effect.logWarning(`${message}; des status cannot ask this des`)
         )
       }

@@ -22,6 +22,10 @@ export const variables: Section = {
   title: "Environment",
   rows: [
     ["STATE_DIRECTORY", "the state directory, as systemd sets it, if --state and DES_STATE_DIR are missing"],
+    [
+      "PGPASSFILE, PGSERVICEFILE",
+      "files with the password and the service of a journal in PostgreSQL; PGHOST, PGUSER and their companions work as well"
+    ],
     ["DOCKER_HOST", "the endpoint of the engine, if -e and --context are missing"],
     ["DOCKER_CONTEXT", "the context of the docker command, if -e, --context and DOCKER_HOST are missing"],
     ["DOCKER_CONFIG", "the directory of the contexts (default ~/.docker)"],

@@ -51,10 +51,13 @@ const columns: ReadonlyArray<Column> = [
   { head: "DURATION", least: 8, leftOut: 4, of: durationOf }
 ]
 
+/** The column of a journal that several des share. */
+const nodeColumn: Column = { head: "NODE", least: 6, leftOut: 5, of: ({ node }) => node ?? "-" }
+
 /** The columns that a terminal of this width shows. */
-const shownAt = (width: number, rowWidth: typeof Table.rowWidth): ReadonlyArray<Column> => {
-  let shown = columns
-  const order = columns.filter(({ leftOut }) => leftOut !== undefined)
+const shownAt = (all: ReadonlyArray<Column>, width: number, rowWidth: typeof Table.rowWidth): ReadonlyArray<Column> => {
+  let shown = all
+  const order = all.filter(({ leftOut }) => leftOut !== undefined)
   for (const column of order.toSorted((one, other) => (one.leftOut ?? 0) - (other.leftOut ?? 0))) {
     if (rowWidth(shown.map(({ least }) => least)) <= width) break
     shown = shown.filter((other) => other !== column)
@@ -64,13 +67,14 @@ const shownAt = (width: number, rowWidth: typeof Table.rowWidth): ReadonlyArray<
 
 /**
  * Makes what formats runs page by page. A later page can make columns wider, and never narrower; a terminal shows the
- * same columns on every page.
+ * same columns on every page. `hasNodes`: several des have made the runs.
  */
 export const make = (
   table: typeof Table,
-  width: number
+  width: number,
+  hasNodes: boolean
 ): { readonly head: () => string; readonly rows: (runs: ReadonlyArray<History.Run>) => ReadonlyArray<string> } => {
-  const shown = shownAt(width, table.rowWidth)
+  const shown = shownAt(hasNodes ? [...columns, nodeColumn] : columns, width, table.rowWidth)
   const hasActor = shown.some(({ head }) => head === "ACTOR")
   const cutsStart = shown.map(({ cut }) => cut === "start")
   let widths = shown.map(({ head, least }) => Math.max(head.length, least))

@@ -58,6 +58,11 @@ const addressOf = (given: {
   readonly state: string | undefined
 }): Effect.Effect<Address.Address, UsageError> => {
   if (given.listen !== undefined) return Effect.succeed(given.listen)
+  if (given.state !== undefined && State.isUrl(given.state)) {
+    return new UsageError({
+      message: "--state names a journal that several des share: give the --listen ADDR of the des that you ask"
+    })
+  }
   return given.state === undefined
     ? new UsageError({
         message:

@@ -65,6 +65,7 @@ const options = {
     fallback: Dispatch.defaults.drain
   }),
   ...State.ofState,
+  ...State.ofNode,
   keep: State.keep,
   maxAge: CliOption.optional({
     name: "max-age",
@@ -109,11 +110,12 @@ const journalOf = (
   given: Given,
   shape: { readonly whenFull: "refuse" | "wait"; readonly engines: ReadonlyArray<string> }
 ) => {
-  const { keep, queue: capacity, state: directory } = given
+  const { keep, queue: capacity, state } = given
   const maxAge = given.maxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(given.maxAge)
-  return directory === undefined
-    ? Effect.succeed(JournalInMemory.layer({ maxAge, capacity, whenFull: shape.whenFull }))
-    : State.layer({ directory, keep, maxAge, engines: shape.engines })
+  return State.layer(
+    { state, keep, maxAge, engines: shape.engines, shared: given },
+    JournalInMemory.layer({ maxAge, capacity, whenFull: shape.whenFull })
+  )
 }
 
 const watch = Effect.fnUntraced(function* (given: Given) {

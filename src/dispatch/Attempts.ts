@@ -159,7 +159,10 @@ export const make = (defaults: Defaults) =>
     const attempt: Attempts["attempt"] = Effect.fnUntraced(
       function* (due, kept, { last, number }) {
         const from = yield* Clock.currentTimeMillis
-        const { outcome, output } = yield* Effect.onInterrupt(runOnce(due, kept, number), () => kept.interrupted)
+        const { outcome, output } = yield* kept.whileHeld(runOnce(due, kept, number)).pipe(
+          Effect.tapError(() => kept.interrupted),
+          Effect.onInterrupt(() => kept.interrupted)
+        )
         const duration = Math.max(0, Math.round((yield* Clock.currentTimeMillis) - from))
         const failure = describeFailure(outcome)
         const hasFailed = Option.isSome(failure)

@@ -136,7 +136,7 @@ const sayLeft = Effect.fnUntraced(function* (journal: Journal["Type"]) {
  *
  * - `await`: waits for the first failure, and fails with it.
  * - `fail`: begins the stop with this failure. Later failures of the same journal are ignored.
- * - `orBreak`: does some work, and calls `fail` if the work fails.
+ * - `orBreak`: does some work, and calls `fail` if the work fails. Work that another des has taken over is only logged.
  */
 const makeBroken = (stop: Stop.Stop) =>
   Effect.map(Deferred.make<never, JournalError>(), (broken) => {
@@ -150,7 +150,10 @@ const makeBroken = (stop: Stop.Stop) =>
     return {
       await: Deferred.await(broken),
       fail,
-      orBreak: (work: Effect.Effect<void, JournalError>): Effect.Effect<void> => Effect.catchAll(work, fail)
+      orBreak: (work: Effect.Effect<void, JournalError>): Effect.Effect<void> =>
+        Effect.catchAll(work, (error) =>
+          error.reason === "TakenOver" ? Effect.logWarning(error.message) : fail(error)
+        )
     }
   })
 

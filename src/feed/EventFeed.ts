@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
@@ -120,8 +121,14 @@ const asOutage =
       Stream.fail(new EngineError({ reason: "NotAnEngine", endpoint: name, detail: String(defect), cause: defect }))
     )
 
+/** Reads the feed of an engine. If another des may read it instead, it begins again, which waits until it may. */
+const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.FeedMemory) => {
+  const watched = watchOnce(engine, options)(memory)
+  return memory.revoked === undefined ? watched : Stream.forever(watched)
+}
+
 /** Reads the feed of an engine. It opens the feed again whenever the feed is lost. */
-const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.FeedMemory) =>
+const watchOnce = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.FeedMemory) =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
       const { name } = engine
@@ -167,7 +174,8 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
       ).pipe(
         Stream.catchSomeCause(asOutage(name)),
         Stream.catchAll((error) => Stream.unwrap(lost(error))),
-        Stream.forever
+        Stream.forever,
+        memory.revoked === undefined ? Function.identity : Stream.interruptWhen(memory.revoked(name))
       )
     })
   )
@@ -183,7 +191,8 @@ const watch = (engine: Engine["Type"], options: Options) => (memory: FeedMemory.
  *
  * @example
  * import { Endpoint, Engine, EngineHttp, EventFeed } from "docker-event-scripts"
- * import * as Layer from "effect/Layer"
+ * import * as Function from "effect/Function"
+import * as Layer from "effect/Layer"
  *
  * const options = { endpoint: Endpoint.defaultEndpoint }
  *
@@ -212,7 +221,8 @@ export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engi
  * @example
  * import { EventFeed } from "docker-event-scripts"
  * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import * as Function from "effect/Function"
+import * as Layer from "effect/Layer"
  * import * as FileSystem from "@effect/platform/FileSystem"
  *
  * export const RecordedLive = Layer.unwrapEffect(

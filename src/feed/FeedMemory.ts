@@ -56,6 +56,11 @@ export interface FeedMemory {
   readonly meet: (engine: string, met: MetEngine) => Effect.Effect<void>
   /** The actors whose large records are not accepted now. The feed need not read them. */
   readonly unwanted: Unwanted
+  /**
+   * Waits until another des may read the feed of an engine that was recalled. Then the feed here ends, and is recalled again. A memory of
+   * one des does not have it.
+   */
+  readonly revoked?: (engine: string) => Effect.Effect<void>
 }
 
 /**

@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
@@ -17,13 +18,14 @@ import type { Outcome } from "../scripts/ScriptRunner.ts"
  * - `InUse`: another des uses it.
  * - `Damaged`: the file is not a journal, or is damaged.
  * - `Full`: its disk is full.
+ * - `TakenOver`: another des has the event now. What this one still does for it counts for nothing.
  * - `Failed`: anything else.
  *
  * @since 1.0.0
  * @category errors
  */
 export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {
-  reason: Schema.Literal("Unusable", "InUse", "Damaged", "Full", "Failed"),
+  reason: Schema.Literal("Unusable", "InUse", "Damaged", "Full", "TakenOver", "Failed"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
@@ -103,6 +105,8 @@ export interface Entry extends Accepted {
  * - `skipped`: records that the script is not run for its event, and why. No run follows.
  * - `interrupted`: records that des was told to stop before the run ended.
  * - `span`: the span of the run, if there are traces. The log lines of the run name it.
+ * - `whileHeld`: does some work for the run, as long as no other des may have taken the event. Then it interrupts the work and fails with
+ *   `TakenOver`. A journal of one des changes nothing here.
  *
  * @since 1.0.0
  * @category models
@@ -113,6 +117,7 @@ export interface KeptRun {
   readonly ended: (outcome: Outcome, output: string, last: boolean) => Effect.Effect<void, JournalError>
   readonly skipped: (reason: string) => Effect.Effect<void, JournalError>
   readonly interrupted: Effect.Effect<void>
+  readonly whileHeld: <A>(work: Effect.Effect<A>) => Effect.Effect<A, JournalError>
   readonly span?: Tracer.AnySpan
 }
 
@@ -269,7 +274,8 @@ export const unkept: KeptRun = {
   started: () => Effect.void,
   ended: () => Effect.void,
   skipped: () => Effect.void,
-  interrupted: Effect.void
+  interrupted: Effect.void,
+  whileHeld: identity
 }
 
 /**

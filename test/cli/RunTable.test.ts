@@ -25,7 +25,7 @@ const began = Results.formatTime(run.began)
 
 describe("a row of des history", () => {
   it("has all columns whole if nothing limits its width", () => {
-    const table = RunTable.make(Table, Number.POSITIVE_INFINITY)
+    const table = RunTable.make(Table, Number.POSITIVE_INFINITY, false)
     assert.deepStrictEqual(table.rows([run]).join().split(/ {2,}/), [
       ...["7", began, "container/health_status", "467730e17a0a", "web", run.script, "2", "0", "1.23s"]
     ])
@@ -36,7 +36,7 @@ describe("a row of des history", () => {
 
   it("has the whole time and exit code at every width from 60 columns, and is no wider", () => {
     for (let width = 60; width < 160; width++) {
-      const table = RunTable.make(Table, width)
+      const table = RunTable.make(Table, width, false)
       const [row = ""] = table.rows([run])
       assert.isAtMost(Table.widthOf(row), width)
       assert.match(row, / 0( |$)/)
@@ -47,7 +47,7 @@ describe("a row of des history", () => {
   })
 
   it("shows at 80 columns the run, its time, the name, the end of the script's path, the exit code and the duration", () => {
-    const table = RunTable.make(Table, 80)
+    const table = RunTable.make(Table, 80, false)
     assert.deepStrictEqual(
       [...table.rows([run]), table.head()],
       [
@@ -59,7 +59,7 @@ describe("a row of des history", () => {
 
   it("shows the ID of an actor without a name, also where there is no room for the column of IDs", () => {
     assert.include(
-      RunTable.make(Table, 80)
+      RunTable.make(Table, 80, false)
         .rows([{ ...run, name: null }])
         .join(),
       "467730e17a0a"
@@ -67,7 +67,7 @@ describe("a row of des history", () => {
   })
 
   it("has the same columns on every page", () => {
-    const table = RunTable.make(Table, 80)
+    const table = RunTable.make(Table, 80, false)
     const head = table.head().split(/ +/)
     const [wide = ""] = table.rows([{ ...run, id: 123_456_789, name: "a name that is much longer than others" }])
     assert.isAtMost(Table.widthOf(wide), 80)

@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { sayTooOld } from "../Admission.ts"
 import type { JournalStatus } from "../Journal.ts"
+import * as Dialect from "../sql/Dialect.ts"
 import type * as Underway from "../Underway.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
@@ -60,7 +61,7 @@ const noRow: StatusRow = {
 /** What waits and what runs for the watched engines, and the size of the database. The table says of both that they wait. */
 export const status = (sql: SqlClient.SqlClient, isWatched: Fragment, underway: ReturnType<typeof Underway.make>) =>
   Effect.suspend(() => {
-    const runs = SqliteOnly.isOneOf(sql, sql.literal("id"), underway.ids())
+    const runs = Dialect.isOneOf(sql, sql.literal("id"), underway.ids())
     return Effect.map(
       sql<StatusRow>`SELECT count(*) AS events, coalesce(sum(size), 0) AS bytes, min(accepted_at) AS oldest,
         count(CASE WHEN ${runs} THEN 1 END) AS running, coalesce(sum(CASE WHEN ${runs} THEN size END), 0) AS running_bytes,

@@ -8,13 +8,13 @@ import * as DockerEvent from "../../event/DockerEvent.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { splitByAge, weigh } from "../Admission.ts"
 import type { Accepted, Earlier, Entry, JournalError, Result, TakeOrder } from "../Journal.ts"
+import * as LargeBacklog from "../sql/LargeBacklog.ts"
+import { type Actor, pieces, withoutNul } from "../sql/Rows.ts"
+import { keptRecord, sizeOfEvent, sizeOfRun } from "../sql/Size.ts"
 import * as Underway from "../Underway.ts"
 import * as Backlog from "./Backlog.ts"
 import * as Failure from "./Failure.ts"
-import * as LargeBacklog from "./LargeBacklog.ts"
 import type { Quarantine } from "./Quarantine.ts"
-import { keptRecord, sizeOfEvent, sizeOfRun } from "./Retention.ts"
-import { pieces, withoutNul } from "./Rows.ts"
 import type { RunLog } from "./RunLog.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 import * as Turns from "./Turns.ts"
@@ -45,7 +45,7 @@ export interface Options {
  * of its runs on the disk.
  */
 interface Given {
-  readonly actor: Turns.Actor
+  readonly actor: Actor
   readonly record: { readonly length: number; readonly size: number }
   readonly size: number
   bytes: number
@@ -169,7 +169,7 @@ export const make = (options: Options) =>
     const read = makeRead(options, lastBefore)
     const given = yield* makeGiven
     const underway = Underway.make()
-    const backlog = yield* LargeBacklog.make(sql)
+    const backlog = yield* LargeBacklog.make(sql, { isShared: false })
     const wake = yield* Effect.makeLatch(false)
     const inOrder = yield* Turns.makeTotal(isWatched)
     const inTurns = yield* Turns.makeFair(isWatched)

@@ -16,7 +16,7 @@ import {
   unkeptEvent
 } from "../Journal.ts"
 import { type Keep as Bounds, defaults } from "../Keep.ts"
-import * as EngineMemory from "./EngineMemory.ts"
+import * as EngineMemory from "../sql/EngineMemory.ts"
 import * as EventQueue from "./EventQueue.ts"
 import * as Failure from "./Failure.ts"
 import * as Quarantine from "./Quarantine.ts"

@@ -3,6 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as DockerEvent from "../../event/DockerEvent.ts"
+import * as Dialect from "../sql/Dialect.ts"
 import * as SqliteOnly from "./SqliteOnly.ts"
 
 /**
@@ -137,7 +138,7 @@ const historyIndexes = Effect.gen(function* () {
   yield* sql`CREATE INDEX run_began ON run (began_at)`
   yield* sql`CREATE INDEX event_kind ON event (type, action)`
   yield* sql`CREATE INDEX event_id ON event (actor)`
-  yield* sql`CREATE INDEX event_name ON event (${SqliteOnly.nameOf(sql)})`
+  yield* sql`CREATE INDEX event_name ON event (${Dialect.nameOf(sql)})`
 })
 
 /** `event.inspected` is the line for scripts with `inspect=yes`. */

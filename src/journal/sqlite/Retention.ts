@@ -17,25 +17,6 @@ const mostBytes = ({ size }: Keep) => Math.min(67_108_864, Math.max(1_048_576, s
 /** How many events one step reads. */
 const page = 1000
 
-/** The longest record that is kept after its event succeeded, in characters. `des retry` needs the record. */
-export const keptRecord = 65_536
-
-/**
- * The size of an event's rows without its record and the output of its runs, in bytes: about what SQLite needs for
- * them.
- */
-const sizeOfRows = 1024
-
-/** The size of a run without its output, in bytes. */
-const sizeOfRunRow = 256
-
-/** The size of an event before its runs, in bytes. */
-export const sizeOfEvent = (record: string, inspected?: string | null): number =>
-  sizeOfRows + Buffer.byteLength(record) + Buffer.byteLength(inspected ?? "")
-
-/** The size of a run, in bytes. */
-export const sizeOfRun = (output: string): number => sizeOfRunRow + Buffer.byteLength(output)
-
 /**
  * Deletes events that have run and exceed a bound, oldest first, with their runs.
  *

@@ -3,12 +3,13 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
 import * as ProcessGroup from "../../scripts/ProcessGroup.ts"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
 import { exitCode, type Outcome, outcomeName } from "../../scripts/ScriptRunner.ts"
 import type { Earlier, Entry, JournalError, KeptRun } from "../Journal.ts"
+import { withoutNul } from "../sql/Rows.ts"
 import type * as Failure from "./Failure.ts"
-import { withoutNul } from "./Rows.ts"
 
 interface EarlierRow {
   readonly id: number
@@ -104,7 +105,8 @@ export const make = (safely: ReturnType<typeof Failure.explained>) =>
         interrupted: Effect.flatMap(Clock.currentTimeMillis, (ended) =>
           // This error is ignored. Without this note the run may look like a crash of des.
           Effect.ignore(safely(sql`UPDATE run SET ended_at = ${ended}, outcome = 'cut off' WHERE id = ${id}`))
-        )
+        ),
+        whileHeld: Function.identity
       } satisfies KeptRun
     })
 

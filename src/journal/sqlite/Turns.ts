@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { actorOf } from "../Journal.ts"
 import * as Line from "../Line.ts"
+import type { Actor } from "../sql/Rows.ts"
 
 /** The columns of an event that are needed to run it. */
 export interface WaitingRow {
@@ -23,9 +24,6 @@ export interface WaitingRow {
 /** The columns of a {@link WaitingRow}. */
 export const columns = (sql: SqlClient.SqlClient): Fragment =>
   sql.literal("id, engine, type, actor, record, synthetic, scripts, attempts, inspected, accepted_at")
-
-/** The columns that identify an actor. */
-export type Actor = Pick<WaitingRow, "engine" | "type" | "actor">
 
 /**
  * Decides which waiting event is next. Each event is given once.

@@ -1,3 +1,10 @@
+/** The columns that identify an actor. */
+export interface Actor {
+  readonly engine: string
+  readonly type: string
+  readonly actor: string
+}
+
 /** How many rows one statement inserts. A row has about twelve parameters, and SQLite allows 32,766 in a statement. */
 const rowsAtOnce = 500
 

@@ -9,9 +9,8 @@ import * as Behind from "../Behind.ts"
 import { type Accepted, actorOf } from "../Journal.ts"
 import * as Losses from "../Losses.ts"
 import * as Shares from "../Shares.ts"
-import { sizeOfEvent } from "./Retention.ts"
-import { withoutNul } from "./Rows.ts"
-import type { Actor } from "./Turns.ts"
+import { type Actor, withoutNul } from "./Rows.ts"
+import { sizeOfEvent } from "./Size.ts"
 
 /** How many bytes of large records of one actor may wait on the disk. Smaller records may wait without a bound. */
 const mostLarge = 16_777_216
@@ -41,9 +40,15 @@ export interface LargeBacklog {
 const nameOf = ({ actor, engine, type }: Actor): string =>
   actorOf({ engine, Type: type, Actor: { ID: actor, Attributes: {} } })
 
-export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, never, Scope.Scope> =>
+/** `isShared`: other nodes also finish events, so what waits is counted in the table each time. */
+export const make = (
+  sql: SqlClient.SqlClient,
+  { isShared }: { readonly isShared: boolean }
+): Effect.Effect<LargeBacklog, never, Scope.Scope> =>
   Effect.gen(function* () {
     const shares = Shares.make(mostLarge)
+    /** What is counted of each actor, if it is counted each time. */
+    const counted = new Map<string, number>()
     const losses = yield* Losses.make({
       isMuch: shares.isMuch,
       first: `records over ${largeFrom / 1024} KiB of this actor fill its share of the journal (${mostLarge / 1_048_576} MiB), and further ones are lost for a minute, and until its scripts catch up. Make them faster, or let them run for fewer events`
@@ -59,11 +64,14 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
     /** Counts what waits of an actor, also what waited before a restart. */
     const count = Effect.fnUntraced(function* (actor: Actor) {
       const name = nameOf(actor)
-      if (shares.isCounted(name)) return
+      if (!isShared && shares.isCounted(name)) return
       const [waiting] = yield* sql<{ size: number }>`SELECT coalesce(sum(size), 0) AS size FROM event
         WHERE state = 'waiting' AND engine = ${actor.engine} AND type = ${actor.type} AND actor = ${actor.actor}
           AND length(record) > ${largeFrom}`
-      shares.add(name, waiting?.size ?? 0)
+      const size = waiting?.size ?? 0
+      shares.add(name, size - (counted.get(name) ?? 0))
+      if (isShared && size > 0) counted.set(name, size)
+      else counted.delete(name)
     })
 
     /** Returns `"share"` or `"behind"`, which has no room for an event, or nothing if it is accepted. */
@@ -81,6 +89,7 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<LargeBacklog, neve
       if (behind.isTooFast(record, now)) return "behind"
       behind.add(record, now)
       shares.add(name, size)
+      if (isShared) counted.set(name, (counted.get(name) ?? 0) + size)
       return undefined
     })
 

@@ -7,14 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Script } from "../../scripts/ScriptDirectory.ts"
-import { sizeOfEvent } from "./Retention.ts"
-import * as SqliteOnly from "./SqliteOnly.ts"
+import * as Dialect from "./Dialect.ts"
+import { sizeOfEvent } from "./Size.ts"
 
 /**
  * One run of a script for an event, as the journal has it. Times are in milliseconds since 1970.
  *
  * - `name`: the name of the actor; null if it has none, or if the journal no longer has the record.
  * - `timeNano`: the engine's time of the event, in nanoseconds.
+ * - `node`: the name of the node that ran it, in a journal of several.
  * - `outcome`: null while the script runs, and if des ended before the script. `skipped` if it is not run.
  * - `exit`: the exit code; the negative number of a signal; 124 after a timeout; 127 if the script could not be
  *   started.
@@ -38,6 +39,7 @@ export interface Run {
   readonly outcome: string | null
   readonly exit: number | null
   readonly output: string | null
+  readonly node?: string
 }
 
 /**
@@ -78,7 +80,8 @@ const numbersAtOnce = 50_000
 const failedInTheEnd = (sql: SqlClient.SqlClient): Fragment =>
   sql`((last = 1 AND exit <> 0) OR outcome IN ('cut off', 'des died', 'quarantined'))
     AND NOT EXISTS (SELECT 1 FROM run AS later
-      WHERE later.event_id = run.event_id AND +later.script = run.script AND later.id > run.id)
+      WHERE later.event_id = run.event_id AND ${Dialect.unindexed(sql, "later.script")} = run.script
+        AND later.id > run.id)
     AND NOT EXISTS (SELECT 1 FROM event AS again JOIN run AS fixed ON fixed.event_id = again.id
       WHERE again.engine = event.engine AND again.fingerprint >= 'retry of ' || run.id || ' at '
         AND again.fingerprint < 'retry of ' || run.id || ' at:' AND fixed.exit = 0)`
@@ -91,11 +94,11 @@ const isOfScript = (sql: SqlClient.SqlClient, script: string): Fragment =>
   sql`script IN (WITH RECURSIVE known (path) AS (
       SELECT min(script) FROM run
       UNION ALL SELECT (SELECT min(script) FROM run WHERE script > path) FROM known WHERE path IS NOT NULL)
-    SELECT path FROM known WHERE path = ${script} OR substr(path, -length(${`/${script}`})) = ${`/${script}`})`
+    SELECT path FROM known WHERE path = ${script} OR ${Dialect.endsWith(sql, "path", `/${script}`)})`
 
 /** True for events of a type and action. The action in the journal can have more behind a colon. */
 const isOfKind = (sql: SqlClient.SqlClient, { action, type }: { readonly type: string; readonly action: string }) =>
-  sql`(type = ${type} AND ${SqliteOnly.beginsWith(sql, "action", action)}
+  sql`(type = ${type} AND ${Dialect.beginsWith(sql, "action", action)}
     AND (action = ${action} OR substr(action, 1, length(${`${action}:`})) = ${`${action}:`}))`
 
 /** True for the runs that a filter selects. Ignores the filter's `last`. */
@@ -108,14 +111,14 @@ const selected = (sql: SqlClient.SqlClient, filter: Filter): Fragment => {
     ...(event === undefined ? [] : [isOfKind(sql, event)]),
     ...(actor === undefined
       ? []
-      : [sql`(${SqliteOnly.beginsWith(sql, "actor", actor)} OR ${SqliteOnly.nameOf(sql)} = ${actor})`])
+      : [sql`(${Dialect.beginsWith(sql, "actor", actor)} OR ${Dialect.nameOf(sql)} = ${actor})`])
   ])
 }
 
 /** The columns of a {@link Run}. */
 const columns = (sql: SqlClient.SqlClient): Fragment =>
-  sql`run.id AS id, engine, type, action, actor, ${SqliteOnly.nameOf(sql)} AS name, time_nano AS ${sql("timeNano")}, script,
-    attempt, began_at AS began, ended_at - began_at AS duration, outcome, exit, output`
+  sql`run.id AS id, engine, type, action, actor, ${Dialect.nameOf(sql)} AS name, time_nano AS ${sql("timeNano")}, script,
+    attempt, began_at AS began, ended_at - began_at AS duration, outcome, exit, output${Dialect.nodeColumn(sql)}`
 
 /** How the runs of a filter are found. */
 interface Access {
@@ -128,14 +131,15 @@ interface Access {
 }
 
 const accessOf = (sql: SqlClient.SqlClient, { actor, event, script }: Filter): Access => {
-  const ofRuns = sql.literal("run CROSS JOIN event ON event.id = run.event_id")
-  const ofEvents = sql.literal("event CROSS JOIN run ON run.event_id = event.id")
+  const isOfEvent = "run.event_id = event.id"
+  const ofRuns = Dialect.readFirst(sql, "run", "event", isOfEvent)
+  const ofEvents = Dialect.readFirst(sql, "event", "run", isOfEvent)
   const isSorted = actor !== undefined || event !== undefined || script !== undefined
   return {
     isSorted,
     // An actor has fewer runs than a script, and a script fewer than a kind of event.
     tables: actor !== undefined || (event !== undefined && script === undefined) ? ofEvents : ofRuns,
-    order: sql.literal(isSorted ? "+run.id" : "run.id")
+    order: isSorted ? Dialect.unindexed(sql, "run.id") : sql.literal("run.id")
   }
 }
 
@@ -174,8 +178,8 @@ const beginOf = Effect.fnUntraced(function* (filter: Filter, until: number) {
 /** The runs with these numbers, as far as a filter selects them. */
 const read = Effect.fnUntraced(function* (ids: ReadonlyArray<number>, filter: Filter = {}) {
   const sql = yield* SqlClient.SqlClient
-  return yield* sql<Run>`SELECT ${columns(sql)} FROM run CROSS JOIN event ON event.id = run.event_id
-    WHERE ${SqliteOnly.isOneOf(sql, sql.literal("run.id"), ids)} AND ${selected(sql, filter)} ORDER BY run.id`
+  return yield* sql<Run>`SELECT ${columns(sql)} FROM ${accessOf(sql, {}).tables}
+    WHERE ${Dialect.isOneOf(sql, sql.literal("run.id"), ids)} AND ${selected(sql, filter)} ORDER BY run.id`
 })
 
 /** The runs up to a number, oldest first. */
@@ -228,21 +232,24 @@ interface Followed {
 }
 
 /** True for runs that may still end, in this life of des or in the next. */
-const isOpen = (sql: SqlClient.SqlClient): Fragment => sql`(ended_at IS NULL AND outcome IS NULL)`
+const isOpen = (sql: SqlClient.SqlClient): Fragment => sql`ended_at IS NULL AND outcome IS NULL`
 
 const beginFollowing = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const [newest] = yield* sql<{ id: number }>`SELECT coalesce(max(id), 0) AS id FROM run`
-  const open = yield* sql<{ id: number }>`SELECT run.id AS id FROM event CROSS JOIN run ON run.event_id = event.id
-    WHERE state = 'waiting' AND ${isOpen(sql)} ORDER BY run.id DESC LIMIT ${mostOpen}`
+  const open = yield* sql<{ id: number }>`SELECT run.id AS id
+    FROM ${Dialect.readFirst(sql, "event", "run", "run.event_id = event.id")} WHERE state = 'waiting' AND ${isOpen(sql)} ORDER BY run.id DESC LIMIT ${mostOpen}`
   return { newest: newest?.id ?? 0, open: open.map(({ id }) => id) } satisfies Followed as Followed
 })
 
 /** The runs of a filter that have ended since, and what the follower knows then. */
 const lookOnce = Effect.fnUntraced(function* (filter: Filter, { newest, open }: Followed) {
   const sql = yield* SqlClient.SqlClient
-  const rows = yield* sql<{ id: number; open: number }>`SELECT id, ${isOpen(sql)} AS open FROM run
-    WHERE id > ${newest} OR ${SqliteOnly.isOneOf(sql, sql.literal("id"), open)} ORDER BY id LIMIT ${mostOpen + page}`
+  const rows = yield* sql<{
+    id: number
+    open: number
+  }>`SELECT id, CASE WHEN ${isOpen(sql)} THEN 1 ELSE 0 END AS open FROM run
+    WHERE id > ${newest} OR ${Dialect.isOneOf(sql, sql.literal("id"), open)} ORDER BY id LIMIT ${mostOpen + page}`
   const ended = rows.flatMap((row) => (row.open === 1 ? [] : [row.id]))
   const runs = yield* read(ended, filter)
   const next: Followed = {
@@ -273,13 +280,10 @@ export const follow = (filter: Filter): Stream.Stream<Run, SqlError, SqlClient.S
   Stream.unwrap(
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const version = yield* SqliteOnly.dataVersion(sql)
+      const version = yield* Dialect.dataVersion(sql)
       const begin = yield* beginFollowing
       const written = (known: number) =>
-        SqliteOnly.dataVersion(sql).pipe(
-          Effect.delay(lookAgain),
-          Effect.repeat({ until: (now: number) => now !== known })
-        )
+        Dialect.dataVersion(sql).pipe(Effect.delay(lookAgain), Effect.repeat({ until: (now: number) => now !== known }))
       // A run that had not ended at the beginning may end before the list comes to it. It is printed once, below.
       const open = new Set(begin.open)
       const earlier = listUntil(filter, begin.newest).pipe(
@@ -339,7 +343,7 @@ const mostAttempts = 100
 export const get = (id: number): Effect.Effect<Option.Option<Detail>, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const inspected = (yield* SqliteOnly.hasColumn(sql, "inspected")) ? sql`inspected` : sql`NULL`
+    const inspected = (yield* Dialect.hasColumn(sql, "inspected")) ? sql`inspected` : sql`NULL`
     const [run] = yield* sql<
       Run &
         Pick<Detail, "inspected" | "record"> & {
@@ -349,7 +353,7 @@ export const get = (id: number): Effect.Effect<Option.Option<Detail>, SqlError, 
           readonly variable: string
         }
     >`SELECT ${columns(sql)}, record, event.id AS event, synthetic, ${inspected} AS inspected,
-        ${SqliteOnly.scriptsOfRun(sql)} AS scripts,
+        ${Dialect.scriptsOfRun(sql)} AS scripts,
         (SELECT min(journal.name) FROM journal) || '-' || run.id AS variable
       FROM run JOIN event ON event.id = run.event_id WHERE run.id = ${id}`
     if (run === undefined) return Option.none()
@@ -405,15 +409,16 @@ export const retry = (ids: ReadonlyArray<number>): Effect.Effect<NotQueued, SqlE
     const unknown = ids.filter((id) => !known.has(id))
     const cut = found.filter((run) => run.cut === 1).map(({ id }) => id)
     if (unknown.length > 0 || cut.length > 0) return { unknown, cut }
-    const hasInspected = yield* SqliteOnly.hasColumn(sql, "inspected")
+    const hasInspected = yield* Dialect.hasColumn(sql, "inspected")
     // One statement queues all or none. A record's fingerprint is base64, so it never equals this text.
-    yield* sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
-        attempts, accepted_at, state, size${hasInspected ? sql`, inspected` : sql``})
+    const insert = sql`INSERT INTO event (engine, fingerprint, type, action, actor, time_nano, record, synthetic, scripts,
+        attempts, accepted_at, state, size${Dialect.copiedColumns(sql)}${hasInspected ? sql`, inspected` : sql``})
       SELECT engine, 'retry of ' || run.id || ' at ' || ${now}, type, action, actor, time_nano, record, synthetic,
-        ${SqliteOnly.scriptsOfRun(sql)},
+        ${Dialect.scriptsOfRun(sql)},
         (SELECT max(attempt) FROM run AS other WHERE other.event_id = run.event_id AND other.script = run.script),
-        ${now}, 'waiting', ${sizeOfEvent("")} + length(record)${hasInspected ? sql` + coalesce(length(inspected), 0), inspected` : sql``}
+        ${now}, 'waiting', ${sizeOfEvent("")} + length(record)${hasInspected ? sql` + coalesce(length(inspected), 0)` : sql``}${Dialect.copiedColumns(sql)}${hasInspected ? sql`, inspected` : sql``}
       FROM run JOIN event ON event.id = run.event_id WHERE ${sql.in("run.id", ids)} ORDER BY run.id
       ON CONFLICT (engine, fingerprint) DO NOTHING`
+    yield* Dialect.queueing(sql, insert)
     return { unknown, cut }
   })

@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import type { DockerEvent } from "../../event/DockerEvent.ts"
 import type * as Belief from "../../feed/Belief.ts"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
+import * as Dialect from "./Dialect.ts"
 import { pieces } from "./Rows.ts"
-import * as SqliteOnly from "./SqliteOnly.ts"
 
 /** The time of a record that was there when des met the engine. Only its fingerprint is known. */
 const unknownTime = ""
@@ -20,11 +20,16 @@ interface RunningRow {
  * What des remembers of engines, in the tables `seen`, `running` and `engine`.
  *
  * - `keep`: remembers events that were accepted.
+ * - `changesOf`: returns what accepted events of one engine change, for a journal that writes it itself.
  * - `recall`, `meet`: those of {@link FeedMemory.FeedMemory}.
  * - `forgetOld`: deletes the oldest records of each engine, beyond the number that is remembered.
  */
 export interface EngineMemory {
   readonly keep: (events: ReadonlyArray<DockerEvent>) => Effect.Effect<void, SqlError>
+  readonly changesOf: (
+    engine: string,
+    events: ReadonlyArray<DockerEvent>
+  ) => Effect.Effect<FeedMemory.Changes, SqlError>
   readonly recall: (engine: string) => Effect.Effect<FeedMemory.Recollection, SqlError>
   readonly meet: (engine: string, met: FeedMemory.MetEngine) => Effect.Effect<void, SqlError>
   readonly forgetOld: Effect.Effect<void, SqlError>
@@ -70,9 +75,12 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
     return beliefOf(rows)
   })
 
+  const changesOf: EngineMemory["changesOf"] = (engine, events) =>
+    Effect.map(believed(engine, FeedMemory.containersOf(events)), (before) => FeedMemory.changes(events, before))
+
   const keep = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     for (const [engine, ofEngine] of FeedMemory.byEngine(events)) {
-      const changes = FeedMemory.changes(ofEngine, yield* believed(engine, FeedMemory.containersOf(ofEngine)))
+      const changes = yield* changesOf(engine, ofEngine)
       yield* insertRunning(engine, changes.running)
       for (const piece of pieces(changes.gone)) {
         yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${sql.in("id", piece)}`
@@ -112,7 +120,7 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
     yield* sql`DELETE FROM seen WHERE engine = ${engine} AND id <= ${old?.id ?? 0}`
     yield* insertRunning(engine, met.running)
     const runs = met.running.map(({ id }) => id)
-    yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${SqliteOnly.notIn(sql, "id", runs)}`
+    yield* sql`DELETE FROM running WHERE engine = ${engine} AND ${Dialect.notIn(sql, "id", runs)}`
     yield* sql`INSERT INTO engine ${sql.insert({ name: engine, identity, last: String(last), is_over: String(over), gaps })}
       ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, last = excluded.last, is_over = excluded.is_over,
         gaps = excluded.gaps`
@@ -126,5 +134,5 @@ export const make: Effect.Effect<EngineMemory, never, SqlClient.SqlClient> = Eff
     }
   })
 
-  return { keep, recall, meet, forgetOld }
+  return { keep, changesOf, recall, meet, forgetOld }
 })

@@ -1,0 +1,91 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Fragment } from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import { sayTooOld } from "../Admission.ts"
+import type { JournalStatus } from "../Journal.ts"
+import { nowMillis } from "./Release.ts"
+
+/**
+ * What waits in the journal.
+ *
+ * - `begin`: at the start of a node: skips events that are too old, and logs how many wait.
+ * - `count`, `status`: those of the journal.
+ * - `probe`: writes something that changes nothing.
+ */
+export interface Backlog {
+  readonly begin: (maxAge: number) => Effect.Effect<void, SqlError>
+  readonly count: Effect.Effect<number, SqlError>
+  readonly status: Effect.Effect<JournalStatus, SqlError>
+  readonly probe: Effect.Effect<void, SqlError>
+}
+
+export const make = (sql: SqlClient.SqlClient, isWatched: Fragment): Backlog => {
+  /** Those that no node has now, and that `des retry` has not queued. Which one of their actors is next is looked up later. */
+  const skipTooOld = Effect.fnUntraced(function* (maxAge: number) {
+    if (maxAge === Number.POSITIVE_INFINITY) return
+    const [skipped] = yield* sql<{ n: number }>`WITH skipped AS (
+        UPDATE event SET state = 'skipped' FROM lane
+        WHERE lane.engine = event.engine AND lane.type = event.type AND lane.actor = event.actor AND lane.node IS NULL
+          AND event.state = 'waiting' AND event.attempts = 0
+          AND event.time_nano::numeric BETWEEN 1 AND (${nowMillis(sql)} - ${Math.floor(maxAge)})::numeric * 1000000
+        RETURNING event.engine, event.type, event.actor
+      ), lanes AS (
+        UPDATE lane SET head = 0 FROM (SELECT DISTINCT engine, type, actor FROM skipped) AS of
+        WHERE lane.engine = of.engine AND lane.type = of.type AND lane.actor = of.actor
+      )
+      SELECT count(*) AS n FROM skipped`
+    if (skipped !== undefined && skipped.n > 0) yield* sayTooOld(skipped.n, maxAge)
+  })
+
+  const count = Effect.map(
+    sql<{ n: number }>`SELECT count(*) AS n FROM event WHERE state = 'waiting' AND ${isWatched}`,
+    ([row]) => row?.n ?? 0
+  )
+
+  return {
+    begin: Effect.fnUntraced(function* (maxAge) {
+      yield* skipTooOld(maxAge)
+      const waiting = yield* count
+      if (waiting > 0)
+        yield* Effect.logInfo(`${waiting} ${waiting === 1 ? "event waits" : "events wait"} in the journal`)
+    }),
+    count,
+    status: Effect.map(
+      sql<{
+        events: number
+        bytes: number
+        oldest: number | null
+        running: number
+        running_bytes: number
+        began: number | null
+        oldest_waiting: number | null
+        size: number
+      }>`WITH out AS (
+          SELECT lane.current AS id, (SELECT min(began_at) FROM run
+            WHERE run.event_id = lane.current AND run.token = lane.token) AS began
+          FROM lane WHERE lane.current > 0
+        ), running AS (
+          SELECT id, began FROM out WHERE began IS NOT NULL
+        )
+        SELECT count(*) AS events, coalesce(sum(size), 0) AS bytes, min(accepted_at) AS oldest,
+          count(began) AS running, coalesce(sum(size) FILTER (WHERE began IS NOT NULL), 0) AS running_bytes,
+          min(began) AS began, min(accepted_at) FILTER (WHERE began IS NULL) AS oldest_waiting,
+          (SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+            WHERE relname IN ('event', 'run', 'lane', 'seen', 'running') AND relkind = 'r'
+              AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'event'::regclass)) AS size
+        FROM event LEFT JOIN running ON running.id = event.id WHERE state = 'waiting' AND ${isWatched}`,
+      ([row]) => {
+        const { began = null, bytes = 0, events = 0, oldest = null, oldest_waiting = null } = row ?? {}
+        const { running = 0, running_bytes = 0, size = 0 } = row ?? {}
+        return {
+          accepted: { events, bytes, oldest: oldest ?? undefined },
+          waiting: { events: events - running, bytes: bytes - running_bytes, oldest: oldest_waiting ?? undefined },
+          running: { events: running, bytes: running_bytes, oldest: began ?? undefined },
+          size
+        }
+      }
+    ),
+    probe: Effect.asVoid(sql`WITH old AS (DELETE FROM probe) INSERT INTO probe (at) VALUES (clock_timestamp())`)
+  }
+}

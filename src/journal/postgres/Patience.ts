@@ -1,0 +1,28 @@
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { JournalError } from "../Journal.ts"
+import * as Failure from "./Failure.ts"
+
+/** How long des waits before it repeats a statement, in milliseconds. */
+const repeatAfter = 200
+
+/** When a statement is repeated. */
+export const spaced = Schedule.spaced(repeatAfter)
+
+/**
+ * Repeats a statement until the database has done it. It must be one that may be done twice: if the answer is lost, it may have been done.
+ * Fails if it can never succeed.
+ */
+export const patiently =
+  (database: string) =>
+  <A, R>(statement: Effect.Effect<A, SqlError, R>): Effect.Effect<A, JournalError, R> =>
+    Failure.caught(statement).pipe(
+      Effect.tapError((error) =>
+        Failure.isPassing(error)
+          ? Effect.logDebug(`the journal ${database} fails: ${Failure.reasonOf(error)}`)
+          : Effect.void
+      ),
+      Effect.retry({ while: Failure.isPassing, schedule: spaced }),
+      Effect.mapError(Failure.explain(database))
+    )
