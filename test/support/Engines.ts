@@ -48,6 +48,8 @@ export interface Engine {
 export interface EngineOptions {
   /** More arguments for the engine, such as a second `-H` or `--live-restore`. */
   readonly args?: ReadonlyArray<string>
+  /** Starts the engine in a network namespace of its own, in which it may make bridges and rules for packets. */
+  readonly ownNetwork?: boolean
 }
 
 interface Kind {
@@ -189,7 +191,8 @@ const start = (kind: Kind, options: EngineOptions = {}): Effect.Effect<Engine, E
       const launched = yield* Effect.sync(() => {
         const output = Fs.openSync(log, "a")
         const args = [...kind.serve(dir, socket), ...(options.args ?? [])]
-        child = spawn(kind.name, args, { cwd: dir, env, stdio: ["ignore", output, output] })
+        const [command, before] = options.ownNetwork === true ? ["unshare", ["--net", kind.name]] : [kind.name, []]
+        child = spawn(command, [...before, ...args], { cwd: dir, env, stdio: ["ignore", output, output] })
         child.once("error", (error) => Fs.appendFileSync(log, `${error.message}\n`))
         Fs.closeSync(output)
         return child
