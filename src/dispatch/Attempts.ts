@@ -119,9 +119,12 @@ export const make = (defaults: Defaults) =>
   Effect.gen(function* () {
     const runOnce = yield* RunOnce.make(defaults)
 
-    const awaitOutlived: Attempts["awaitOutlived"] = (due, stop) =>
-      Effect.forEach(
-        earlierOf(due).outlived,
+    const awaitOutlived: Attempts["awaitOutlived"] = (due, stop) => {
+      const all = earlierOf(due).outlived
+      // A race costs two fibers, and nearly no run has to wait.
+      if (all.length === 0) return Effect.void
+      return Effect.forEach(
+        all,
         Effect.fnUntraced(function* (outlived) {
           const { grace, timeout } = RunOnce.boundsOf(defaults, due.script.options)
           // If the clock was set back, the age would be negative.
@@ -133,6 +136,7 @@ export const make = (defaults: Defaults) =>
         }),
         { discard: true }
       ).pipe(Effect.raceFirst(stop.await))
+    }
 
     /**
      * Reports a run that failed in the end. This comes before the run is recorded as ended: if des is killed in between,

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -78,15 +77,14 @@ class HeadError extends Data.TaggedError("HeadError")<{ readonly message: string
  * Makes what finds the user that a script's head names now. An event can wait for hours, and meanwhile the head can get
  * this option, which must hold at once. The other options are those of the look-up.
  */
-const makeUserOf = (readHead: ReturnType<typeof Heads.make>) =>
+const makeUserOf = ({ readIfThere }: ReturnType<typeof Heads.make>) =>
   Effect.fnUntraced(function* ({ options, path }: Script) {
+    const head = yield* Effect.mapError(
+      readIfThere(path),
+      (error) => new HeadError({ message: Heads.sayUnreadable(error) })
+    )
     // Where there is no file, the runner says so, or it runs something else than files.
-    const now = !existsSync(path)
-      ? options
-      : yield* Effect.mapBoth(readHead(path), {
-          onFailure: (error) => new HeadError({ message: Heads.sayUnreadable(error) }),
-          onSuccess: (head) => head.options
-        })
+    const now = head?.options ?? options
     if (!("conditions" in now)) {
       return yield* new HeadError({ message: `its head is wrong: line ${now.line}: ${now.message}` })
     }

@@ -32,13 +32,16 @@ export interface Head {
  * A text that differs after each change of a file. It contains ctime, the only time of a file that cannot be set back.
  * It is empty if there is no such file.
  */
-const changeOf = (path: string) =>
-  Effect.try(() => statSync(path, { bigint: true })).pipe(
-    Effect.map(({ ctimeNs, dev, ino }) => [dev, ino, ctimeNs].join()),
-    Effect.orElseSucceed(() => "")
-  )
+const changeOf = (path: string): string => {
+  try {
+    const { ctimeNs, dev, ino } = statSync(path, { bigint: true })
+    return `${dev},${ino},${ctimeNs}`
+  } catch {
+    return ""
+  }
+}
 
-/** Makes what reads a script's head. It reads once for each change of the file. */
+/** Makes what reads the heads of scripts, each once for each change of its file. */
 export const make = (fileSystem: FileSystem.FileSystem) => {
   const heads = new Map<string, Head & { readonly changed: string }>()
   const read = (path: string) =>
@@ -50,12 +53,8 @@ export const make = (fileSystem: FileSystem.FileSystem) => {
         () => Effect.succeed(undefined)
       )
     )
-  return (path: string): Effect.Effect<Head, PlatformError> =>
-    Effect.gen(function* () {
-      const changed = yield* changeOf(path)
-      const known = heads.get(path)
-      if (changed !== "" && known?.changed === changed) return known
-      const bytes = yield* read(path)
+  const readNow = (path: string, changed: string): Effect.Effect<Head, PlatformError> =>
+    Effect.map(read(path), (bytes) => {
       const text = bytes === undefined ? "" : Buffer.from(bytes).toString()
       const head = {
         changed,
@@ -66,4 +65,20 @@ export const make = (fileSystem: FileSystem.FileSystem) => {
       heads.set(path, head)
       return head
     })
+
+  /** The head, if there is a file. An unchanged one costs a look at the file and nothing else: this comes before each run. */
+  const readIfThere = (path: string): Effect.Effect<Head | undefined, PlatformError> =>
+    Effect.suspend(() => {
+      const changed = changeOf(path)
+      if (changed === "") return Effect.succeed(undefined)
+      const known = heads.get(path)
+      return known?.changed === changed ? Effect.succeed(known) : readNow(path, changed)
+    })
+
+  return {
+    readIfThere,
+    /** The head. Where there is no file, the error says so. */
+    read: (path: string): Effect.Effect<Head, PlatformError> =>
+      Effect.flatMap(readIfThere(path), (head) => (head === undefined ? readNow(path, "") : Effect.succeed(head)))
+  }
 }

@@ -153,7 +153,7 @@ const make = (directory: string) =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
     const trust = yield* Trust
-    const readHead = Heads.make(fileSystem)
+    const heads = Heads.make(fileSystem)
     const say = yield* makeSay
     const sayFindings = makeWatch(directory, say)
     const refuse = (level: LogLevel.LogLevel, saying: string) =>
@@ -173,7 +173,7 @@ const make = (directory: string) =>
           return yield* refuse(LogLevel.Warning, Findings.notExecutable(path))
         }
         yield* trust.check(path)
-        const { findings, isEmpty, options } = yield* readHead(path)
+        const { findings, isEmpty, options } = yield* heads.read(path)
         if (isEmpty) {
           yield* Effect.logDebug(`Script ${path} has only comments and is not started`)
           return Option.none()
