@@ -245,6 +245,19 @@ export const layerRecords = (options: {
   return Layer.succeed(EventFeed, { engines: [], events, resume: () => events })
 }
 
+type Events = Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
+
+/**
+ * Merges feeds in pairs, so that an event passes few merges, however many feeds there are. A feed is pulled again when its last events were
+ * handled: a merge through a queue would pull it before.
+ */
+const merged = (feeds: ReadonlyArray<Events>): Events => {
+  const [only = Stream.empty] = feeds
+  if (feeds.length <= 1) return only
+  const half = Math.ceil(feeds.length / 2)
+  return Stream.merge(merged(feeds.slice(0, half)), merged(feeds.slice(half)))
+}
+
 /**
  * Merges several feeds into one. Each engine connects, fails and is retried by itself.
  *
@@ -266,10 +279,6 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
     Effect.map(
       Effect.forEach(feeds, (feed) => Effect.map(Layer.build(feed), (context) => Context.get(context, EventFeed))),
       (built) => {
-        // A single feed needs no merge. A merge would cost time for each event.
-        const merged = ([first = Stream.empty, ...others]: ReadonlyArray<
-          Stream.Stream<DockerEvent.DockerEvent, EventFeedError>
-        >) => others.reduce((one, other) => Stream.merge(one, other), first)
         return {
           engines: built.flatMap(({ engines }) => engines),
           events: merged(built.map(({ events }) => events)),

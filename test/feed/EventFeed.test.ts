@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
+import * as Supervisor from "effect/Supervisor"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import * as Endpoint from "../../src/endpoint/Endpoint.ts"
@@ -17,6 +18,8 @@ import * as Engine from "../../src/engine/Engine.ts"
 import * as EngineHttp from "../../src/engine/EngineHttp.ts"
 import * as DockerEvent from "../../src/event/DockerEvent.ts"
 import * as EventFeed from "../../src/feed/EventFeed.ts"
+import * as FeedMemory from "../../src/feed/FeedMemory.ts"
+import * as Testing from "../../src/testing.ts"
 import * as HastyClock from "../support/HastyClock.ts"
 import { heapInUse } from "../support/Heap.ts"
 import { collectLogs } from "../support/Logs.ts"
@@ -589,6 +592,42 @@ describe("a recorded feed", () => {
       if (failure === undefined || Either.isRight(failure)) return
       assert.instanceOf(failure.left, EventFeed.EventFeedError)
       assert.match(failure.left.message, /^the records of feed\.jsonl cannot be read: .*EISDIR/)
+    })
+  )
+})
+
+describe("many feeds as one", () => {
+  const many = 64
+
+  /** Counts the fibers that begin. */
+  class Counter extends Supervisor.AbstractSupervisor<number> {
+    started = 0
+    override readonly value = Effect.sync(() => this.started)
+    override onStart() {
+      this.started++
+    }
+  }
+
+  it.effect("cost an event little more than one feed", () =>
+    Effect.gen(function* () {
+      const feeds = Array.from({ length: many }, (_, at) =>
+        Layer.succeed(EventFeed.EventFeed, {
+          engines: [`e${at}`],
+          events: Stream.never,
+          resume: () =>
+            at === 0 ? Stream.repeatEffect(Effect.delay(Effect.succeed(Testing.makeEvent()), "1 second")) : Stream.never
+        })
+      )
+      const feed = yield* Effect.provide(EventFeed.EventFeed, EventFeed.layerMerged(feeds))
+      const counter = new Counter()
+      const read = feed.resume(FeedMemory.none).pipe(Stream.runDrain, Effect.supervised(counter))
+      yield* Effect.fork(read)
+      yield* TestClock.adjust("1 second")
+      const before = counter.started
+      yield* TestClock.adjust("10 seconds")
+      const ofOneEvent = (counter.started - before) / 10
+      assert.isAbove(ofOneEvent, 0)
+      assert.isAtMost(ofOneEvent, 4 * Math.log2(many))
     })
   )
 })
