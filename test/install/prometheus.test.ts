@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { afterAll, assert, describe, it } from "vitest"
 import * as Endpoint from "../../src/endpoint/Endpoint.ts"
 import { freePort } from "../support/FreePort.ts"
-import { alerts, configFile, dashboard, rulesFile } from "../support/Monitoring.ts"
+import { alerts, configFile, dashboard, rulesFile, variables } from "../support/Monitoring.ts"
 import { poll } from "../support/Poll.ts"
 import * as Program from "../support/Program.ts"
 import { record } from "../support/Record.ts"
@@ -276,8 +276,8 @@ describe.skipIf(!isInstalled)("a Prometheus that reads a des at work", () => {
           assert.isTrue(yield* poll(hasResult, 30_000), `${query.name}: ${query.expr}`)
         }
 
-        for (const { definition = "", name } of dashboard.templating.list.slice(1)) {
-          const [, series = ""] = /^label_values\((.*), \w+\)$/.exec(definition) ?? []
+        for (const { name, query } of variables) {
+          const [, series = ""] = /^label_values\((.*), \w+\)$/.exec(query) ?? []
           const values: ReadonlyArray<string> = yield* api(`label/${name}/values`, { "match[]": chosen(series) })
           assert.isAtLeast(values.length, 2, name)
         }

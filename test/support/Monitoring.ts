@@ -5,6 +5,8 @@ import { join } from "node:path"
 
 const contrib = join(import.meta.dirname, "..", "..", "contrib")
 
+export const dashboardFile = join(contrib, "grafana", "des.json")
+
 export const rulesFile = join(contrib, "prometheus", "des.rules.yml")
 export const configFile = join(contrib, "prometheus", "prometheus.yml")
 
@@ -25,13 +27,14 @@ interface Panel {
     readonly legendFormat: string
     readonly datasource: Source
   }>
-  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } }
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string; readonly custom?: unknown } }
+  readonly options?: unknown
 }
 
 interface Variable {
   readonly name: string
   readonly type: string
-  readonly definition?: string
+  readonly query?: string | { readonly query: string }
 }
 
 interface Dashboard {
@@ -40,7 +43,13 @@ interface Dashboard {
   readonly templating: { readonly list: ReadonlyArray<Variable> }
 }
 
-export const dashboard: Dashboard = JSON.parse(readFileSync(join(contrib, "grafana", "des.json"), "utf8"))
+export const dashboard: Dashboard = JSON.parse(readFileSync(dashboardFile, "utf8"))
+
+/** The queries of the variables that Prometheus fills, by the name of the variable. */
+export const variables: ReadonlyArray<{ readonly name: string; readonly query: string }> =
+  dashboard.templating.list.flatMap(({ name, query }) =>
+    typeof query === "object" ? [{ name, query: query.query }] : []
+  )
 
 /** An alert: its name, its expression, and its whole text, which has the labels that its messages use. */
 export interface Alert {
