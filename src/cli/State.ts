@@ -1,4 +1,5 @@
 import { hostname } from "node:os"
+import { resolve } from "node:path"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -131,11 +132,12 @@ export const layer = Effect.fnUntraced(function* (
     readonly keep: Keep.Keep
     readonly maxAge: number
     readonly engines: ReadonlyArray<string>
+    readonly scripts: string
     readonly shared: Shared
   },
   otherwise: Layer.Layer<Journal>
 ) {
-  const { engines, keep: kept, maxAge, shared, state: named } = options
+  const { engines, keep: kept, maxAge, scripts, shared, state: named } = options
   yield* checkShared(named, shared)
   if (named === undefined) return otherwise
   if (!isUrl(named)) {
@@ -146,6 +148,7 @@ export const layer = Effect.fnUntraced(function* (
   return fleet.JournalPostgres.layer({
     info: yield* databaseOf(fleet.Conninfo, named),
     node: shared.node ?? hostname(),
+    directory: resolve(scripts),
     keep: kept,
     maxAge,
     engines,

@@ -113,7 +113,7 @@ const journalOf = (
   const { keep, queue: capacity, state } = given
   const maxAge = given.maxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(given.maxAge)
   return State.layer(
-    { state, keep, maxAge, engines: shape.engines, shared: given },
+    { state, keep, maxAge, engines: shape.engines, scripts: given.directory, shared: given },
     JournalInMemory.layer({ maxAge, capacity, whenFull: shape.whenFull })
   )
 }

@@ -38,7 +38,7 @@ export const make = (options: {
   readonly paceOf: (work: Work) => Pace.Pace
   readonly attempts: Attempts.Attempts
   readonly guarded: (due: Attempts.KeptDue) => Effect.Effect<Attempts.End, JournalError>
-  readonly journal: Pick<Journal["Type"], "coalesce" | "park" | "reload">
+  readonly journal: Pick<Journal["Type"], "coalesce" | "cool" | "park" | "reload">
   readonly about: (event: Work["entry"]["event"]) => <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
   readonly stop: Stop
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<void>
@@ -80,6 +80,17 @@ export const make = (options: {
     }
   })
 
+  /**
+   * Begins the cooldown for all des of the journal, and returns how long one that another of them has begun goes on. A run that was cut
+   * off with its des does not wait for its own cooldown.
+   */
+  const coolElsewhere = (key: string, work: Work) => {
+    const { cooldown } = options.paceOf(work)
+    return cooldown === 0
+      ? Effect.succeed(0)
+      : journal.cool(key, { cooldown, isAgain: Attempts.earlierOf(work).attempts > 0 })
+  }
+
   /** Runs what waits. If the run of a later event has taken it along, or it has to wait for longer now, it does not. */
   const resume = Effect.fnUntraced(function* (key: string, turn: string): Effect.fn.Return<void, JournalError> {
     // Another job may wait for a run of an earlier event.
@@ -93,6 +104,12 @@ export const make = (options: {
     const { script, settle } = held.newest
     const entry = yield* journal.reload(held.newest.entry.id)
     const work = { script, settle, entry, coalesced: held.coalesced }
+    const left = yield* coolElsewhere(key, work)
+    if (left > 0) {
+      paces.begin(key, left, now)
+      yield* hold(work, undefined, now)
+      return yield* journal.park(entry.id)
+    }
     paces.begin(key, options.paceOf(work).cooldown, now)
     yield* options.about(entry.event)(Effect.flatMap(attempts.run(work, stop), settle))
     yield* journal.park(entry.id)
@@ -123,7 +140,10 @@ export const make = (options: {
     }
     const now = yield* Clock.currentTimeMillis
     const { key } = keysOf(work)
-    if (wait !== undefined || work.script.options.per === "script" || !paces.isFree(key, now)) {
+    const isFree = wait === undefined && work.script.options.per !== "script" && paces.isFree(key, now)
+    const left = isFree ? yield* coolElsewhere(key, work) : 0
+    if (left > 0) paces.begin(key, left, now)
+    if (!isFree || left > 0) {
       yield* awaitOutlived(key, work)
       if (yield* stop.isStopping) return "left"
       yield* hold(work, wait, yield* Clock.currentTimeMillis)

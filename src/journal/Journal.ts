@@ -235,6 +235,14 @@ export class Journal extends Context.Tag("des/Journal")<
       script: Script,
       count: number
     ) => Effect.Effect<void, JournalError>
+    /**
+     * Begins a cooldown for all des of this journal, in milliseconds, unless one goes on. Returns for how many milliseconds it goes on; 0 if
+     * the run may begin. `key` says whose cooldown it is. With `isAgain` it begins in any case. A journal of one des returns 0.
+     */
+    readonly cool: (
+      key: string,
+      how: { readonly cooldown: number; readonly isAgain: boolean }
+    ) => Effect.Effect<number, JournalError>
     /** Records that a run begins. It is called before des does anything else for the run. */
     readonly begin: (entry: Entry, script: Script, attempt: number) => Effect.Effect<KeptRun, JournalError>
     /** Begins to handle an event that is not stored, such as `des/stop`. */

@@ -255,6 +255,7 @@ export const layer = (
         reload: turns.reload,
         // After a restart this journal is empty, so the count is not needed.
         coalesce: () => Effect.void,
+        cool: () => Effect.succeed(0),
         begin: ({ id }) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             turns.begin(id, now)

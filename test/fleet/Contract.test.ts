@@ -25,6 +25,7 @@ describePostgres("with a private PostgreSQL", () => {
         JournalPostgres.layer({
           info,
           node: "one",
+          directory: "/d",
           keep,
           maxAge,
           jobs: 100,

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as Journal from "../../src/journal/Journal.ts"
@@ -30,19 +29,6 @@ const takeId = Effect.gen(function* () {
 const roomFor = (events: number) => events * (1024 + 4 * entry("1").event.record.length)
 
 describe("the journal in memory", () => {
-  it.effect("gives accepted events in order, waits for more, and ends when it is closed and empty", () =>
-    Effect.gen(function* () {
-      const journal = yield* Journal.Journal
-      const waiting = yield* Effect.fork(takeId)
-      yield* journal.accept(batch("1", "2", "3"))
-      assert.deepStrictEqual(yield* Fiber.join(waiting), Option.some("1"))
-      yield* journal.close
-      assert.deepStrictEqual(yield* takeId, Option.some("2"))
-      assert.deepStrictEqual(yield* takeId, Option.some("3"))
-      assert.deepStrictEqual(yield* takeId, Option.none())
-    }).pipe(Effect.provide(JournalInMemory.layer()))
-  )
-
   it.effect("refuses events for which it has no room, and never makes the reader wait", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
@@ -151,44 +137,6 @@ describe("an order of the journal in memory", () => {
       }
       return ids.join("")
     })
-
-  it.effect("total: gives events as they were accepted, and the next one when the last is finished or parked", () =>
-    Effect.gen(function* () {
-      const journal = yield* Journal.Journal
-      yield* journal.accept(batch("a", "a", "b", "a", "c"))
-      assert.strictEqual(yield* takeIds("total", 2), "aa")
-      const b = yield* Effect.flatten(journal.take("total"))
-      const next = yield* Effect.fork(Effect.flatten(journal.take("total")))
-      yield* Effect.yieldNow()
-      assert.isNull(next.unsafePoll())
-      yield* journal.park(b.id)
-      assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
-      assert.strictEqual((yield* journal.reload(b.id)).event.Actor.ID, "b")
-      assert.strictEqual(yield* journal.unfinished, 3)
-    }).pipe(Effect.provide(JournalInMemory.layer()))
-  )
-
-  it.effect("fair: gives the next event of the actor that was served longest ago", () =>
-    Effect.gen(function* () {
-      const journal = yield* Journal.Journal
-      yield* journal.accept(batch("a", "a", "a", "b", "a", "c", "b"))
-      assert.strictEqual(yield* takeIds("fair", 7), "abcabaa")
-    }).pipe(Effect.provide(JournalInMemory.layer()))
-  )
-
-  it.effect("fair: gives one event of an actor at a time", () =>
-    Effect.gen(function* () {
-      const journal = yield* Journal.Journal
-      yield* journal.accept(batch("a", "a", "b"))
-      const [first, second] = [yield* Effect.flatten(journal.take("fair")), yield* Effect.flatten(journal.take("fair"))]
-      assert.deepStrictEqual([first.event.Actor.ID, second.event.Actor.ID], ["a", "b"])
-      const next = yield* Effect.fork(Effect.flatten(journal.take("fair")))
-      yield* Effect.yieldNow()
-      assert.isNull(next.unsafePoll())
-      yield* journal.finish(first.id, "succeeded")
-      assert.strictEqual((yield* Fiber.join(next)).event.Actor.ID, "a")
-    }).pipe(Effect.provide(JournalInMemory.layer()))
-  )
 
   it.effect(
     "loses a storm's events beyond a quarter of the queue, says how many, and loses none of other actors",

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -29,14 +30,28 @@ const patience = 1000
 /** Text that PostgreSQL takes: without NUL, and without halves of characters. */
 const textOf = (text: string): string => Buffer.from(withoutNul(text)).toString()
 
+/** How many bytes of a text an index takes surely. PostgreSQL refuses rows of an index over 2,704 bytes. */
+const longestIndexed = 400
+
+/** Text for an index. A longer one, which no engine of today sends, is cut and gets a hash, so that two of them differ. */
+const indexed = (text: string): string => {
+  const taken = textOf(text)
+  if (Buffer.byteLength(taken) <= longestIndexed) return taken
+  const hash = createHash("sha256").update(taken).digest("hex")
+  return `${Buffer.from(taken)
+    .subarray(0, longestIndexed - 80)
+    .toString()
+    .replace(/\ufffd$/, "")}…${hash}`
+}
+
 const rowOf = ({ event, inspected, scripts }: Accepted, at: number) => ({
   at,
-  engine: textOf(event.engine),
+  engine: event.engine,
   fingerprint: event.fingerprint,
-  type: textOf(event.Type),
-  action: textOf(event.Action),
-  actor: textOf(event.Actor.ID),
-  name: event.Actor.Attributes["name"] === undefined ? null : textOf(event.Actor.Attributes["name"]),
+  type: indexed(event.Type),
+  action: indexed(event.Action),
+  actor: indexed(event.Actor.ID),
+  name: event.Actor.Attributes["name"] === undefined ? null : indexed(event.Actor.Attributes["name"]),
   time_nano: String(event.timeNano),
   record: textOf(event.record),
   inspected: inspected === undefined ? null : textOf(inspected),
@@ -101,7 +116,7 @@ export const make = (options: {
               WHERE engine = ${fence.engine} AND node = ${fence.node} AND token = ${fence.token} FOR SHARE`
       const seen = changes.seen.map(({ fingerprint, timeNano }, at) => ({ at, fingerprint, time: String(timeNano) }))
       const running = changes.running.map(({ attributes, id, startedAt }) => ({
-        id: textOf(id),
+        id: indexed(id),
         attributes: textOf(JSON.stringify(attributes)),
         started: String(startedAt)
       }))
@@ -131,7 +146,7 @@ export const make = (options: {
           ON CONFLICT (engine, id) DO UPDATE SET attributes = excluded.attributes, started_at = excluded.started_at
         ), gone AS (
           DELETE FROM running USING fence WHERE running.engine = ${engine} AND running.id IN (
-            SELECT json_array_elements_text(${JSON.stringify(changes.gone.map(textOf))}::json))
+            SELECT json_array_elements_text(${JSON.stringify(changes.gone.map(indexed))}::json))
         )
         SELECT (SELECT held FROM fence) AS held, (SELECT count(*) FROM added WHERE state = 'skipped') AS too_old,
           (SELECT count(pg_notify(${channel}, '')) FROM (SELECT FROM added WHERE state = 'waiting' LIMIT 1) AS arrived) AS told`

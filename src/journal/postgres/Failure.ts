@@ -20,6 +20,10 @@ const lastCause = (error: unknown): unknown => {
 /** Why the database failed, in its own words or in those of the network. */
 export const reasonOf = (error: unknown): string => {
   const cause = lastCause(error)
+  // The client's own words for it are about its objects.
+  if (cause instanceof Error && /not queryable|Connection terminated|closed the connection/i.test(cause.message)) {
+    return "the connection was cut"
+  }
   return codeOf(error) === "" ? SystemReason.describe(cause) : cause instanceof Error ? cause.message : String(cause)
 }
 

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
-import { Journal, type JournalError, unkeptEvent } from "../Journal.ts"
+import { type Entry, Journal, type JournalError, type TakeOrder, unkeptEvent } from "../Journal.ts"
 import type { Keep } from "../Keep.ts"
 import * as EngineMemory from "../sql/EngineMemory.ts"
 import * as LargeBacklog from "../sql/LargeBacklog.ts"
@@ -13,8 +13,10 @@ import * as Backlog from "./Backlog.ts"
 import * as Claims from "./Claims.ts"
 import * as Client from "./Client.ts"
 import * as Conninfo from "./Conninfo.ts"
+import * as Cooldown from "./Cooldown.ts"
 import * as Failure from "./Failure.ts"
 import * as Feeds from "./Feeds.ts"
+import * as Foreign from "./Foreign.ts"
 import * as Member from "./Member.ts"
 import { patiently, spaced } from "./Patience.ts"
 import { transaction } from "./Release.ts"
@@ -27,6 +29,7 @@ import * as Schema from "./Schema.ts"
  *
  * - `info`: how the database is reached.
  * - `node`: the name of this node, in messages and in the history.
+ * - `directory`: the script directory, as an absolute path. Scripts elsewhere do not run.
  * - `keep`: how much is kept of events that have run.
  * - `maxAge`: events that happened more than so many milliseconds ago are skipped, by the clock of the database.
  * - `engines`: only events of these engines, and events without an engine, run here (default: all).
@@ -37,6 +40,7 @@ import * as Schema from "./Schema.ts"
 export interface Options {
   readonly info: Conninfo.Conninfo
   readonly node: string
+  readonly directory: string
   readonly keep: Keep
   readonly maxAge: number
   readonly engines?: ReadonlyArray<string>
@@ -91,6 +95,21 @@ const make = (options: Options) =>
         maxAge: options.maxAge,
         written: (size) => Effect.zipRight(retention.count(size), claims.arrived)
       })
+      const refuseForeign = Foreign.refuse(options.directory, log.begin)
+      /** An event that another node takes meanwhile is not this one's. */
+      const take = (order: TakeOrder): Effect.Effect<Option.Option<Entry>, JournalError> =>
+        claims.take(order).pipe(
+          Effect.flatMap(
+            Option.match({
+              onNone: () => Effect.succeedNone,
+              onSome: (entry) => Effect.asSome(refuseForeign(entry))
+            })
+          ),
+          Effect.catchIf(
+            ({ reason }) => reason === "TakenOver",
+            () => take(order)
+          )
+        )
       const waiting = Backlog.make(sql, claims.isWatched("event.engine"))
       yield* safely(waiting.begin(options.maxAge))
 
@@ -126,10 +145,11 @@ const make = (options: Options) =>
           revoked: feeds.revoked
         },
         close: claims.close,
-        take: (order) => (options.runs ? claims.take(order) : Effect.as(claims.closed, Option.none())),
+        take: (order) => (options.runs ? take(order) : Effect.as(claims.closed, Option.none())),
         park: claims.park,
         reload: claims.reload,
         coalesce: claims.coalesce,
+        cool: Cooldown.make(sql, safely),
         begin: log.begin,
         unkept: () => Effect.succeed(unkeptEvent),
         finish: claims.finish,

@@ -52,6 +52,8 @@ export interface Membership {
  * - `onNews`: is told of a function that is called whenever there may be work or a feed for this node.
  * - `onJoined`: is told of an effect that runs whenever this node has joined.
  * - `guard`: ends the runs if the lease is lost.
+ * - `late`: statements that record how runs ended while this node had its lease, by the numbers of the runs. If it loses the lease before they are
+ *   done, they are done when it joins again, unless another node has taken the work by then.
  * - `feeds`: the engines that this node watches, with their tokens. It is replaced when the node joins again.
  */
 export interface Member {
@@ -60,6 +62,7 @@ export interface Member {
   readonly onNews: (listener: () => void) => void
   readonly onJoined: (listener: Effect.Effect<void>) => void
   readonly guard: Guard.Guard
+  readonly late: Map<number, Effect.Effect<unknown, SqlError>>
   readonly feeds: Map<string, number>
 }
 
@@ -91,6 +94,7 @@ export const make = (options: {
       for (const listener of listeners) listener()
     }
     const feeds = new Map<string, number>()
+    const late: Member["late"] = new Map()
     let membership: Membership | undefined
     let before: number | undefined
     let epoch = 0
@@ -136,6 +140,7 @@ export const make = (options: {
             RETURNING id`
           const made = row?.id ?? 0
           if (before === undefined) return { id: made, kept: [] }
+          for (const statement of late.values()) yield* statement
           return { id: made, kept: yield* Release.leave(sql, before, made) }
         })
       )
@@ -234,6 +239,7 @@ export const make = (options: {
       onNews: (listener) => void listeners.push(listener),
       onJoined: (listener) => void joiners.push(listener),
       guard,
+      late,
       feeds
     }
   })

@@ -80,12 +80,12 @@ const setAside = Effect.fnUntraced(function* (
       RETURNING id, engine, type, action, actor, scripts
     ), added AS (
       INSERT INTO run (event_id, script, attempt, began_at, ended_at, outcome, output, last, node, member, token)
-      SELECT gone.id, script->>'path',
-        1 + (SELECT coalesce(max(attempt), 0) FROM run WHERE event_id = gone.id AND run.script = script->>'path'),
+      SELECT gone.id, one.value->>'path',
+        1 + (SELECT coalesce(max(attempt), 0) FROM run WHERE event_id = gone.id AND run.script = one.value->>'path'),
         ${nowMillis(sql)}, ${nowMillis(sql)}, 'quarantined',
         ${`des died ${deaths} times while it read this event or started its scripts`}, 1, ${node}, 0, 0
-      FROM gone, json_array_elements(gone.scripts::json) AS script
-      WHERE NOT EXISTS (SELECT FROM run WHERE event_id = gone.id AND run.script = script->>'path' AND last = 1)
+      FROM gone, json_array_elements(gone.scripts::json) AS one (value)
+      WHERE NOT EXISTS (SELECT FROM run WHERE event_id = gone.id AND run.script = one.value->>'path' AND last = 1)
       RETURNING id
     )
     SELECT engine, type, action, actor, (SELECT coalesce(string_agg(id::text, ' ' ORDER BY id), '') FROM added) AS runs

@@ -18,7 +18,7 @@ const mostBytes = 16_777_216
 /** How often an idle node deletes what is too old, in milliseconds. */
 const deleteEvery = 60_000
 
-/** How long an actor without work is remembered with what its runs left for the next ones, in minutes. */
+/** How long an actor without work is remembered, in minutes. */
 const idleFor = 60
 
 /** How long a node that is gone stays in the table `node`, in minutes. */
@@ -72,6 +72,7 @@ export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect
       yield* options.alsoForget
       yield* sql`DELETE FROM lane WHERE head IS NULL AND node IS NULL
         AND idle_at < clock_timestamp() - ${idleFor} * interval '1 minute'`
+      yield* sql`DELETE FROM pace WHERE until < clock_timestamp()`
       yield* sql`DELETE FROM node WHERE ended AND until < clock_timestamp() - ${goneFor} * interval '1 minute'`
     })
 

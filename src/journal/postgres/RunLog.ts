@@ -66,13 +66,14 @@ export const make = (options: {
         },
         ended: (outcome, output, last) => {
           claims.ran(entry.id, output)
-          return Effect.zipRight(
-            end,
-            Effect.asVoid(
-              safely(sql`UPDATE run SET ended_at = ${nowMillis(sql)}, outcome = ${outcomeName(outcome)},
-                exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0}
-                WHERE id = ${id} AND ended_at IS NULL`)
-            )
+          const written = sql`UPDATE run SET ended_at = ${nowMillis(sql)}, outcome = ${outcomeName(outcome)},
+            exit = ${exitCode(outcome)}, output = ${withoutNul(textOf(outcome, output))}, last = ${last ? 1 : 0}
+            WHERE id = ${id} AND ended_at IS NULL`
+          member.late.set(id, written)
+          return safely(written).pipe(
+            Effect.asVoid,
+            Effect.ensuring(Effect.sync(() => void member.late.delete(id))),
+            (writing) => Effect.zipRight(end, writing)
           )
         },
         skipped: (reason) => {

@@ -11,7 +11,8 @@ import { JournalError } from "../Journal.ts"
  * - `node`: each des that took part, from its start or from the last loss of its lease. `until` is the end of its lease.
  * - `feed`: the watched engines, and which node watches each. A new watcher gets a new `token`.
  * - `lane`: the actors with work, and which node has each. `head` is the first event that waits (0: look it up), `current` the one that is
- *   out, `turn` says who was served longest ago, `arrivals` counts what came, and `memo` is what the runs of an actor leave for its next ones.
+ *   out, `turn` says who was served longest ago, and `arrivals` counts what came.
+ * - `pace`: the cooldowns that have begun.
  * - `event.parked`: the token of the claim in which the event waits for its cooldown. `event.deaths`: how often a node died of it.
  * - `run.node`, `run.member`, `run.token`: the name of the node that began the run, its row in `node`, and the claim.
  */
@@ -67,7 +68,6 @@ const first = Effect.gen(function* () {
     arrivals bigint NOT NULL,
     claimed_at timestamptz,
     idle_at timestamptz,
-    memo text,
     PRIMARY KEY (engine, type, actor)
   )`
   yield* sql`CREATE INDEX lane_turn ON lane (turn) WHERE head IS NOT NULL AND current IS NULL`
@@ -115,6 +115,7 @@ const first = Effect.gen(function* () {
     started_at text NOT NULL,
     PRIMARY KEY (engine, id)
   )`
+  yield* sql`CREATE TABLE pace (key text COLLATE "C" PRIMARY KEY, until timestamptz NOT NULL)`
   yield* sql`CREATE TABLE probe (at timestamptz NOT NULL)`
   // Small tables of which every row changes all the time.
   yield* sql`ALTER TABLE node SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)`

@@ -136,6 +136,7 @@ const make = (options: Options) =>
       park: queue.park,
       reload: queue.reload,
       coalesce: queue.coalesce,
+      cool: () => Effect.succeed(0),
       memory: {
         recall: (engine) => remembering(FeedMemory.nothing, engines.recall(engine)),
         meet: (engine, met) => remembering(undefined, engines.meet(engine, met)),

@@ -4,7 +4,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -20,7 +19,6 @@ import * as JournalSql from "../../../src/journal/sqlite/JournalSql.ts"
 import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
-import { anyEvents } from "../../support/AnyEvents.ts"
 import * as Engine29 from "../../support/Engine29.ts"
 import { collectLogs } from "../../support/Logs.ts"
 import { samples } from "../../support/Samples.ts"
@@ -98,43 +96,6 @@ const run = (entry: Journal.Entry, outcome: Outcome, last = true) =>
   })
 
 describe("the journal on disk", () => {
-  it.scoped("gives accepted events complete and in order", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      yield* Effect.gen(function* () {
-        const synthetic = { ...accepted("2"), event: { ...accepted("2").event, synthetic: true } }
-        yield* accept(accepted("1"), synthetic, accepted("3"))
-        const entry = yield* take
-        assert.deepStrictEqual(entry.event, accepted("1").event)
-        assert.deepStrictEqual(entry.scripts, [script])
-        assert.deepStrictEqual(entry.earlier, {})
-        assert.deepStrictEqual((yield* take).event, synthetic.event)
-        assert.strictEqual(idOf(yield* take), "3")
-      }).pipe(life(directory))
-    })
-  )
-
-  for (const order of ["total", "fair"] as const) {
-    it.scoped(`gives no other event while one is out, also if a parked one is finished meanwhile (${order})`, () =>
-      Effect.gen(function* () {
-        const directory = yield* folder
-        yield* Effect.gen(function* () {
-          const journal = yield* Journal.Journal
-          yield* accept(...[1n, 2n, 3n].map((at) => accepted("a", { timeNano: at })))
-          const first = yield* Effect.flatten(journal.take(order))
-          yield* journal.park(first.id)
-          const second = yield* Effect.flatten(journal.take(order))
-          yield* journal.finish(first.id, "succeeded")
-          const third = yield* Effect.fork(Effect.flatten(journal.take(order)))
-          yield* TestClock.adjust("5 seconds")
-          assert.isNull(third.unsafePoll())
-          yield* journal.finish(second.id, "succeeded")
-          assert.strictEqual((yield* Fiber.join(third)).event.timeNano, 3n)
-        }).pipe(life(directory))
-      })
-    )
-  }
-
   it.scoped("keeps inspect data over a restart and for a retry, as long as it has the record", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -216,22 +177,6 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("wakes a reader that waits, and ends when it is closed and empty", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      yield* Effect.gen(function* () {
-        const journal = yield* Journal.Journal
-        const waiting = yield* Effect.fork(take)
-        yield* Effect.yieldNow()
-        yield* accept(accepted("1"))
-        assert.strictEqual(idOf(yield* Fiber.join(waiting)), "1")
-        const more = yield* Effect.fork(journal.take("fair"))
-        yield* journal.close
-        assert.deepStrictEqual(yield* Fiber.join(more), Option.none())
-      }).pipe(life(directory))
-    })
-  )
-
   it.scoped(
     "takes events only up to the memory bound; a parked event takes no memory, and is complete when reloaded",
     () =>
@@ -310,36 +255,6 @@ describe("the journal on disk", () => {
     })
   )
 
-  it.scoped("knows of each script of an event whether it ended", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      const other = { ...script, path: "/d/all" }
-      yield* Effect.gen(function* () {
-        const journal = yield* Journal.Journal
-        yield* accept({ ...accepted("1"), scripts: [script, other] })
-        const entry = yield* take
-        const kept = yield* journal.begin(entry, script, 1)
-        yield* kept.ended(Outcome.Exited({ code: 3, message: "" }), "", true)
-      }).pipe(life(directory))
-      const [entry] = yield* life(directory)(takeAll)
-      assert.deepStrictEqual(entry?.earlier, { [script.path]: { attempts: 1, settled: "failed", outlived: [] } })
-    })
-  )
-
-  it.scoped("accepts a record once, in one life or in two", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      yield* life(directory)(Effect.zipRight(accept(accepted("1"), accepted("1")), accept(accepted("1"))))
-      const entries = yield* life(directory)(
-        Effect.zipRight(accept(accepted("1"), accepted("1", { engine: "unix:///other" })), takeAll)
-      )
-      assert.deepStrictEqual(
-        entries.map(({ event }) => event.engine),
-        ["unix:///e", "unix:///other"]
-      )
-    })
-  )
-
   it.scoped("skips events that are too old, even if they waited in the journal, and logs it", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -415,27 +330,6 @@ describe("the journal on disk", () => {
         const [seen] = yield* sql<{ n: number }>`SELECT count(*) AS n FROM seen`
         assert.isAtMost(seen?.n ?? 0, FeedMemory.remembered + 1500)
       }).pipe(life(directory))
-    })
-  )
-
-  it.scoped("remembers the same about a feed as a journal in memory", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      const batches = FastCheck.sample(anyEvents, { numRuns: 60, seed: 7 })
-      const inMemory = FeedMemory.make()
-      for (const events of batches) inMemory.accept(events)
-      const recalled = yield* Effect.gen(function* () {
-        const journal = yield* Journal.Journal
-        for (const events of batches) yield* journal.accept({ events, accepted: [] })
-        return yield* journal.memory.recall("unix:///e")
-      }).pipe(life(directory))
-      const expected = yield* inMemory.recall("unix:///e")
-      const sorted = ({ running, ...rest }: FeedMemory.Recollection) => ({
-        ...rest,
-        running: [...running].sort((one, other) => (one.id < other.id ? -1 : 1))
-      })
-      assert.isAbove(expected.running.length, 0)
-      assert.deepStrictEqual(sorted(recalled), sorted(expected))
     })
   )
 
@@ -638,14 +532,6 @@ describe("the order of the journal on disk", () => {
       return taken.join(" ")
     })
 
-  it.scoped("is the order of acceptance if it is total", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      yield* life(directory)(accept(...storm("a", 2), ...storm("b", 2)))
-      assert.strictEqual(yield* life(directory)(takeIds("total", 4)), "a0 a1 b0 b1")
-    })
-  )
-
   it.scoped("gives each actor its turn if it is fair, before and after a restart of des", () =>
     Effect.gen(function* () {
       const directory = yield* folder
@@ -757,28 +643,6 @@ describe("the order of the journal on disk", () => {
         yield* TestClock.adjust("1 minute")
         assert.deepInclude(yield* journal.lost, { id: "storm", count: 1 })
       }).pipe(life(yield* folder))
-    })
-  )
-
-  it.scoped("gives an actor's next event while one of it is parked, and that one when it is reloaded", () =>
-    Effect.gen(function* () {
-      const directory = yield* folder
-      yield* Effect.gen(function* () {
-        const journal = yield* Journal.Journal
-        yield* accept(...storm("a", 3))
-        const first = yield* take
-        yield* journal.park(first.id)
-        const second = yield* take
-        assert.strictEqual(second.event.Actor.Attributes["number"], "1")
-        yield* journal.finish(second.id, "succeeded")
-        assert.deepStrictEqual(yield* journal.reload(first.id), first)
-        const third = yield* Effect.fork(take)
-        yield* TestClock.adjust("10 seconds")
-        assert.isNull(third.unsafePoll(), "the first is out again")
-        yield* journal.finish(first.id, "succeeded")
-        assert.strictEqual((yield* Fiber.join(third)).event.Actor.Attributes["number"], "2")
-        assert.strictEqual(yield* journal.unfinished, 1)
-      }).pipe(life(directory))
     })
   )
 
