@@ -82,8 +82,9 @@ const makeAccept = /*#__PURE__*/ Effect.map(/*#__PURE__*/ Effect.makeSemaphore(1
   const accept = Effect.fnUntraced(function* (events: ReadonlyArray<DockerEvent>) {
     const journal = yield* Journal.Journal
     const accepted = yield* findScripts(events)
-    if (!(yield* journal.accept({ events, accepted }))) return yield* new QueueFull()
-    yield* Metrics.accepted(events, accepted.length)
+    const stored = yield* journal.accept({ events, accepted })
+    yield* Metrics.accepted(stored.events, stored.accepted.length)
+    if (!stored.isAll) return yield* new QueueFull()
   })
   return (events: ReadonlyArray<DockerEvent>) => turn.withPermits(1)(accept(events))
 })

@@ -18,10 +18,10 @@ export const counted = <E, R>(
     const { accept, finish, ...others } = Context.get(context, Journal)
     return Context.make(Journal, {
       ...others,
-      // A batch that a full queue refused comes again.
+      // What a full queue refused comes again.
       accept: (batch) =>
-        Effect.tap(accept(batch), (isAccepted) => {
-          if (isAccepted) counts.accepted += batch.accepted.length
+        Effect.tap(accept(batch), (stored) => {
+          counts.accepted += stored.accepted.length
         }),
       finish: (id, state) =>
         Effect.suspend(() => {

@@ -65,9 +65,9 @@ const observed = (changed: (connected: ReadonlySet<string>) => Effect.Effect<unk
     return Context.make(Journal, {
       ...journal,
       accept: (batch) =>
-        // A refused batch comes again when there is room.
-        Effect.tap(journal.accept(batch), (isAccepted) =>
-          isAccepted && batch.events.filter(follow).length > 0 ? changed(connected) : Effect.void
+        // What is not stored comes again when there is room.
+        Effect.tap(journal.accept(batch), ({ events }) =>
+          events.filter(follow).length > 0 ? changed(connected) : Effect.void
         )
     })
   })

@@ -59,6 +59,17 @@ export interface Batch {
 }
 
 /**
+ * What a journal stored of a batch. `isAll` is false if it had no room for all of it; it then stored the events before the first one that
+ * did not fit.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Stored extends Batch {
+  readonly isAll: boolean
+}
+
+/**
  * How the work for an event, or one of its scripts, ended. An event has failed if one of its scripts has failed.
  *
  * @since 1.0.0
@@ -201,11 +212,8 @@ export class Journal extends Context.Tag("des/Journal")<
   {
     /** True if unfinished events run again after the next start of des. */
     readonly durable: boolean
-    /**
-     * Stores a batch. Returns false if there is no room for all of it: it then stored the events before the first one
-     * that did not fit, and remembers nothing of the others.
-     */
-    readonly accept: (batch: Batch) => Effect.Effect<boolean, JournalError>
+    /** Stores a batch, and returns what it stored of it. It remembers nothing of the other events. */
+    readonly accept: (batch: Batch) => Effect.Effect<Stored, JournalError>
     /**
      * Stores an event that des makes while it runs scripts. It never waits for room, because such a script may be what
      * takes the room. Returns false if there is none; the event is then lost.

@@ -211,8 +211,12 @@ export const layer = (
           }
           if (weights.isFull(weigh(accepted))) {
             muchRoom.unsafeClose()
-            remember(batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))))
-            return false
+            const stored = {
+              events: batch.events.slice(0, Math.max(0, batch.events.indexOf(accepted.event))),
+              accepted: batch.accepted.slice(0, batch.accepted.indexOf(accepted))
+            }
+            remember(stored.events)
+            return { ...stored, isAll: false }
           }
           const by = lostBy(accepted, now)
           if (by === undefined) put(accepted, now)
@@ -222,7 +226,7 @@ export const layer = (
           }
         }
         remember(batch.events)
-        return true
+        return { ...batch, isAll: true }
       })
 
       const acceptOwn = (accepted: Accepted) =>

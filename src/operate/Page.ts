@@ -104,7 +104,7 @@ const plot = (counts: ReadonlyArray<number>): Html => {
     return h`<rect x="${at * bar.width + 1}" y="${bar.height - height}" width="${bar.width - 2}" height="${height}"/>`
   })
   const sum = counts.reduce((before, count) => before + count, 0)
-  const said = `${sum} events in the last hour, at most ${Math.max(0, ...counts)} in a minute`
+  const said = `${formatEvents(sum)} in the last hour, at most ${Math.max(0, ...counts)} in a minute`
   return h`<p class="dim">${said}</p>
 <svg viewBox="0 0 ${counts.length * bar.width} ${bar.height}" preserveAspectRatio="none" role="img" aria-label="${said}">
 <line x1="0" y1="${bar.height}" x2="${counts.length * bar.width}" y2="${bar.height}"/>${bars}</svg>`

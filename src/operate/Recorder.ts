@@ -118,13 +118,12 @@ export const recorded = <E, R>(
     return Context.make(Journal, {
       ...others,
       accept: (batch) =>
-        Effect.tap(accept(batch), (isAccepted) =>
+        Effect.tap(accept(batch), (stored) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            // A refused batch comes again when there is room.
-            isFull = !isAccepted
-            if (!isAccepted) return
-            events.add(now, batch.events.length)
-            for (const event of batch.events) see(event, now)
+            // What is not stored comes again when there is room.
+            isFull = !stored.isAll
+            events.add(now, stored.events.length)
+            for (const event of stored.events) see(event, now)
           })
         ),
       begin: (entry, script, attempt) => observe(begin(entry, script, attempt), entry.event, script, attempt),

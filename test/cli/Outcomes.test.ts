@@ -9,22 +9,27 @@ import * as ScriptOptions from "../../src/scripts/ScriptOptions.ts"
 import { makeEvent } from "../../src/testing.ts"
 
 describe("the outcomes", () => {
-  it.scoped("count a batch that a full queue refused once, when it is accepted", () =>
+  it.scoped("count each event once, also if a full queue refused a part of its batch", () =>
     Effect.gen(function* () {
-      const { counts, layer } = Outcomes.counted(JournalInMemory.layer({ capacity: 1 }))
-      const journal = Context.get(yield* Layer.build(layer), Journal)
       const accepted = (id: string) => ({
         event: makeEvent({ id }),
         scripts: [{ path: "/s", options: ScriptOptions.none }]
       })
-      const accept = (id: string) => journal.accept({ events: [], accepted: [accepted(id)] })
-      assert.isTrue(yield* accept("1"))
-      assert.isFalse(yield* accept("2"))
-      assert.strictEqual(counts.accepted, 1)
-      const { id } = yield* Effect.flatten(journal.take("total"))
-      yield* journal.finish(id, "failed")
-      assert.isTrue(yield* accept("2"))
-      assert.deepStrictEqual(counts, { accepted: 2, failed: 1 })
+      const capacity = 2 * (1024 + 4 * accepted("1").event.record.length)
+      const { counts, layer } = Outcomes.counted(JournalInMemory.layer({ capacity }))
+      const journal = Context.get(yield* Layer.build(layer), Journal)
+      const accept = (...ids: ReadonlyArray<string>) => {
+        const all = ids.map(accepted)
+        return journal.accept({ events: all.map(({ event }) => event), accepted: all })
+      }
+      const refused = yield* accept("1", "2", "3", "4")
+      assert.deepStrictEqual([refused.isAll, refused.events.length, refused.accepted.length], [false, 2, 2])
+      assert.deepStrictEqual(counts, { accepted: 2, failed: 0 })
+      for (const result of ["failed", "succeeded"] as const) {
+        yield* journal.finish((yield* Effect.flatten(journal.take("total"))).id, result)
+      }
+      assert.isTrue((yield* accept("3", "4")).isAll)
+      assert.deepStrictEqual(counts, { accepted: 4, failed: 1 })
     })
   )
 })

@@ -32,11 +32,11 @@ describe("the journal in memory", () => {
   it.effect("refuses events for which it has no room, and never makes the reader wait", () =>
     Effect.gen(function* () {
       const journal = yield* Journal.Journal
-      assert.isFalse(yield* journal.accept(batch("1", "2", "3", "4", "5")))
+      assert.isFalse((yield* journal.accept(batch("1", "2", "3", "4", "5"))).isAll)
       assert.strictEqual(yield* journal.unfinished, 2)
       assert.deepStrictEqual(yield* takeId, Option.some("1"))
       assert.deepStrictEqual(yield* takeId, Option.some("2"))
-      assert.isTrue(yield* journal.accept(batch("6")))
+      assert.isTrue((yield* journal.accept(batch("6"))).isAll)
       assert.deepStrictEqual(yield* takeId, Option.some("6"))
     }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2) })))
   )
@@ -60,7 +60,7 @@ describe("the journal in memory", () => {
       const accepted = [events[0], events[2], events[4]].flatMap((event) =>
         event === undefined ? [] : [{ event, scripts }]
       )
-      assert.isFalse(yield* journal.accept({ events, accepted }))
+      assert.isFalse((yield* journal.accept({ events, accepted })).isAll)
       const recalled = yield* journal.memory.recall("e")
       assert.deepStrictEqual(
         recalled.fingerprints,
@@ -84,7 +84,7 @@ describe("the journal in memory", () => {
       )
       const accepted = [old, young].flatMap((event) => (event === undefined ? [] : [{ event, scripts: [] }]))
       yield* TestClock.setTime(100_001)
-      assert.isTrue(yield* journal.accept({ events: [], accepted }))
+      assert.isTrue((yield* journal.accept({ events: [], accepted })).isAll)
       assert.deepStrictEqual(yield* takeId, Option.some("99001"))
       assert.deepStrictEqual(logs.lines, ["WARN 1 event is skipped: older than --max-age (1s)"])
     }).pipe(Effect.provide(JournalInMemory.layer({ maxAge: 1000 })), Effect.provide(logs.layer))
@@ -109,9 +109,9 @@ describe("the journal in memory", () => {
       yield* journal.accept(batch("1", "2"))
       const first = yield* Effect.flatten(journal.take("fair"))
       yield* journal.take("fair")
-      assert.isFalse(yield* journal.accept(batch("3")))
+      assert.isFalse((yield* journal.accept(batch("3"))).isAll)
       yield* journal.finish(first.id, "succeeded")
-      assert.isTrue(yield* journal.accept(batch("4")))
+      assert.isTrue((yield* journal.accept(batch("4"))).isAll)
       assert.deepStrictEqual(yield* takeId, Option.some("4"))
     }).pipe(Effect.provide(JournalInMemory.layer({ capacity: roomFor(2) })))
   )
@@ -145,12 +145,12 @@ describe("an order of the journal in memory", () => {
       return Effect.gen(function* () {
         const journal = yield* Journal.Journal
         const storm = Array.from({ length: 30 }, () => "s")
-        assert.isTrue(yield* journal.accept(batch(...storm)))
+        assert.isTrue((yield* journal.accept(batch(...storm))).isAll)
         assert.strictEqual(yield* journal.unfinished, 5)
-        assert.isTrue(yield* journal.accept(batch("a", "b", "s")))
+        assert.isTrue((yield* journal.accept(batch("a", "b", "s"))).isAll)
         assert.strictEqual(yield* journal.unfinished, 7)
         assert.strictEqual(yield* takeIds("total", 7), "sssssab")
-        assert.isTrue(yield* journal.accept(batch("s")))
+        assert.isTrue((yield* journal.accept(batch("s"))).isAll)
         assert.strictEqual(yield* journal.unfinished, 1)
         yield* TestClock.adjust("1 minute")
         assert.deepInclude(yield* journal.lost, { type: "container", id: "s", count: 26 })

@@ -11,7 +11,11 @@ import * as Recorder from "../../src/operate/Recorder.ts"
 const make = Effect.gen(function* () {
   const room = { isLeft: true }
   const inMemory = Layer.map(JournalInMemory.layer(), (context) =>
-    Context.make(Journal, { ...Context.get(context, Journal), accept: () => Effect.sync(() => room.isLeft) })
+    Context.make(Journal, {
+      ...Context.get(context, Journal),
+      accept: (batch) =>
+        Effect.sync(() => (room.isLeft ? { ...batch, isAll: true } : { events: [], accepted: [], isAll: false }))
+    })
   )
   const { layer, recorder } = Recorder.recorded(inMemory)
   const { accept } = Context.get(yield* Layer.build(layer), Journal)

@@ -214,11 +214,11 @@ export const make = (options: {
       if (broken !== undefined) return yield* broken
       if (bytes > mostKept) {
         yield* room.close
-        return false
+        return { events: [], accepted: [], isAll: false }
       }
       const done = yield* enqueue(batch)
       yield* Effect.timeoutOption(Deferred.await(done), patience)
-      return true
+      return { ...batch, isAll: true }
     })
 
     const acceptOwn = Effect.fnUntraced(function* (accepted: Accepted) {

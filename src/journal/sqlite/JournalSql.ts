@@ -87,7 +87,7 @@ const make = (options: Options) =>
       )
       const bytes = batch.accepted.reduce((sum, accepted) => sum + lengthOf(accepted), 0)
       yield* safely(retention.count({ rows: batch.events.length, bytes }))
-      return true
+      return { ...batch, isAll: true }
     })
 
     const acceptOwn = Effect.fnUntraced(function* (accepted: Accepted) {
