@@ -191,8 +191,7 @@ const watchOnce = (engine: Engine["Type"], options: Options) => (memory: FeedMem
  *
  * @example
  * import { Endpoint, Engine, EngineHttp, EventFeed } from "docker-event-scripts"
- * import * as Function from "effect/Function"
-import * as Layer from "effect/Layer"
+ * import * as Layer from "effect/Layer"
  *
  * const options = { endpoint: Endpoint.defaultEndpoint }
  *
@@ -221,8 +220,7 @@ export const layer = (options: Options = {}): Layer.Layer<EventFeed, never, Engi
  * @example
  * import { EventFeed } from "docker-event-scripts"
  * import * as Effect from "effect/Effect"
- * import * as Function from "effect/Function"
-import * as Layer from "effect/Layer"
+ * import * as Layer from "effect/Layer"
  * import * as FileSystem from "@effect/platform/FileSystem"
  *
  * export const RecordedLive = Layer.unwrapEffect(
