@@ -179,9 +179,11 @@ const shortRun = Duration.millis(10)
 /** The longest timer that Node accepts, in milliseconds: 24 days. */
 const longestTimer = 2 ** 31 - 1
 
-/** Ends a script and every process in its process group. */
+/** Ends a script and every process in its process group. Its steps are made on demand: few runs need them. */
 const end = (script: CommandExecutor.Process, grace: Duration.DurationInput): Effect.Effect<void> =>
-  Effect.ignore(terminate({ signal: script.kill, isGone: Effect.sync(() => ProcessGroup.isGone(script.pid)) }, grace))
+  Effect.suspend(() =>
+    Effect.ignore(terminate({ signal: script.kill, isGone: Effect.sync(() => ProcessGroup.isGone(script.pid)) }, grace))
+  )
 
 const logLines = (script: string, stream: "stdout" | "stderr", lines: ReadonlyArray<string>) =>
   Effect.forEach(lines, (line) => Effect.logInfo(line), { discard: true }).pipe(
