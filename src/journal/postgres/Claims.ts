@@ -134,6 +134,7 @@ const read = (row: ClaimedRow, id: number): Entry | undefined => {
  *
  * - `take`, `park`, `reload`, `coalesce`, `finish`, `close`: as the journal promises.
  * - `claimOf`: returns the claim under which an entry was given.
+ * - `drop`: forgets an entry that the table no longer has as this node's.
  * - `closed`: waits until the journal is closed.
  * - `ran`: adds the output of a run to the size of its event.
  */
@@ -206,17 +207,27 @@ export const make = (options: {
           AND event.parked IS DISTINCT FROM claimed.token`
 
     /** Looks up which event of a claimed actor is first, and gives the actor back. */
-    const lookUp = ({ actor, engine, token, type }: ClaimedRow, of: Membership) =>
-      sql`UPDATE lane SET head = ${nextHead(sql, 0)}, current = NULL, idle_at = clock_timestamp(), node = ${lanes.has(nameOf({ actor, engine, type })) ? of.id : null}
-        WHERE ${isLane(sql, { actor, engine, type })} AND node = ${of.id} AND token = ${token}`
+    const lookUp = (row: ClaimedRow, of: Membership) =>
+      sql`UPDATE lane SET head = ${nextHead(sql, 0)}, current = NULL, idle_at = clock_timestamp(),
+          node = ${laneOf(row, of) === undefined ? null : of.id}
+        WHERE ${isLane(sql, row)} AND node = ${of.id} AND token = ${row.token}`
 
     const nameOf = ({ actor, engine, type }: Actor) =>
       actorOf({ engine, Type: type, Actor: { ID: actor, Attributes: {} } })
 
+    /**
+     * The lane of a claim, if this node has it already. A new claim has a new token, and a new lane: the actor may be free in the table before
+     * this node has learned that here.
+     */
+    const laneOf = (row: Actor & { readonly token: number }, of: Membership): Lane | undefined => {
+      const lane = lanes.get(nameOf(row))
+      return lane !== undefined && lane.token === row.token && lane.member === of ? lane : undefined
+    }
+
     const give = Effect.fnUntraced(function* (row: ClaimedRow, eventId: number, of: Membership) {
       const { actor, engine, token, type } = row
       const name = nameOf(row)
-      const lane = lanes.get(name) ?? {
+      const lane = laneOf(row, of) ?? {
         actor: { actor, engine, type },
         name,
         member: of,
@@ -407,6 +418,18 @@ export const make = (options: {
       return Option.some({ event: event.id, actor, member: of, token })
     }
 
+    const drop = (id: number) =>
+      Effect.sync(() => {
+        const event = given.get(id)
+        if (event === undefined) return
+        const { lane } = event
+        weighAs(event, 0)
+        given.delete(id)
+        lane.out.delete(id)
+        if (isFree(lane) && lanes.get(lane.name) === lane) lanes.delete(lane.name)
+        wake.unsafeOpen()
+      })
+
     return {
       take,
       park,
@@ -414,6 +437,7 @@ export const make = (options: {
       coalesce,
       finish,
       claimOf,
+      drop,
       isWatched,
       arrived: Effect.asVoid(wake.open),
       ran: (id: number, output: string) => {

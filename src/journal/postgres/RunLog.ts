@@ -22,7 +22,7 @@ export const make = (options: {
   readonly database: string
   readonly node: string
   readonly member: Member
-  readonly claims: Pick<Claims, "claimOf" | "ran">
+  readonly claims: Pick<Claims, "claimOf" | "drop" | "ran">
 }) =>
   Effect.gen(function* () {
     const { claims, database, member, node } = options
@@ -50,7 +50,10 @@ export const make = (options: {
           ON CONFLICT (event_id, script, attempt, token) DO UPDATE SET began_at = excluded.began_at
           RETURNING id`
       )
-      if (row === undefined) return yield* Failure.takenOver(what)
+      if (row === undefined) {
+        yield* claims.drop(entry.id)
+        return yield* Failure.takenOver(what)
+      }
       const { id } = row
       const name = `${named?.name ?? ""}-${id}`
       const lost = Failure.takenOver(what)
