@@ -168,6 +168,29 @@ export const make = (hosts: Hosts): Effect.Effect<SqlClient.SqlClient, SqlError,
     )
   }).pipe(Effect.provide(Reactivity.layer))
 
+/** Tries each of several hosts once, until one takes writes. If none does, statements fail with the reason of the first. */
+const choose = (hosts: Hosts): Effect.Effect<void> => {
+  const isPrimary = Effect.gen(function* () {
+    const host = hosts.current()
+    const client = yield* connect(hosts)
+    const { rows } = yield* Effect.promise(() =>
+      client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby")
+    )
+    if (rows[0]?.standby !== true) return true
+    hosts.failed(host)
+    return false
+  }).pipe(
+    Effect.scoped,
+    Effect.catchAllCause(() => Effect.succeed(false))
+  )
+  return Effect.gen(function* () {
+    if (hosts.info.hosts.length === 1) return
+    for (const _ of hosts.info.hosts) if (yield* isPrimary) return
+  })
+}
+
 /** The database of a connection, for short reads and writes beside a des that runs. */
-export const layer = (info: Conninfo.Conninfo): Layer.Layer<SqlClient.SqlClient, SqlError> =>
-  Layer.scoped(SqlClient.SqlClient, make(makeHosts(info)))
+export const layer = (info: Conninfo.Conninfo): Layer.Layer<SqlClient.SqlClient, SqlError> => {
+  const hosts = makeHosts(info)
+  return Layer.scoped(SqlClient.SqlClient, Effect.zipRight(choose(hosts), make(hosts)))
+}
