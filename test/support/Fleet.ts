@@ -75,6 +75,8 @@ export interface NodeOptions {
   /** The URL of the journal. */
   readonly state: string
   readonly sources: ReadonlyArray<Source>
+  /** `--jobs`, 4 by default. */
+  readonly jobs?: number
   readonly args?: ReadonlyArray<string>
   readonly env?: Readonly<Record<string, string>>
 }
@@ -91,7 +93,8 @@ export const node = (sandbox: Sandbox, options: NodeOptions): Effect.Effect<Node
     const engines = options.sources.flatMap(({ engine, name }) => ["-e", `${name}=${engine.endpoint}`])
     const program = yield* sandbox.start(
       [
-        ...["-d", sandbox.dir, "--state", options.state, "--node", options.name, "--jobs", "4"],
+        ...["-d", sandbox.dir, "--state", options.state, "--node", options.name],
+        ...["--jobs", String(options.jobs ?? 4)],
         ...engines,
         ...scriptVariables(sandbox, options.name),
         ...(options.args ?? [])
