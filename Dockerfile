@@ -1,6 +1,7 @@
 # docker build -t des .        (docs/running.md, "In a container")
-# A release pins the base by its digest: --build-arg BASE=node:22-bookworm-slim@sha256:…
-ARG BASE=node:22-bookworm-slim
+# The base is pinned by the digest of its image for all platforms, so that each build has the same one. For a newer one:
+#   docker buildx imagetools inspect node:22-bookworm-slim
+ARG BASE=node:22.23.3-bookworm-slim@sha256:43ac6c60b8f89723f746e8a92ce91abd5017e627ce1ddfe4238355d3a30b772c
 
 FROM ${BASE} AS build
 WORKDIR /src

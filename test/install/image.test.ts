@@ -181,6 +181,8 @@ describeEngine("dockerd", () => {
         const clone = Path.join(dir, "clone")
         Fs.mkdirSync(clone)
         Package.clone(clone)
+        const dockerfile = Fs.readFileSync(Path.join(clone, "Dockerfile"), "utf8")
+        assert.match(dockerfile, /^ARG BASE=node:22\.\S+@sha256:[0-9a-f]{64}$/m)
         yield* cli("build", "--network", "host", "--build-arg", "BASE=base:test", "-t", "des:test", clone)
 
         assert.strictEqual(yield* cli("run", "--rm", "--network", "none", "des:test", "--version"), "1.0.0\n")
