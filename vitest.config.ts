@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
-import { building, longer, rest } from "./test/support/suites.ts"
+import { building, delays, longer, rest } from "./test/support/suites.ts"
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -33,12 +33,14 @@ export default defineConfig({
         test: {
           name: "rest",
           include: [...left.filter((files) => files !== building), ...longer.files],
+          exclude: [delays],
           env: {
             DES_FUZZ_SECONDS: process.env["DES_FUZZ_SECONDS"] ?? String(longer.seconds),
             DES_FAILING_STARTS: String(longer.failures)
           }
         }
       },
+      { extends: true, test: { name: "delays", include: [delays] } },
       { extends: true, test: { name: "building", include: [building] } }
     ]
   }

@@ -1,6 +1,9 @@
 /** Tests that build packages and images. They take both cores for minutes, so they do not run beside tests that measure delays. */
 export const building = "test/install/*.test.ts"
 
+/** Tests that measure how late events run, beside a busy engine. They run alone: on two cores each other test would delay them. */
+export const delays = "test/hostile/containers.test.ts"
+
 /** Which tests `npm test` leaves to `npm run test:all`, and why. Of the real engines it keeps one contract with each. */
 export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/engines/!(contract).test.ts", "they start dockerd and podman over and over, which takes minutes"],
