@@ -297,6 +297,8 @@ describePostgres("nodes on one PostgreSQL", () => {
       yield* run.started(process.pid)
       yield* server.kill9
       assert.isTrue(yield* accept(a, ...storm("y", 2)))
+      // A stop asks this, and must not wait for the database.
+      assert.isTrue(yield* Effect.isFailure(Effect.timeout(a.unfinished, "4 seconds")))
       // The script ends while the node still has its lease.
       const ended = yield* Effect.fork(
         Effect.zipRight(run.ended(exited(0), "seen", true), a.finish(entry.id, "succeeded"))

@@ -18,7 +18,7 @@ import * as Failure from "./Failure.ts"
 import * as Feeds from "./Feeds.ts"
 import * as Foreign from "./Foreign.ts"
 import * as Member from "./Member.ts"
-import { patiently, spaced } from "./Patience.ts"
+import { once, patiently, spaced } from "./Patience.ts"
 import { transaction } from "./Release.ts"
 import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
@@ -154,9 +154,9 @@ const make = (options: Options) =>
         unkept: () => Effect.succeed(unkeptEvent),
         finish: claims.finish,
         lost: backlog.lost,
-        unfinished: safely(waiting.count),
-        status: safely(waiting.status),
-        probe: Effect.mapError(Failure.caught(waiting.probe), Failure.explain(database))
+        unfinished: once(database)(waiting.count),
+        status: once(database)(waiting.status),
+        probe: once(database)(waiting.probe)
       })
     }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
   })

@@ -222,6 +222,7 @@ export const make = (options: {
         // What is not given up here, other nodes take when the lease is over.
         return Release.transaction(sql, Release.leave(sql, id, undefined)).pipe(
           Effect.interruptible,
+          Effect.disconnect,
           Effect.timeout(leaseFor),
           Effect.ignore
         )

@@ -1,4 +1,4 @@
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { JournalError } from "../Journal.ts"
@@ -24,5 +24,23 @@ export const patiently =
           : Effect.void
       ),
       Effect.retry({ while: Failure.isPassing, schedule: spaced }),
+      Effect.mapError(Failure.explain(database))
+    )
+
+/** How long a statement may take that is not repeated, in milliseconds. */
+const onceFor = 2000
+
+/** Tries a statement once, for who asks and does not wait: a stop, a status. */
+export const once =
+  (database: string) =>
+  <A, R>(statement: Effect.Effect<A, SqlError, R>): Effect.Effect<A, JournalError, R> =>
+    Failure.caught(statement).pipe(
+      // A statement that is interrupted waits until it is cancelled, which takes longer if nobody answers.
+      Effect.disconnect,
+      Effect.timeoutFail({
+        duration: onceFor,
+        onTimeout: () =>
+          new SqlError({ cause: new Error(`the database is silent for ${onceFor / 1000} seconds`), message: "" })
+      }),
       Effect.mapError(Failure.explain(database))
     )

@@ -94,6 +94,7 @@ export const make = (options: {
             WHERE id = ${id} AND ended_at IS NULL`.pipe(
           Failure.caught,
           Effect.interruptible,
+          Effect.disconnect,
           Effect.timeout(1000),
           Effect.ignore,
           Effect.zipRight(end)
