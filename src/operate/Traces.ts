@@ -38,9 +38,8 @@ const exitOf = (result: Result) => (result === "succeeded" ? Exit.void : Exit.fa
 const end = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
   Effect.map(Clock.currentTimeNanos, (now) => span.end(now, exit))
 
-/** Begins the span of an event. `acceptedAt` is in milliseconds. */
-const beginEvent = (tracer: Tracer.Tracer, event: DockerEvent, acceptedAt: number): Tracer.Span => {
-  const startTime = BigInt(Math.round(acceptedAt)) * 1_000_000n
+/** Begins the span of an event that was accepted so many nanoseconds after 1970. */
+const beginEvent = (tracer: Tracer.Tracer, event: DockerEvent, startTime: bigint): Tracer.Span => {
   const span = tracer.span(nameOf(event), Option.none(), Context.empty(), [], startTime, "consumer")
   annotate(span, eventFields(event))
   return span
@@ -92,9 +91,14 @@ export const traced =
     const run = <E2>(begin: Effect.Effect<KeptRun, E2>, begun: Begun): Effect.Effect<KeptRun, E2> =>
       Effect.flatMap(Clock.currentTimeNanos, (now) => Effect.map(begin, (kept) => withSpan(tracer, kept, begun, now)))
 
-    const taken = ({ acceptedAt, event, id }: Entry): void => {
-      if (spans.size < mostOpenSpans) spans.set(id, beginEvent(tracer, event, acceptedAt))
-    }
+    const taken = ({ acceptedAt, event, id }: Entry): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        if (spans.size >= mostOpenSpans) return
+        // The clock of nanoseconds is another one than that of milliseconds, and can be ahead of it.
+        const waited = Math.max(0, Math.round((yield* Clock.currentTimeMillis) - acceptedAt))
+        const now = yield* Clock.currentTimeNanos
+        spans.set(id, beginEvent(tracer, event, now - BigInt(waited) * 1_000_000n))
+      })
 
     const finished = (id: number, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -104,7 +108,7 @@ export const traced =
       })
 
     const unkept = ({ event }: Accepted, plain: UnkeptEvent): Effect.Effect<UnkeptEvent> =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.map(Clock.currentTimeNanos, (now) => {
         const parent = beginEvent(tracer, event, now)
         return {
           begin: (script) => run(plain.begin(script), { event, script, attempt: 1, parent }),
@@ -116,7 +120,7 @@ export const traced =
       const plain = Context.get(context, Journal)
       return Context.make(Journal, {
         ...plain,
-        take: (order) => Effect.tap(plain.take(order), (entry) => Effect.sync(() => Option.map(entry, taken))),
+        take: (order) => Effect.tap(plain.take(order), Option.match({ onNone: () => Effect.void, onSome: taken })),
         begin: (entry, script, attempt) =>
           run(plain.begin(entry, script, attempt), {
             event: entry.event,

@@ -14,61 +14,7 @@ import * as Otlp from "../../src/operate/Otlp.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
 import * as Trust from "../../src/scripts/Trust.ts"
 import * as Testing from "../../src/testing.ts"
-
-interface Attribute {
-  readonly key: string
-  readonly value: Readonly<Record<string, unknown>>
-}
-
-interface Span {
-  readonly name: string
-  readonly traceId: string
-  readonly spanId: string
-  readonly parentSpanId?: string
-  readonly startTimeUnixNano: string
-  readonly endTimeUnixNano: string
-  readonly attributes: ReadonlyArray<Attribute>
-  readonly status: { readonly code: number }
-  readonly events?: ReadonlyArray<{ readonly name: string }>
-}
-
-interface LogRecord {
-  readonly body: { readonly stringValue: string }
-  readonly severityText: string
-  readonly traceId?: string
-  readonly spanId?: string
-  readonly attributes: ReadonlyArray<Attribute>
-}
-
-/** A stand-in for a collector: what was sent to it, by the path. */
-const collector = Effect.gen(function* () {
-  const received: Array<{ readonly path: string; readonly key: unknown; readonly body: string }> = []
-  const server = createServer((request, response) => {
-    let body = ""
-    request.setEncoding("utf8").on("data", (part: string) => {
-      body += part
-    })
-    request.on("end", () => {
-      received.push({ path: request.url ?? "", key: request.headers["x-key"], body })
-      response.writeHead(200, { "Content-Type": "application/json" }).end("{}")
-    })
-  })
-  const url = yield* Effect.acquireRelease(
-    Effect.async<string>((resume) => {
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = typeof address === "object" && address !== null ? address.port : 0
-        resume(Effect.succeed(`http://127.0.0.1:${port}`))
-      })
-    }),
-    () =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
-  return { received, url }
-})
+import * as Collector from "../support/Collector.ts"
 
 /** A feed of these events that also has an engine, so that des/start and des/stop are events. */
 const feedWithEngine = (events: ReturnType<typeof Testing.makeEvent>[]) =>
@@ -76,13 +22,11 @@ const feedWithEngine = (events: ReturnType<typeof Testing.makeEvent>[]) =>
     Context.make(EventFeed, { ...Context.get(context, EventFeed), engines: ["one"] })
   )
 
-const attributesOf = ({ attributes }: { readonly attributes: ReadonlyArray<Attribute> }) =>
-  Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
-
 describe("traces and logs", () => {
   it.scopedLive("have a span for each event and in it one for each run, which a script can join", () =>
     Effect.gen(function* () {
-      const { received, url } = yield* collector
+      const sent = yield* Collector.make
+      const { bodies, received, url } = sent
       const settings = {
         traces: `${url}/v1/traces`,
         logs: `${url}/v1/logs`,
@@ -125,15 +69,13 @@ describe("traces and logs", () => {
         })
       )
 
-      const bodies = (path: string) => received.filter((sent) => sent.path === path).map(({ body }) => JSON.parse(body))
       assert.isTrue(received.every(({ key }) => key === "secret"))
       const resource = bodies("/v1/traces")[0].resourceSpans[0].resource
-      assert.deepInclude(attributesOf(resource), { "service.name": "des", "service.version": "1.2.3" })
+      assert.deepInclude(Collector.attributesOf(resource), { "service.name": "des", "service.version": "1.2.3" })
 
-      const spans: ReadonlyArray<Span> = bodies("/v1/traces").flatMap(
-        (body) => body.resourceSpans[0].scopeSpans[0].spans
-      )
-      const spanOf = (name: string): Span => spans.find((span) => span.name === name) ?? assert.fail(`no span ${name}`)
+      const spans = sent.spans()
+      const spanOf = (name: string): Collector.Span =>
+        spans.find((span) => span.name === name) ?? assert.fail(`no span ${name}`)
       assert.lengthOf(spans, 6)
       for (const [at, name] of ["start", "die", "stop"].entries()) {
         const type = name === "stop" ? "des" : "container"
@@ -144,23 +86,24 @@ describe("traces and logs", () => {
         assert.strictEqual(environments[at]?.["TRACEPARENT"], `00-${run.traceId}-${run.spanId}-01`)
         assert.isTrue(BigInt(event.startTimeUnixNano) <= BigInt(run.startTimeUnixNano))
         assert.isTrue(BigInt(run.endTimeUnixNano) <= BigInt(event.endTimeUnixNano))
-        assert.deepInclude(attributesOf(event), { "des.event.type": type, "des.event.action": name })
-        assert.deepInclude(attributesOf(run), { "des.script": `/d/${name}` })
+        assert.deepInclude(Collector.attributesOf(event), { "des.event.type": type, "des.event.action": name })
+        assert.deepInclude(Collector.attributesOf(run), { "des.script": `/d/${name}` })
       }
       assert.strictEqual(spanOf("run /d/start").status.code, 1)
       assert.strictEqual(spanOf("run /d/die").status.code, 2)
-      assert.isAtMost(String(attributesOf(spanOf("container/die"))["container.name"]).length, 1100)
+      assert.isAtMost(String(Collector.attributesOf(spanOf("container/die"))["container.name"]).length, 1100)
 
-      const logs: ReadonlyArray<LogRecord> = bodies("/v1/logs").flatMap(
-        (body) => body.resourceLogs[0].scopeLogs[0].logRecords
-      )
+      const logs = sent.logs()
       assert.isFalse(logs.some(({ severityText }) => severityText === "DEBUG"))
       const failed = logs.find(({ body }) => body.stringValue.includes("Failed! Exit=3"))
       assert.strictEqual(failed?.severityText, "ERROR")
-      assert.deepInclude(attributesOf(failed ?? assert.fail()), { "des.script": "/d/die", "des.event.action": "die" })
+      assert.deepInclude(Collector.attributesOf(failed ?? assert.fail()), {
+        "des.script": "/d/die",
+        "des.event.action": "die"
+      })
       const ran = spanOf("run /d/die")
       assert.deepInclude(failed, { traceId: ran.traceId, spanId: ran.spanId })
-      const about = (line: LogRecord) => line.attributes.some(({ key }) => key === "des.script")
+      const about = (line: Collector.LogRecord) => line.attributes.some(({ key }) => key === "des.script")
       assert.isTrue(logs.filter(about).every(({ spanId }) => spans.some((span) => span.spanId === spanId)))
       assert.isTrue(spans.every(({ events = [] }) => events.every(({ name }) => name === "exception")))
     })
