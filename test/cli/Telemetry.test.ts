@@ -35,7 +35,7 @@ describe("OTEL_EXPORTER_OTLP_ENDPOINT", () => {
       }
       assert.deepStrictEqual(idsOf(`joins 00-${run.traceId}-${run.spanId}-01`), [run.traceId, run.spanId])
       assert.deepStrictEqual(idsOf("Failed! Exit=3"), [run.traceId, run.spanId])
-      // A span around the whole of des would keep each line in memory until its end.
+      // A span around the whole of des would be named here.
       assert.isTrue(collector.logs().some(({ body }) => body.stringValue.startsWith("watching one")))
       assert.deepStrictEqual(idsOf("watching one"), [undefined, undefined])
     }))
