@@ -9,6 +9,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Des from "../../src/Des.ts"
 import * as Dispatch from "../../src/dispatch/Dispatch.ts"
 import { EventFeed } from "../../src/feed/EventFeed.ts"
+import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalInMemory from "../../src/journal/JournalInMemory.ts"
 import * as Otlp from "../../src/operate/Otlp.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
@@ -106,6 +107,35 @@ describe("traces and logs", () => {
       const about = (line: Collector.LogRecord) => line.attributes.some(({ key }) => key === "des.script")
       assert.isTrue(logs.filter(about).every(({ spanId }) => spans.some((span) => span.spanId === spanId)))
       assert.isTrue(spans.every(({ events = [] }) => events.every(({ name }) => name === "exception")))
+    })
+  )
+
+  it.scopedLive("are sent as protobuf if that is asked for", () =>
+    Effect.gen(function* () {
+      const { received, url } = yield* Collector.make
+      const settings = {
+        traces: `${url}/v1/traces`,
+        logs: undefined,
+        encoding: "protobuf",
+        headers: {},
+        serviceName: "des",
+        timeout: 10_000
+      } as const
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { traced } = yield* Otlp.make(settings, "1")
+          const journal = Context.get(yield* Layer.build(traced(JournalInMemory.layer())), Journal)
+          const event = Testing.makeEvent()
+          yield* journal.accept({ events: [event], accepted: [{ event, scripts: [] }] })
+          yield* journal.finish((yield* Effect.flatten(journal.take("total"))).id, "succeeded")
+        })
+      )
+      assert.deepStrictEqual(
+        received.map(({ path, type }) => [path, type]),
+        [["/v1/traces", "application/x-protobuf"]]
+      )
+      // A string of a message is its length and its text.
+      assert.include(received[0]?.body ?? "", "\u000fcontainer/start")
     })
   )
 

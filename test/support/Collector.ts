@@ -30,14 +30,20 @@ export interface LogRecord {
 
 /** A collector that listens. `received` is what was sent to it, and `spans` and `logs` are what that has. */
 export const make = Effect.gen(function* () {
-  const received: Array<{ readonly path: string; readonly key: unknown; readonly body: string }> = []
+  const received: Array<{
+    readonly path: string
+    readonly type: unknown
+    readonly key: unknown
+    readonly body: string
+  }> = []
   const server = createServer((request, response) => {
     let body = ""
     request.setEncoding("utf8").on("data", (part: string) => {
       body += part
     })
     request.on("end", () => {
-      received.push({ path: request.url ?? "", key: request.headers["x-key"], body })
+      const { "content-type": type, "x-key": key } = request.headers
+      received.push({ path: request.url ?? "", type, key, body })
       response.writeHead(200, { "Content-Type": "application/json" }).end("{}")
     })
   })
