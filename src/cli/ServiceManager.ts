@@ -107,7 +107,12 @@ export const make = Effect.fnUntraced(function* (
       : Effect.forever(
           Effect.gen(function* () {
             yield* Effect.sleep(interval)
-            yield* (yield* Journal).unfinished
+            // Without its database, des lives and waits for it. A restart would change nothing.
+            yield* Effect.catchIf(
+              (yield* Journal).unfinished,
+              ({ reason }) => reason === "Away",
+              () => Effect.void
+            )
             yield* say("WATCHDOG=1")
           })
         )

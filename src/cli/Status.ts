@@ -74,7 +74,9 @@ const addressOf = (given: {
 const feedLine = (now: number, feed: Operate.WatchedFeed): string => {
   const state = feed.open
     ? `open for ${formatAge(now - (feed.openedAt ?? now))}`
-    : `not open${feed.why === undefined ? "" : `: ${feed.why}`}`
+    : feed.watchedBy === undefined
+      ? `not open${feed.why === undefined ? "" : `: ${feed.why}`}`
+      : `watched by the node ${feed.watchedBy}`
   const last = feed.lastEventAt === undefined ? "no event yet" : `last event ${formatAge(now - feed.lastEventAt)} ago`
   return `  ${feed.engine}: ${state}; ${last}`
 }

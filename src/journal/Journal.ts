@@ -18,6 +18,7 @@ import type { Outcome } from "../scripts/ScriptRunner.ts"
  * - `InUse`: another des uses it.
  * - `Damaged`: the file is not a journal, or is damaged.
  * - `Full`: its disk is full.
+ * - `Away`: its database cannot be reached now. des goes on when it is back.
  * - `TakenOver`: another des has the event now. What this one still does for it counts for nothing.
  * - `Failed`: anything else.
  *
@@ -25,7 +26,7 @@ import type { Outcome } from "../scripts/ScriptRunner.ts"
  * @category errors
  */
 export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {
-  reason: Schema.Literal("Unusable", "InUse", "Damaged", "Full", "TakenOver", "Failed"),
+  reason: Schema.Literal("Unusable", "InUse", "Damaged", "Full", "Away", "TakenOver", "Failed"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
@@ -183,6 +184,7 @@ export interface Unfinished {
  * - `running`: the others, from the first run to the last one, with the retries in between. `oldest` is when the first of them began to
  *   run.
  * - `size`: how many bytes the journal takes on the disk; 0 if it is in memory.
+ * - `watchedElsewhere`: by the name of an engine, the node that watches it, if several des share the journal and it is another one.
  *
  * @since 1.0.0
  * @category models
@@ -192,6 +194,7 @@ export interface JournalStatus {
   readonly waiting: Unfinished
   readonly running: Unfinished
   readonly size: number
+  readonly watchedElsewhere?: Readonly<Record<string, string>>
 }
 
 /**

@@ -9,6 +9,8 @@ export interface Facts {
     readonly engine: string
     readonly open: boolean
     readonly why?: string | undefined
+    /** The node that watches this engine, if it is another one. */
+    readonly watchedBy?: string | undefined
     readonly aliveAt?: number | undefined
   }>
   /** Why the journal cannot be written; undefined if it can. */
@@ -19,7 +21,8 @@ const seconds = (milliseconds: number): string => `${Math.round(milliseconds / 1
 
 /** Why des is not healthy. Healthy is: no reason. */
 export const reasons = ({ feeds, journalError, liveness, now }: Facts): ReadonlyArray<string> => [
-  ...feeds.flatMap(({ aliveAt = 0, engine, open, why }) => {
+  ...feeds.flatMap(({ aliveAt = 0, engine, open, watchedBy, why }) => {
+    if (!open && watchedBy !== undefined) return []
     if (!open) return [`the feed of ${engine} is not open${why === undefined ? "" : `: ${why}`}`]
     const silent = now - aliveAt
     return silent > 2 * liveness

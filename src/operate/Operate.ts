@@ -42,7 +42,13 @@ export const make = ({ engines, liveness, recorder, version }: Asked): Effect.Ef
       const feeds = engines.map((engine) => {
         const feed = Metrics.feedOf(engine)
         const why = feed.open ? undefined : recorder.closedBecause(engine)
-        return { engine, ...feed, ...(why === undefined ? {} : { why }) }
+        const watchedBy = feed.open ? undefined : journal?.watchedElsewhere?.[engine]
+        return {
+          engine,
+          ...feed,
+          ...(why === undefined ? {} : { why }),
+          ...(watchedBy === undefined ? {} : { watchedBy })
+        }
       })
       const reasons = Health.reasons({ now, liveness, feeds, journalError })
       return {

@@ -8,11 +8,12 @@ import * as Schema from "effect/Schema"
 /** A time in milliseconds since 1970. */
 const Time = Schema.Number
 
-/** The feed of an engine. `why` is why it is not open, if that is known. */
+/** The feed of an engine. `why` is why it is not open, if that is known. `watchedBy` is the node that watches it, if it is another one. */
 const Feed = Schema.Struct({
   engine: Schema.String,
   open: Schema.Boolean,
   why: Schema.optional(Schema.String),
+  watchedBy: Schema.optional(Schema.String),
   openedAt: Schema.optional(Time),
   aliveAt: Schema.optional(Time),
   lastEventAt: Schema.optional(Time),

@@ -13,6 +13,11 @@ describe("des is", () => {
     ["healthy if each feed is open and alive and the journal can be written", {}, []],
     ["healthy without an engine", { feeds: [] }, []],
     [
+      "healthy if another node watches an engine",
+      { feeds: [{ engine: "one", open: false, why: "not open", watchedBy: "web-2" }] },
+      []
+    ],
+    [
       "healthy at exactly two intervals after the last proof",
       { feeds: [{ engine: "one", open: true, aliveAt: 940_000 }] },
       []

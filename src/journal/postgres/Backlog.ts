@@ -10,13 +10,13 @@ import { nowMillis } from "./Release.ts"
  * What waits in the journal.
  *
  * - `begin`: at the start of a node: skips events that are too old, and logs how many wait.
- * - `count`, `status`: those of the journal.
+ * - `count`, `status`: those of the journal. `own` is this node's row in the table `node`.
  * - `probe`: writes something that changes nothing.
  */
 export interface Backlog {
   readonly begin: (maxAge: number) => Effect.Effect<void, SqlError>
   readonly count: Effect.Effect<number, SqlError>
-  readonly status: Effect.Effect<JournalStatus, SqlError>
+  readonly status: (own: () => number | undefined) => Effect.Effect<JournalStatus, SqlError>
   readonly probe: Effect.Effect<void, SqlError>
 }
 
@@ -43,6 +43,16 @@ export const make = (sql: SqlClient.SqlClient, isWatched: Fragment): Backlog => 
     ([row]) => row?.n ?? 0
   )
 
+  /** By the name of each engine, the other node that watches it. */
+  const watchers = (own: () => number | undefined) =>
+    Effect.map(
+      Effect.suspend(
+        () => sql<{ engine: string; name: string }>`SELECT feed.engine AS engine, node.name AS name
+          FROM feed JOIN node ON node.id = feed.node WHERE NOT node.ended AND node.id <> ${own() ?? 0}`
+      ),
+      (rows) => Object.fromEntries(rows.map(({ engine, name }) => [engine, name]))
+    )
+
   return {
     begin: Effect.fnUntraced(function* (maxAge) {
       yield* skipTooOld(maxAge)
@@ -51,17 +61,19 @@ export const make = (sql: SqlClient.SqlClient, isWatched: Fragment): Backlog => 
         yield* Effect.logInfo(`${waiting} ${waiting === 1 ? "event waits" : "events wait"} in the journal`)
     }),
     count,
-    status: Effect.map(
-      sql<{
-        events: number
-        bytes: number
-        oldest: number | null
-        running: number
-        running_bytes: number
-        began: number | null
-        oldest_waiting: number | null
-        size: number
-      }>`WITH out AS (
+    status: (own) =>
+      Effect.zipWith(
+        watchers(own),
+        sql<{
+          events: number
+          bytes: number
+          oldest: number | null
+          running: number
+          running_bytes: number
+          began: number | null
+          oldest_waiting: number | null
+          size: number
+        }>`WITH out AS (
           SELECT lane.current AS id, (SELECT min(began_at) FROM run
             WHERE run.event_id = lane.current AND run.token = lane.token) AS began
           FROM lane WHERE lane.current > 0
@@ -75,17 +87,18 @@ export const make = (sql: SqlClient.SqlClient, isWatched: Fragment): Backlog => 
             WHERE relname IN ('event', 'run', 'lane', 'seen', 'running') AND relkind = 'r'
               AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'event'::regclass)) AS size
         FROM event LEFT JOIN running ON running.id = event.id WHERE state = 'waiting' AND ${isWatched}`,
-      ([row]) => {
-        const { began = null, bytes = 0, events = 0, oldest = null, oldest_waiting = null } = row ?? {}
-        const { running = 0, running_bytes = 0, size = 0 } = row ?? {}
-        return {
-          accepted: { events, bytes, oldest: oldest ?? undefined },
-          waiting: { events: events - running, bytes: bytes - running_bytes, oldest: oldest_waiting ?? undefined },
-          running: { events: running, bytes: running_bytes, oldest: began ?? undefined },
-          size
+        (watchedElsewhere, [row]): JournalStatus => {
+          const { began = null, bytes = 0, events = 0, oldest = null, oldest_waiting = null } = row ?? {}
+          const { running = 0, running_bytes = 0, size = 0 } = row ?? {}
+          return {
+            accepted: { events, bytes, oldest: oldest ?? undefined },
+            waiting: { events: events - running, bytes: bytes - running_bytes, oldest: oldest_waiting ?? undefined },
+            running: { events: running, bytes: running_bytes, oldest: began ?? undefined },
+            size,
+            watchedElsewhere
+          }
         }
-      }
-    ),
+      ),
     probe: Effect.asVoid(sql`WITH old AS (DELETE FROM probe) INSERT INTO probe (at) VALUES (clock_timestamp())`)
   }
 }

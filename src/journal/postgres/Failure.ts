@@ -65,6 +65,10 @@ export const explain =
     return new JournalError({ reason: "Failed", detail: `the journal ${database} failed: ${why}`, cause })
   }
 
+/** The database cannot be reached now. */
+export const away = (database: string, cause: unknown): JournalError =>
+  new JournalError({ reason: "Away", detail: `the journal ${database} cannot be reached: ${reasonOf(cause)}`, cause })
+
 /** The errors of the database within an effect, also those of the end of a transaction, which the client throws. */
 export const caught = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
   Effect.catchAllDefect(effect, (defect) => (defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect)))

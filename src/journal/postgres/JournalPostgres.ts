@@ -155,7 +155,7 @@ const make = (options: Options) =>
         finish: claims.finish,
         lost: backlog.lost,
         unfinished: once(database)(waiting.count),
-        status: once(database)(waiting.status),
+        status: once(database)(waiting.status(() => member.now()?.id)),
         probe: once(database)(waiting.probe)
       })
     }).pipe(Effect.provideService(SqlClient.SqlClient, sql))

@@ -42,5 +42,7 @@ export const once =
         onTimeout: () =>
           new SqlError({ cause: new Error(`the database is silent for ${onceFor / 1000} seconds`), message: "" })
       }),
-      Effect.mapError(Failure.explain(database))
+      Effect.mapError((error) =>
+        Failure.isPassing(error) ? Failure.away(database, error) : Failure.explain(database)(error)
+      )
     )
