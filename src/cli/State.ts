@@ -4,6 +4,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DurationText from "../DurationText.ts"
+import * as Endpoint from "../endpoint/Endpoint.ts"
 import type * as Fleet from "../fleet.ts"
 import { type Journal, JournalError } from "../journal/Journal.ts"
 import * as Keep from "../journal/Keep.ts"
@@ -123,6 +124,22 @@ const checkShared = (named: string | undefined, { node, runOnly, watchOnly }: Sh
   return watchOnly && runOnly
     ? new UsageError({ message: "conflicting options: --watch-only and --run-only; with neither, des does both" })
     : Effect.void
+}
+
+/**
+ * Refuses an engine without a name of its own at a socket of this host, if several des share the journal: on another host the same socket
+ * is another engine, and one of the two would never be watched.
+ */
+export const checkNames = (
+  named: string | undefined,
+  engines: ReadonlyArray<{ readonly name: string; readonly endpoint: Endpoint.Endpoint }>
+): Effect.Effect<void, UsageError> => {
+  const unnamed = engines.find(({ endpoint, name }) => endpoint._tag === "Unix" && name === Endpoint.format(endpoint))
+  return named === undefined || !isUrl(named) || unnamed === undefined
+    ? Effect.void
+    : new UsageError({
+        message: `${unnamed.name} is another engine on each host: give it a name that means the same engine for every des of this journal, such as -e ${hostname()}=${unnamed.name}`
+      })
 }
 
 /** The journal that `--state` names: in a directory, in a database, or `otherwise`. */

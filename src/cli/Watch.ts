@@ -159,6 +159,7 @@ const watch = Effect.fnUntraced(function* (given: Given) {
     return counts.failed === 0 ? 0 : 1
   }
   const engines = yield* WatchedEngine.find(given)
+  yield* State.checkNames(given.state, engines)
   const feeds = Des.layerFeeds(
     engines.map((engine) => ({ ...engine, sync: given.sync, liveness: RunOptions.unlessZero(given.liveness) }))
   )
