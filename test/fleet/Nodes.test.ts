@@ -26,6 +26,7 @@ import * as History from "../../src/journal/sql/History.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../src/testing.ts"
+import { poll } from "../support/Poll.ts"
 import { describePostgres, type Postgres, postgres } from "../support/Postgres.ts"
 
 const engine = "east"
@@ -235,6 +236,49 @@ describePostgres("nodes on one PostgreSQL", () => {
         [...runs].map(({ outcome }) => outcome),
         ["des died", "des died", "quarantined"]
       )
+    })
+  )
+
+  it.scopedLive("delete events that have run, with their runs, beyond the bounds, and never waiting ones", () =>
+    Effect.gen(function* () {
+      const url = yield* server.freshUrl
+      const sql = yield* sqlOf(url)
+      const a = yield* nodeOf(url, "a")
+      yield* a.memory.recall(engine)
+      yield* accept(a, ...storm("x", 6))
+      for (let at = 0; at < 5; at++) {
+        const entry = yield* take(a)
+        yield* (yield* a.begin(entry, script, 1)).ended(exited(0), "output", true)
+        yield* a.finish(entry.id, "succeeded")
+      }
+      const left = Effect.map(
+        sql<{
+          events: number
+          runs: number
+          waiting: number
+        }>`SELECT count(*) AS events, (SELECT count(*) FROM run) AS runs,
+          count(*) FILTER (WHERE state = 'waiting') AS waiting FROM event`,
+        ([row]) => row
+      )
+      assert.deepStrictEqual(yield* left, { events: 6, runs: 5, waiting: 1 })
+      for (const [keep, expected] of [
+        [
+          { ...Keep.defaults, count: 3 },
+          { events: 4, runs: 3, waiting: 1 }
+        ],
+        [
+          { ...Keep.defaults, size: 4000 },
+          { events: 3, runs: 2, waiting: 1 }
+        ],
+        [
+          { ...Keep.defaults, age: 0 },
+          { events: 1, runs: 0, waiting: 1 }
+        ]
+      ] as const) {
+        yield* nodeOf(url, "b", { keep })
+        const isDone = Effect.map(left, (row) => JSON.stringify(row) === JSON.stringify(expected))
+        assert.isTrue(yield* poll(Effect.orDie(isDone), 5000), JSON.stringify([keep, yield* left]))
+      }
     })
   )
 
