@@ -140,6 +140,17 @@ describePostgres("nodes on one PostgreSQL", () => {
       assert.isAtMost(left, 60_000)
       assert.strictEqual(yield* cool(b, true), 0)
       assert.strictEqual(yield* a.cool("another", { cooldown: 1, isAgain: false }), 0)
+      for (let at = 0; at < 30; at++) {
+        const both = yield* Effect.all(
+          [a, b].map((journal) => journal.cool(`at once ${at}`, { cooldown: 60_000, isAgain: false })),
+          { concurrency: 2 }
+        )
+        assert.lengthOf(
+          both.filter((wait) => wait === 0),
+          1,
+          String(both)
+        )
+      }
     })
   )
 
@@ -177,6 +188,10 @@ describePostgres("nodes on one PostgreSQL", () => {
       yield* other.ended(exited(0), "", true)
       yield* b.finish(again.id, "succeeded")
       const runs = yield* Stream.runCollect(History.list({})).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+      const newest = yield* Stream.runCollect(History.list({ last: 1 })).pipe(
+        Effect.provideService(SqlClient.SqlClient, sql)
+      )
+      assert.deepStrictEqual([...newest], [...runs].slice(-1))
       assert.deepStrictEqual(
         [...runs].map(({ attempt, node, outcome, output }) => [attempt, node, outcome, output]),
         [

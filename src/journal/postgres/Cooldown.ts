@@ -7,6 +7,12 @@ import type { Journal, JournalError } from "../Journal.ts"
 /** Strangers choose a part of it, so it can be longer than an index allows. */
 const shortened = (key: string): string => createHash("sha256").update(key).digest("base64")
 
+/**
+ * When des asks again if another node began the cooldown at the same moment, in milliseconds. The statement does not see the row of that
+ * node yet, but the next one does.
+ */
+const soon = 10
+
 /** Makes `cool` of the journal: the cooldowns that have begun are in the table `pace`. */
 export const make =
   (
@@ -22,8 +28,9 @@ export const make =
             WHERE pace.until <= clock_timestamp() OR ${isAgain ? 1 : 0} = 1
           RETURNING key
         )
-        SELECT greatest(1, ceil(extract(epoch FROM until - clock_timestamp()) * 1000)) AS left
-        FROM pace WHERE key = ${name} AND NOT EXISTS (SELECT FROM begun)`),
-      ([row]) => row?.left ?? 0
+        SELECT CASE WHEN EXISTS (SELECT FROM begun) THEN 0 ELSE coalesce((
+          SELECT greatest(1, ceil(extract(epoch FROM until - clock_timestamp()) * 1000)) FROM pace WHERE key = ${name}
+        ), ${soon}) END AS left`),
+      ([row]) => row?.left ?? soon
     )
   }

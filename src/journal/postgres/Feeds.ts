@@ -56,7 +56,9 @@ export const make = (options: { readonly database: string; readonly member: Memb
     )
 
     const ask = (engine: string, node: number) =>
-      sql<{ token: number }>`WITH alive AS (SELECT id FROM node WHERE id = ${node} AND NOT ended FOR SHARE)
+      // While another node watches the engine, this only reads: locks and writes of all nodes would delay the renewals of leases.
+      sql<{ token: number }>`WITH alive AS (SELECT id FROM node WHERE id = ${node} AND NOT ended
+          AND NOT EXISTS (SELECT FROM feed WHERE engine = ${engine} AND feed.node <> ${node}) FOR SHARE)
         INSERT INTO feed (engine, node, token) SELECT ${engine}, alive.id, nextval('tick') FROM alive
         ON CONFLICT (engine) DO UPDATE SET node = excluded.node, token = excluded.token
           WHERE feed.node IS NULL OR feed.node = excluded.node

@@ -140,6 +140,8 @@ export const make = (options: {
             RETURNING id`
           const made = row?.id ?? 0
           if (before === undefined) return { id: made, kept: [] }
+          // In the order of `reap`: first the node, then its runs. Else the two could wait for each other.
+          yield* sql`SELECT 1 FROM node WHERE id = ${before} FOR UPDATE`
           for (const statement of late.values()) yield* statement
           return { id: made, kept: yield* Release.leave(sql, before, made) }
         })
@@ -186,6 +188,8 @@ export const make = (options: {
         return yield* new SqlError({ cause: new Error("it is a standby, and takes no writes"), message: "" })
       }
       yield* query(client, `LISTEN ${channel}`)
+      // A lease need not be on the disk: after a crash of the database no lease is taken from a node before it could renew it.
+      yield* query(client, "SET synchronous_commit = off")
       client.on("notification", tell)
       tell()
       steadySince = Guard.monotonic()

@@ -171,7 +171,7 @@ const beginOf = Effect.fnUntraced(function* (filter: Filter, until: number) {
     last === undefined
       ? yield* sql<{ id: number | null }>`SELECT min(id) AS id FROM run WHERE began_at >= ${since}`
       : yield* sql<{ id: number | null }>`SELECT min(id) AS id
-          FROM (${numbers(sql, filter, { after: 0, until, limit: last, newestFirst: true })})`
+          FROM (${numbers(sql, filter, { after: 0, until, limit: last, newestFirst: true })}) AS newest`
   return (first?.id ?? endless) - 1
 })
 
