@@ -20,6 +20,8 @@ import { signal } from "./Sweep.ts"
 export interface Source {
   readonly name: string
   readonly engine: Engine
+  /** The ids of the images. */
+  readonly images: ReadonlyArray<string>
   /** Tags images in turn, so many in all, with a pause after each. Gives the events, each as `ACTOR SEQ`. */
   readonly emit: (count: number, pauseMillis: number) => Effect.Effect<ReadonlyArray<string>, EngineError>
 }
@@ -45,6 +47,7 @@ export const source = (name: string, images: number): Effect.Effect<Source, Engi
     return {
       name,
       engine,
+      images: ids,
       emit: (count, pauseMillis) =>
         Effect.forEach(Array.from({ length: count }), () =>
           Effect.gen(function* () {
