@@ -14,9 +14,15 @@ const usual = "postgresql://des@localhost/des"
 export const stateInit = CliCommand.make({
   name: "state",
   summary: "Print the SQL that prepares a PostgreSQL for --state postgresql://…; it changes nothing itself",
-  operands: { usage: "init", example: "init --print", completes: ["init"] },
+  operands: { usage: "init", example: "init", completes: ["init"] },
   config: {
-    ...State.ofState,
+    state: CliOption.optional({
+      name: "state",
+      placeholder: "URL",
+      example: "postgresql://des@db.example.com/des",
+      description: `the URL that every des will have (default: ${usual})`,
+      parse: CliOption.anyText
+    }),
     print: CliOption.flag({
       name: "print",
       description: "print the SQL; there is no other way, so that you see it first"

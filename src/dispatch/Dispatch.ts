@@ -203,7 +203,8 @@ const makeHandle = (
     }
     yield* journal.park(entry.id)
   })
-  return (entry: Entry) => about(entry.event)(handle(entry))
+  // After an internal error the later events of this actor still run.
+  return (entry: Entry) => Effect.tapDefect(about(entry.event)(handle(entry)), () => journal.park(entry.id))
 }
 
 const make = (options: DispatchOptions) =>

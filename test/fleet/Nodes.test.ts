@@ -297,6 +297,27 @@ describePostgres("nodes on one PostgreSQL", () => {
     })
   )
 
+  it.scopedLive("do not end before what was read from a file is written", () =>
+    Effect.gen(function* () {
+      const url = yield* server.freshUrl
+      const a = yield* nodeOf(url, "a")
+      const database = url.split("/").at(-1)
+      const locked = yield* Effect.fork(
+        server.psql("BEGIN; LOCK TABLE event IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2.5); COMMIT", database)
+      )
+      yield* Effect.sleep("300 millis")
+      const writing = yield* Effect.fork(
+        accept(a, ...storm("x", 1).map((one) => ({ ...one, event: { ...one.event, engine: "" } })))
+      )
+      yield* Effect.sleep("1500 millis")
+      assert.isNull(writing.unsafePoll())
+      yield* Fiber.join(writing)
+      yield* a.close
+      assert.strictEqual(nameOf(yield* take(a)), "x0")
+      yield* Fiber.join(locked)
+    })
+  )
+
   it.scopedLive("get at once what a node had that was stopped, its feed too", () =>
     Effect.gen(function* () {
       const url = yield* server.freshUrl

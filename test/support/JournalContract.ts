@@ -154,6 +154,22 @@ export const journalContract = (
         })
       ))
 
+    test("takes a container whose ID has a NUL or is endless, and goes on with others", (life) =>
+      life(
+        Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          const odd = ["a\u0000b", `${"x".repeat(10_000)}`, "\ud800"]
+          yield* accept(...odd.map((id) => accepted(id)), accepted("usual"))
+          const running = odd.map((id) => ({ id, attributes: { name: id }, startedAt: 3n }))
+          yield* journal.memory.meet(engine, { ...FeedMemory.nothing, identity: "I\u0000", running })
+          const die = odd.map((id) => ({ ...makeEvent({ id, action: "die", timeNano: 9n }), engine }))
+          yield* journal.accept({ events: die, accepted: [] })
+          assert.deepStrictEqual((yield* journal.memory.recall(engine)).running, [])
+          const all = [yield* take, yield* take, yield* take, yield* take]
+          assert.strictEqual(all.at(-1)?.event.Actor.ID, "usual")
+        })
+      ))
+
     test("wakes a reader that waits, and ends when it is closed and empty", (life) =>
       life(
         Effect.gen(function* () {

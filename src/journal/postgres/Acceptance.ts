@@ -1,48 +1,32 @@
-import { createHash } from "node:crypto"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import type { DockerEvent } from "../../event/DockerEvent.ts"
+import { eventFields, eventName } from "../../event/EventName.ts"
 import * as OwnEvent from "../../event/OwnEvent.ts"
 import * as FeedMemory from "../../feed/FeedMemory.ts"
 import * as Metrics from "../../Metrics.ts"
 import { sayTooOld, weigh } from "../Admission.ts"
-import type { Accepted, Batch, JournalError } from "../Journal.ts"
+import { type Accepted, type Batch, JournalError } from "../Journal.ts"
 import * as Dialect from "../sql/Dialect.ts"
 import type { EngineMemory } from "../sql/EngineMemory.ts"
 import type { LargeBacklog } from "../sql/LargeBacklog.ts"
-import { withoutNul } from "../sql/Rows.ts"
 import { sizeOfEvent } from "../sql/Size.ts"
+import * as Failure from "./Failure.ts"
 import type { Feeds } from "./Feeds.ts"
 import type { Member } from "./Member.ts"
 import { channel } from "./Member.ts"
 import { patiently } from "./Patience.ts"
 import { nowMillis } from "./Release.ts"
+import { indexed, textOf } from "./Texts.ts"
 
 /** How many bytes of events are kept in memory while the database is away. Beyond them, the feed is closed until it is back. */
 const mostKept = 67_108_864
 
 /** How long the feed waits for the database, in milliseconds. Then its events are kept in memory, and it reads on. */
 const patience = 1000
-
-/** Text that PostgreSQL takes: without NUL, and without halves of characters. */
-const textOf = (text: string): string => Buffer.from(withoutNul(text)).toString()
-
-/** How many bytes of a text an index takes surely. PostgreSQL refuses rows of an index over 2,704 bytes. */
-const longestIndexed = 400
-
-/** Text for an index. A longer one, which no engine of today sends, is cut and gets a hash, so that two of them differ. */
-const indexed = (text: string): string => {
-  const taken = textOf(text)
-  if (Buffer.byteLength(taken) <= longestIndexed) return taken
-  const hash = createHash("sha256").update(taken).digest("hex")
-  return `${Buffer.from(taken)
-    .subarray(0, longestIndexed - 80)
-    .toString()
-    .replace(/\ufffd$/, "")}…${hash}`
-}
 
 const rowOf = ({ event, inspected, scripts }: Accepted, at: number) => ({
   at,
@@ -64,8 +48,10 @@ const rowOf = ({ event, inspected, scripts }: Accepted, at: number) => ({
 const watcherOf = (event: DockerEvent): string =>
   event.Type === OwnEvent.type && (event.Actor.ID === "des" || event.Action === "failed") ? "" : event.engine
 
+/** A batch that is not yet written. `tokens` are those of the watched engines when it was accepted. */
 interface Waiting {
   readonly batch: Batch
+  readonly tokens: ReadonlyMap<string, number>
   readonly bytes: number
   readonly done: Deferred.Deferred<ReadonlyArray<DockerEvent>, JournalError>
 }
@@ -76,6 +62,7 @@ interface Waiting {
  * - `accept`: as the journal promises. While the database is away it keeps events in memory: what is lost of them, the engine may replay to
  *   the next watcher.
  * - `acceptOwn`: returns after the event is written.
+ * - `idle`: waits until everything is written that is accepted by now.
  * - `breakWith`: makes the next `accept` fail with an error of another part.
  * - `room`: waits until enough of what is kept in memory is written.
  */
@@ -86,10 +73,11 @@ export const make = (options: {
   readonly memory: EngineMemory
   readonly backlog: LargeBacklog
   readonly maxAge: number
+  readonly unwritten: { count: number }
   readonly written: (size: { readonly rows: number; readonly bytes: number }) => Effect.Effect<void>
 }) =>
   Effect.gen(function* () {
-    const { backlog, database, feeds, maxAge, member, memory } = options
+    const { backlog, database, feeds, maxAge, member, memory, unwritten } = options
     const sql = yield* SqlClient.SqlClient
     const safely = patiently(database)
     const queue = yield* Queue.unbounded<Waiting>()
@@ -153,15 +141,18 @@ export const make = (options: {
     }
 
     /** Writes the events of one watcher, or of this node itself. Returns those that are lost. */
-    const writeOf = Effect.fnUntraced(function* (engine: string, { accepted, events }: Batch) {
+    const writeOf = Effect.fnUntraced(function* (
+      engine: string,
+      token: number | undefined,
+      { accepted, events }: Batch
+    ): Effect.fn.Return<ReadonlyArray<Accepted>, JournalError> {
       const { kept, lost } = yield* safely(backlog.admit(accepted))
       const notKept = new Set(lost.map(({ event }) => event))
       const remembered = notKept.size === 0 ? events : events.filter((event) => !notKept.has(event))
       while (true) {
         const of = yield* member.current
-        const token = feeds.tokenOf(engine)
-        // Another node watches this engine now, and reads these events itself.
-        if (engine !== "" && token === undefined) return lost
+        // Another node watches this engine now, or has watched it meanwhile, and reads these events itself.
+        if (engine !== "" && (token === undefined || feeds.tokenOf(engine) !== token)) return lost
         const changes = yield* safely(memory.changesOf(engine, FeedMemory.byEngine(remembered).get(engine) ?? []))
         const fence = token === undefined ? undefined : { engine, token, node: of.id }
         const [row] = yield* Metrics.journalWrite(safely(insert(fence, kept, engine, changes)))
@@ -174,7 +165,36 @@ export const make = (options: {
       }
     })
 
-    const write = Effect.fnUntraced(function* ({ batch }: Waiting) {
+    /** Writes events. If the database refuses what is in one of them, only that one is not written. */
+    const writeEach = (
+      engine: string,
+      token: number | undefined,
+      part: Batch
+    ): Effect.Effect<ReadonlyArray<Accepted>, JournalError> =>
+      Effect.catchIf(writeOf(engine, token, part), Failure.isRefused, (error) => {
+        const [only] = part.events.length > 0 ? part.events : part.accepted.map(({ event }) => event)
+        if (only === undefined || part.events.length + part.accepted.length === 0) return error
+        if (part.events.length <= 1) {
+          return Effect.as(
+            Effect.annotateLogs(
+              Effect.logError(`${eventName(only)}: not accepted, since the journal cannot hold it: ${error.message}`),
+              eventFields(only)
+            ),
+            part.accepted
+          )
+        }
+        return Effect.map(
+          Effect.forEach(part.events, (event) =>
+            writeEach(engine, token, {
+              events: [event],
+              accepted: part.accepted.filter((one) => one.event === event)
+            })
+          ),
+          (lost) => lost.flat()
+        )
+      })
+
+    const write = Effect.fnUntraced(function* ({ batch, tokens }: Waiting) {
       const lost: Array<DockerEvent> = []
       const byWatcher = new Map<string, { events: Array<DockerEvent>; accepted: Array<Accepted> }>()
       const partOf = (event: DockerEvent) => {
@@ -186,15 +206,23 @@ export const make = (options: {
       for (const event of batch.events) partOf(event).events.push(event)
       for (const accepted of batch.accepted) partOf(accepted.event).accepted.push(accepted)
       for (const [engine, part] of byWatcher) {
-        lost.push(...(yield* writeOf(engine, part)).map(({ event }) => event))
+        lost.push(...(yield* writeEach(engine, tokens.get(engine), part)).map(({ event }) => event))
       }
       return lost
     })
 
     const writeNext = Effect.gen(function* () {
       const waiting = yield* Queue.take(queue)
-      const result = yield* Effect.either(write(waiting))
+      const result = yield* write(waiting).pipe(
+        // Without the writer nothing is accepted any more, and nobody would know.
+        Effect.catchAllDefect(
+          (cause) =>
+            new JournalError({ reason: "Failed", detail: `internal error, please report it: ${String(cause)}`, cause })
+        ),
+        Effect.either
+      )
       bytes -= waiting.bytes
+      unwritten.count--
       if (bytes <= mostKept / 2) yield* room.open
       if (result._tag === "Left") broken = result.left
       yield* options.written({ rows: waiting.batch.events.length, bytes: waiting.bytes })
@@ -202,13 +230,30 @@ export const make = (options: {
     })
     yield* Effect.forkScoped(Effect.forever(writeNext))
 
+    const tokensOf = (batch: Batch): ReadonlyMap<string, number> =>
+      new Map(
+        [...new Set([...batch.events, ...batch.accepted.map(({ event }) => event)].map(watcherOf))].flatMap(
+          (engine) => {
+            const token = feeds.tokenOf(engine)
+            return token === undefined ? [] : [[engine, token] as const]
+          }
+        )
+      )
+
     const enqueue = Effect.fnUntraced(function* (batch: Batch) {
       const done = yield* Deferred.make<ReadonlyArray<DockerEvent>, JournalError>()
       const size = batch.accepted.reduce((sum, accepted) => sum + weigh(accepted), 1024)
       bytes += size
-      yield* Queue.offer(queue, { batch, bytes: size, done })
+      unwritten.count++
+      yield* Queue.offer(queue, { batch, tokens: tokensOf(batch), bytes: size, done })
       return done
     })
+
+    const idle = Effect.asVoid(Effect.flatMap(enqueue({ events: [], accepted: [] }), Deferred.await))
+    // What is in memory is not on the disk. If the database answers, it is a moment later.
+    yield* Effect.addFinalizer(() =>
+      idle.pipe(Effect.interruptible, Effect.disconnect, Effect.timeout(patience), Effect.ignore)
+    )
 
     const accept = Effect.fnUntraced(function* (batch: Batch) {
       if (broken !== undefined) return yield* broken
@@ -217,7 +262,10 @@ export const make = (options: {
         return { events: [], accepted: [], isAll: false }
       }
       const done = yield* enqueue(batch)
-      yield* Effect.timeoutOption(Deferred.await(done), patience)
+      // A file can wait. An engine would drop events.
+      yield* batch.events.every(({ engine }) => engine === "")
+        ? Deferred.await(done)
+        : Effect.timeoutOption(Deferred.await(done), patience)
       return { ...batch, isAll: true }
     })
 
@@ -229,6 +277,7 @@ export const make = (options: {
     return {
       accept,
       acceptOwn,
+      idle,
       room: room.await,
       breakWith: (error: JournalError) =>
         Effect.sync(() => {

@@ -143,9 +143,10 @@ export const make = (options: {
   readonly member: Member
   readonly engines: ReadonlyArray<string> | undefined
   readonly jobs: number
+  readonly unwritten: { readonly count: number }
 }) =>
   Effect.gen(function* () {
-    const { database, engines, jobs, member } = options
+    const { database, engines, jobs, member, unwritten } = options
     const sql = yield* SqlClient.SqlClient
     const safely = patiently(database)
     const wake = yield* Effect.makeLatch(false)
@@ -266,7 +267,7 @@ export const make = (options: {
         }
         const [row] = yield* safely(claim(of, order))
         if (row === undefined) {
-          if (closed && (yield* isEmpty(of))) return Option.none()
+          if (closed && unwritten.count === 0 && (yield* isEmpty(of))) return Option.none()
           yield* rest
           continue
         }
@@ -379,7 +380,15 @@ export const make = (options: {
           return found
         })
       )
-      if (entry === undefined) return yield* Failure.takenOver("an event that waited for its cooldown")
+      if (entry === undefined) {
+        // It was skipped or set aside meanwhile. Its actor is free again.
+        given.delete(id)
+        yield* changing(lane, () => {
+          lane.parked.delete(id)
+          return giveBack(lane, event.id)
+        })
+        return yield* Failure.takenOver("an event that waited for its cooldown")
+      }
       weighAs(event, weigh(entry))
       return entry
     })

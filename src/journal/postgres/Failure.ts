@@ -65,6 +65,9 @@ export const explain =
     return new JournalError({ reason: "Failed", detail: `the journal ${database} failed: ${why}`, cause })
   }
 
+/** True if the database refuses a value itself: its characters, its length, or two of it in one statement. */
+export const isRefused = (error: JournalError): boolean => /^(21|22|54)/.test(codeOf(error.cause))
+
 /** The database cannot be reached now. */
 export const away = (database: string, cause: unknown): JournalError =>
   new JournalError({ reason: "Away", detail: `the journal ${database} cannot be reached: ${reasonOf(cause)}`, cause })

@@ -105,6 +105,9 @@ const program = (load: NodeJS.Require) => {
   pipe.on("close", end)
 }
 
+/** How long des waits before it replaces a guard that has ended, in milliseconds. */
+const restartAfter = 100
+
 /** The monotonic clock of the machine, in milliseconds. */
 export const monotonic = (): number => Number(process.hrtime.bigint()) / 1e6
 
@@ -156,9 +159,14 @@ export const make: Effect.Effect<Guard, JournalError, Scope.Scope> = Effect.gen(
       write(`begin ${run} ${variable}`)
       if (identity !== "") write(`process ${run} ${identity}`)
     }
-    made.once("exit", () => {
-      if (!isOver) start()
-    })
+    let isReplaced = false
+    const again = () => {
+      if (isOver || isReplaced) return
+      isReplaced = true
+      setTimeout(start, restartAfter).unref()
+    }
+    made.once("exit", again)
+    made.on("error", again)
     return made
   }
 

@@ -23,6 +23,7 @@ import { transaction } from "./Release.ts"
 import * as Retention from "./Retention.ts"
 import * as RunLog from "./RunLog.ts"
 import * as Schema from "./Schema.ts"
+import { indexed, textOf } from "./Texts.ts"
 
 /**
  * The options of a node.
@@ -81,10 +82,12 @@ const make = (options: Options) =>
       yield* open(database)
       const member = yield* Member.make({ hosts, node: options.node })
       const feeds = yield* Feeds.make({ database, member })
-      const memory = yield* EngineMemory.make
+      const memory = yield* EngineMemory.make({ idOf: indexed, textOf })
       const backlog = yield* LargeBacklog.make(sql, { isShared: true })
       const retention = yield* Retention.make({ keep: options.keep, alsoForget: memory.forgetOld })
-      const claims = yield* Claims.make({ database, member, engines: options.engines, jobs: options.jobs })
+      /** How many batches are accepted and not yet written. */
+      const unwritten = { count: 0 }
+      const claims = yield* Claims.make({ database, member, engines: options.engines, jobs: options.jobs, unwritten })
       const log = yield* RunLog.make({ database, node: options.node, member, claims })
       const acceptance = yield* Acceptance.make({
         database,
@@ -93,6 +96,7 @@ const make = (options: Options) =>
         memory,
         backlog,
         maxAge: options.maxAge,
+        unwritten,
         written: (size) => Effect.zipRight(retention.count(size), claims.arrived)
       })
       const refuseForeign = Foreign.refuse(options.directory, log.begin)
@@ -118,6 +122,8 @@ const make = (options: Options) =>
         Effect.catchAll(effect, (error) => Effect.as(acceptance.breakWith(error), otherwise))
 
       const recall = Effect.fnUntraced(function* (engine: string) {
+        // What is still in memory of this engine belongs to what is recalled.
+        yield* Effect.ignore(acceptance.idle)
         yield* feeds.watch(engine)
         return yield* safely(memory.recall(engine))
       })

@@ -180,6 +180,11 @@ export const make = (options: {
       return Effect.logWarning(`the journal ${database} can be reached again`)
     })
 
+    /** Takes what dead nodes had. After an outage of the database every lease is old: a node that lives has renewed its own by then. */
+    const reaping = Effect.suspend(() =>
+      Guard.monotonic() - steadySince >= leaseFor ? Effect.ignoreLogged(Release.reap(sql, node)) : Effect.void
+    ).pipe(Effect.delay(renewEvery), Effect.forever)
+
     const session = Effect.gen(function* () {
       const client = yield* Client.connect(hosts)
       const { rows } = yield* query<{ standby: boolean }>(client, "SELECT pg_is_in_recovery() AS standby")
@@ -193,11 +198,11 @@ export const make = (options: {
       client.on("notification", tell)
       tell()
       steadySince = Guard.monotonic()
+      // Beside the renewals, which must not wait for it.
+      yield* Effect.forkScoped(reaping)
       while (true) {
         yield* membership === undefined ? join : renew(client, membership)
         yield* back
-        // After an outage of the database every lease is old. A node that lives has renewed its own by now.
-        if (Guard.monotonic() - steadySince >= leaseFor) yield* Release.reap(sql, node)
         yield* Effect.sleep(renewEvery)
       }
     }).pipe(Effect.scoped)

@@ -36,7 +36,8 @@ const release = Effect.fnUntraced(function* (
   // In one order everywhere, first feeds, then actors, then events: so two transactions cannot wait for each other.
   const feeds = yield* sql<HeldFeed>`UPDATE feed SET node = ${how.heir ?? null} WHERE node = ${id}
     RETURNING engine, token`
-  yield* sql`SELECT 1 FROM lane WHERE node = ${id} ORDER BY engine, type, actor FOR UPDATE`
+  yield* sql`SELECT count(*) FROM (
+    SELECT 1 FROM lane WHERE node = ${id} ORDER BY engine, type, actor FOR UPDATE) AS locked`
   const suspects = how.died
     ? yield* sql<{ id: number; deaths: number }>`UPDATE event SET deaths = CASE
           WHEN EXISTS (SELECT FROM run WHERE run.event_id = event.id AND run.token = lane.token AND run.pid IS NOT NULL)
@@ -98,7 +99,7 @@ const setAside = Effect.fnUntraced(function* (
   ).pipe(Effect.annotateLogs(eventFields(event)))
 })
 
-/** Takes from nodes whose leases are over all that they had. `node` is the name of this one. */
+/** Takes from a node whose lease is over all that it had. `node` is the name of this one. */
 export const reap = (sql: SqlClient.SqlClient, node: string): Effect.Effect<void, SqlError> =>
   Effect.gen(function* () {
     const [over] = yield* sql`SELECT id FROM node WHERE NOT ended AND until < clock_timestamp() LIMIT 1`
@@ -107,7 +108,7 @@ export const reap = (sql: SqlClient.SqlClient, node: string): Effect.Effect<void
       sql,
       Effect.gen(function* () {
         const dead = yield* sql<{ id: number; name: string }>`UPDATE node SET ended = true WHERE id IN (
-            SELECT id FROM node WHERE NOT ended AND until < clock_timestamp() FOR UPDATE SKIP LOCKED)
+            SELECT id FROM node WHERE NOT ended AND until < clock_timestamp() LIMIT 1 FOR UPDATE SKIP LOCKED)
           RETURNING id, name`
         const lines: Array<Effect.Effect<void>> = []
         for (const { id, name } of dead) {
@@ -123,4 +124,6 @@ export const reap = (sql: SqlClient.SqlClient, node: string): Effect.Effect<void
       })
     )
     yield* Effect.all(said, { discard: true })
+    // One after the other, each in a transaction of its own.
+    if (said.length > 0) yield* reap(sql, node)
   })

@@ -111,8 +111,12 @@ export const copiedColumns = (sql: SqlClient.SqlClient): Fragment =>
 /** The statement that queues the actors of the events that a statement `added` has written, in a journal of several nodes. */
 export const queued = (sql: SqlClient.SqlClient): Fragment =>
   sql.literal(`INSERT INTO lane (engine, type, actor, head, turn, arrivals)
-    SELECT engine, type, actor, min(id), nextval('tick'), 1 FROM added WHERE state = 'waiting'
-    GROUP BY engine, type, actor ORDER BY engine, type, actor
+    SELECT engine, type, actor, head, turn, 1 FROM (
+      SELECT engine, type, actor, head, nextval('tick') AS turn FROM (
+        SELECT engine, type, actor, min(id) AS head FROM added WHERE state = 'waiting'
+        GROUP BY engine, type, actor ORDER BY min(id)
+      ) AS arrived
+    ) AS in_turn ORDER BY engine, type, actor
     ON CONFLICT (engine, type, actor) DO UPDATE SET head = least(lane.head, excluded.head), arrivals = lane.arrivals + 1,
       turn = CASE WHEN lane.head IS NULL THEN excluded.turn ELSE lane.turn END`)
 

@@ -63,7 +63,7 @@ const make = (options: Options) =>
     const runs = yield* RunLog.make(safely)
     const quarantine = yield* Quarantine.make({ file: options.file, noteDeaths: runs.noteDeaths })
     const queue = yield* EventQueue.make({ ...options, engines: options.engines, runs, quarantine })
-    const engines = yield* EngineMemory.make
+    const engines = yield* EngineMemory.make()
     const retention = yield* Retention.make({ keep: options.keep, alsoForget: engines.forgetOld })
     // A failure of the feed memory, whose callers expect none. The next `accept` fails with it.
     let broken: JournalError | undefined
