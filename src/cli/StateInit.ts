@@ -18,7 +18,7 @@ export const stateInit = CliCommand.make({
   config: {
     state: CliOption.optional({
       name: "state",
-      placeholder: "URL",
+      placeholder: "DIR",
       example: "postgresql://des@db.example.com/des",
       description: `the URL that every des will have (default: ${usual})`,
       parse: CliOption.anyText

@@ -170,8 +170,9 @@ export const make = (options: {
         "UPDATE node SET until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1 AND NOT ended",
         [id, leaseFor]
       )
-      if (rowCount === 1) return renewed(sent)
-      yield* lose("another node has ended it")
+      // After the deadline the guard ends scripts, and runs are given up: then the lease is lost, whatever the table says.
+      if (rowCount === 1 && Guard.monotonic() < deadline) return renewed(sent)
+      yield* lose(rowCount === 1 ? "the lease was not renewed in time" : "another node has ended it")
     })
 
     const back = Effect.suspend(() => {
