@@ -131,7 +131,8 @@ Fleet.describeFleet("a database that goes away", () => {
         yield* primary.psql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         yield* primary.psql("SELECT pg_reload_conf()")
         yield* primary.psql("CREATE DATABASE des")
-        const state = `postgresql://postgres@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/des`
+        // The standby is named first: it takes no writes yet, and nodes pass it by.
+        const state = `postgresql://postgres@127.0.0.1:${standby.port},127.0.0.1:${primary.port}/des`
         const { settled } = yield* begin(sandbox, state, east)
         const emitting = yield* Effect.fork(east.emit(200, 40))
         assert.isTrue(yield* Fleet.untilEnded(sandbox, 40, 60_000))

@@ -6,6 +6,9 @@ import { sayTooOld } from "../Admission.ts"
 import type { JournalStatus } from "../Journal.ts"
 import { nowMillis } from "./Release.ts"
 
+/** How many events that are too old are skipped by one statement. Many more would take too long. */
+const skippedAtOnce = 1000
+
 /**
  * What waits in the journal.
  *
@@ -21,21 +24,37 @@ export interface Backlog {
 }
 
 export const make = (sql: SqlClient.SqlClient, isWatched: Fragment): Backlog => {
-  /** Those that no node has now, and that `des retry` has not queued. Which one of their actors is next is looked up later. */
+  /**
+   * One batch of those that no node has now, and that `des retry` has not queued. Which one of their actors is next is looked up later.
+   * Actors are locked first, as everywhere.
+   */
+  const skipBatch = (maxAge: number, after: number) =>
+    sql<{ last: number | null; n: number }>`WITH old AS (
+        SELECT id, engine, type, actor FROM event WHERE state = 'waiting' AND attempts = 0 AND id > ${after}
+          AND time_nano::numeric BETWEEN 1 AND (${nowMillis(sql)} - ${Math.floor(maxAge)})::numeric * 1000000
+        ORDER BY id LIMIT ${skippedAtOnce}
+      ), lanes AS (
+        SELECT engine, type, actor FROM lane WHERE node IS NULL
+          AND (engine, type, actor) IN (SELECT engine, type, actor FROM old) FOR UPDATE SKIP LOCKED
+      ), skipped AS (
+        UPDATE event SET state = 'skipped' FROM old JOIN lanes USING (engine, type, actor)
+        WHERE event.id = old.id AND event.state = 'waiting' RETURNING event.id
+      ), heads AS (
+        UPDATE lane SET head = 0 FROM lanes
+        WHERE lane.engine = lanes.engine AND lane.type = lanes.type AND lane.actor = lanes.actor
+      )
+      SELECT (SELECT max(id) FROM old) AS last, (SELECT count(*) FROM skipped) AS n`
+
   const skipTooOld = Effect.fnUntraced(function* (maxAge: number) {
     if (maxAge === Number.POSITIVE_INFINITY) return
-    const [skipped] = yield* sql<{ n: number }>`WITH skipped AS (
-        UPDATE event SET state = 'skipped' FROM lane
-        WHERE lane.engine = event.engine AND lane.type = event.type AND lane.actor = event.actor AND lane.node IS NULL
-          AND event.state = 'waiting' AND event.attempts = 0
-          AND event.time_nano::numeric BETWEEN 1 AND (${nowMillis(sql)} - ${Math.floor(maxAge)})::numeric * 1000000
-        RETURNING event.engine, event.type, event.actor
-      ), lanes AS (
-        UPDATE lane SET head = 0 FROM (SELECT DISTINCT engine, type, actor FROM skipped) AS of
-        WHERE lane.engine = of.engine AND lane.type = of.type AND lane.actor = of.actor
-      )
-      SELECT count(*) AS n FROM skipped`
-    if (skipped !== undefined && skipped.n > 0) yield* sayTooOld(skipped.n, maxAge)
+    let skipped = 0
+    let after: number | null = 0
+    while (after !== null) {
+      const [batch]: ReadonlyArray<{ last: number | null; n: number }> = yield* skipBatch(maxAge, after)
+      skipped += batch?.n ?? 0
+      after = batch?.last ?? null
+    }
+    if (skipped > 0) yield* sayTooOld(skipped, maxAge)
   })
 
   const count = Effect.map(

@@ -13,9 +13,12 @@ import * as Conninfo from "./Conninfo.ts"
 
 /**
  * For how long a connection may be silent while a statement runs, in milliseconds. Then it counts as cut: a network that drops everything
- * says nothing.
+ * says nothing. The server ends the statement after the same time.
  */
 const longestSilence = 5000
+
+/** The same for who only reads the history, which can be long. */
+const longestRead = 60_000
 
 /** How long des tries to connect to a server, in milliseconds. */
 const connectPatience = 2000
@@ -62,11 +65,9 @@ const filedPassword = (info: Conninfo.Conninfo, host: Conninfo.Host): string | u
 }
 
 /** A socket that ends by itself when nothing comes for too long. */
-const socket = (): Socket => {
+const socket = (silence: number): Socket => {
   const made = new Socket()
-  made.setTimeout(longestSilence, () =>
-    made.destroy(new Error(`the database is silent for ${longestSilence / 1000} seconds`))
-  )
+  made.setTimeout(silence, () => made.destroy(new Error(`the database is silent for ${silence / 1000} seconds`)))
   return made
 }
 
@@ -90,7 +91,7 @@ export const makeHosts = (info: Conninfo.Conninfo): Hosts => {
 }
 
 /** The settings of one connection to a host. */
-const settings = ({ info }: Hosts, host: Conninfo.Host): pg.ClientConfig => {
+const settings = ({ info }: Hosts, host: Conninfo.Host, silence: number): pg.ClientConfig => {
   const password = info.password ?? filedPassword(info, host)
   return {
     host: host.name,
@@ -100,7 +101,8 @@ const settings = ({ info }: Hosts, host: Conninfo.Host): pg.ClientConfig => {
     // Without a password here, the client would look for one itself, in other places than these.
     password: password ?? "",
     ssl: info.tls === undefined ? false : sslOf(info.tls, host),
-    stream: socket,
+    stream: () => socket(silence),
+    statement_timeout: silence,
     keepAlive: true,
     connectionTimeoutMillis: connectPatience,
     idle_in_transaction_session_timeout: longestPause,
@@ -120,7 +122,7 @@ export const connect = (hosts: Hosts): Effect.Effect<pg.Client, SqlError, Scope.
     return Effect.acquireRelease(
       Effect.tryPromise({
         try: async () => {
-          const client = new pg.Client(settings(hosts, host))
+          const client = new pg.Client(settings(hosts, host, longestSilence))
           // What breaks the connection also ends the statement that runs.
           client.on("error", () => undefined)
           await client.connect()
@@ -132,21 +134,34 @@ export const connect = (hosts: Hosts): Effect.Effect<pg.Client, SqlError, Scope.
     )
   })
 
+/** What a connection is for: `work` is refused by a standby, which takes no writes. */
+type Use = "work" | "history"
+
 /** Makes the pool for statements. Each new connection goes to the host that is the current one. */
-const makePool = (hosts: Hosts): pg.Pool => {
+const makePool = (hosts: Hosts, use: Use): pg.Pool => {
   class HostClient extends pg.Client {
+    readonly fail: () => void
     constructor() {
       const host = hosts.current()
-      super(settings(hosts, host))
-      this.on("error", () => hosts.failed(host))
+      super(settings(hosts, host, use === "work" ? longestSilence : longestRead))
+      this.fail = () => hosts.failed(host)
+      this.on("error", this.fail)
     }
+  }
+  const refuseStandby = (client: pg.PoolClient, done: (error?: Error) => void) => {
+    client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby").then(({ rows }) => {
+      if (rows[0]?.standby !== true) return done()
+      if (client instanceof HostClient) client.fail()
+      done(new Error("it is a standby, and takes no writes"))
+    }, done)
   }
   const pool = new pg.Pool({
     Client: HostClient,
     max: mostConnections,
     idleTimeoutMillis: idleFor,
     connectionTimeoutMillis: connectPatience,
-    allowExitOnIdle: true
+    allowExitOnIdle: true,
+    ...(use === "work" ? { verify: refuseStandby } : {})
   } as pg.PoolConfig)
   // An idle connection that breaks is replaced.
   pool.on("error", () => undefined)
@@ -154,10 +169,10 @@ const makePool = (hosts: Hosts): pg.Pool => {
 }
 
 /** The client for statements. */
-export const make = (hosts: Hosts): Effect.Effect<SqlClient.SqlClient, SqlError, Scope.Scope> =>
+export const make = (hosts: Hosts, use: Use = "work"): Effect.Effect<SqlClient.SqlClient, SqlError, Scope.Scope> =>
   PgClient.fromPool({
     acquire: Effect.acquireRelease(
-      Effect.sync(() => makePool(hosts)),
+      Effect.sync(() => makePool(hosts, use)),
       (pool) =>
         Effect.ignore(
           Effect.timeout(
@@ -192,5 +207,5 @@ const choose = (hosts: Hosts): Effect.Effect<void> => {
 /** The database of a connection, for short reads and writes beside a des that runs. */
 export const layer = (info: Conninfo.Conninfo): Layer.Layer<SqlClient.SqlClient, SqlError> => {
   const hosts = makeHosts(info)
-  return Layer.scoped(SqlClient.SqlClient, Effect.zipRight(choose(hosts), make(hosts)))
+  return Layer.scoped(SqlClient.SqlClient, Effect.zipRight(choose(hosts), make(hosts, "history")))
 }

@@ -82,7 +82,9 @@ export const make = (options: { readonly keep: Keep; readonly alsoForget: Effect
           yield* Effect.raceFirst(due.await, Effect.sleep(deleteEvery))
           yield* due.close
           // What fails now is done the next time.
-          yield* Effect.ignore(Failure.caught(deleteAll))
+          yield* Effect.catchAll(Failure.caught(deleteAll), (error) =>
+            Effect.logWarning(`what the journal keeps too long is not deleted now: ${Failure.reasonOf(error)}`)
+          )
         })
       )
     )
