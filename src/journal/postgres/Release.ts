@@ -41,7 +41,12 @@ const release = Effect.fnUntraced(function* (
   const suspects = how.died
     ? yield* sql<{ id: number; deaths: number }>`UPDATE event SET deaths = CASE
           WHEN EXISTS (SELECT FROM run WHERE run.event_id = event.id AND run.token = lane.token AND run.pid IS NOT NULL)
-          THEN 0 ELSE event.deaths + 1 END
+          THEN 0
+          -- Nothing was being started: the last run had ended, and waited for its retry.
+          WHEN EXISTS (SELECT FROM run WHERE run.event_id = event.id AND run.token = lane.token)
+            AND NOT EXISTS (SELECT FROM run WHERE run.event_id = event.id AND run.token = lane.token AND run.ended_at IS NULL)
+          THEN event.deaths
+          ELSE event.deaths + 1 END
         FROM lane WHERE lane.node = ${id} AND event.id = lane.current AND event.state = 'waiting'
         RETURNING event.id AS id, event.deaths AS deaths`
     : []

@@ -64,8 +64,14 @@ export const make = (options: {
         variables: { DES_RUN: name, DES_NODE: node, DES_TOKEN: String(token) },
         started: (pid) => {
           member.guard.process(id, pid)
-          // This error is ignored: the guard knows the process, and the next write fails as well.
-          return Effect.ignore(safely(sql`UPDATE run SET pid = ${pid} WHERE id = ${id} AND ended_at IS NULL`))
+          // An error is ignored: the guard knows the process. Nobody reads the script's output before this is over, so it is not long.
+          return sql`UPDATE run SET pid = ${pid} WHERE id = ${id} AND ended_at IS NULL`.pipe(
+            safely,
+            Effect.interruptible,
+            Effect.disconnect,
+            Effect.timeout(1000),
+            Effect.ignore
+          )
         },
         ended: (outcome, output, last) => {
           claims.ran(entry.id, output)
