@@ -2,6 +2,8 @@
 
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -18,6 +20,7 @@ import * as Journal from "../../src/journal/Journal.ts"
 import * as Keep from "../../src/journal/Keep.ts"
 import * as Client from "../../src/journal/postgres/Client.ts"
 import * as Conninfo from "../../src/journal/postgres/Conninfo.ts"
+import * as Failure from "../../src/journal/postgres/Failure.ts"
 import * as Guard from "../../src/journal/postgres/Guard.ts"
 import * as JournalPostgres from "../../src/journal/postgres/JournalPostgres.ts"
 import * as Release from "../../src/journal/postgres/Release.ts"
@@ -26,6 +29,7 @@ import * as History from "../../src/journal/sql/History.ts"
 import type { Script } from "../../src/scripts/ScriptDirectory.ts"
 import { Outcome } from "../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../src/testing.ts"
+import * as Certificates from "../support/Certificates.ts"
 import { poll } from "../support/Poll.ts"
 import { describePostgres, type Postgres, postgres } from "../support/Postgres.ts"
 
@@ -365,6 +369,45 @@ describePostgres("nodes on one PostgreSQL", () => {
       assert.strictEqual(nameOf(yield* take(a)), "x0")
       const refused = yield* Effect.flip(Effect.scoped(nodeOf(`${server.url.replace("postgres@", "watcher@")}`, "a")))
       assert.include(refused.message, "des state init --print")
+    })
+  )
+
+  it.scopedLive("check the certificate of a database, and its name", () =>
+    Effect.gen(function* () {
+      const { issue } = yield* Certificates.authority
+      const named = issue({ names: "DNS:localhost" })
+      for (const file of ["cert.pem", "key.pem"]) {
+        Fs.copyFileSync(Path.join(named, file), Path.join(server.data, file))
+        Fs.chmodSync(Path.join(server.data, file), 0o600)
+        const { gid, uid } = Fs.statSync(server.data)
+        Fs.chownSync(Path.join(server.data, file), uid, gid)
+      }
+      yield* server.psql("ALTER SYSTEM SET ssl_cert_file = 'cert.pem'")
+      yield* server.psql("ALTER SYSTEM SET ssl_key_file = 'key.pem'")
+      yield* server.psql("ALTER SYSTEM SET ssl = on")
+      yield* server.psql("SELECT pg_reload_conf()")
+      const url = yield* server.freshUrl
+      const encrypted = (host: string, sslmode: string, authority: string) =>
+        Effect.gen(function* () {
+          const sql = yield* sqlOf(
+            `${url.replace("127.0.0.1", host)}?sslmode=${sslmode}&sslrootcert=${Path.join(authority, "ca.pem")}`
+          )
+          const [row] = yield* sql<{ ssl: boolean }>`SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()`
+          return row?.ssl === true
+        }).pipe(
+          Effect.scoped,
+          Effect.catchAll((error) => Effect.succeed(Failure.reasonOf(error)))
+        )
+      yield* poll(
+        Effect.map(encrypted("localhost", "verify-full", named), (found) => found === true),
+        10_000
+      )
+      const stranger = (yield* Certificates.authority).issue()
+      assert.strictEqual(yield* encrypted("localhost", "verify-full", named), true)
+      assert.match(String(yield* encrypted("127.0.0.1", "verify-full", named)), /127[.]0[.]0[.]1 is not in the cert/)
+      assert.strictEqual(yield* encrypted("127.0.0.1", "verify-ca", named), true)
+      assert.match(String(yield* encrypted("localhost", "verify-full", stranger)), /certificate/)
+      assert.match(String(yield* encrypted("127.0.0.1", "verify-ca", stranger)), /certificate/)
     })
   )
 

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs"
-import { Socket } from "node:net"
-import type { ConnectionOptions } from "node:tls"
+import { isIP, Socket } from "node:net"
+import { type ConnectionOptions, checkServerIdentity } from "node:tls"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
@@ -46,8 +46,10 @@ const sslOf = (tls: Conninfo.Tls, host: Conninfo.Host): ConnectionOptions => {
   const key = read(tls.key)
   return {
     rejectUnauthorized: tls.verify !== "nothing",
-    servername: host.name,
-    ...(tls.verify === "name" ? {} : { checkServerIdentity: () => undefined }),
+    // A name for SNI cannot be an address (RFC 6066).
+    servername: isIP(host.name) === 0 ? host.name : "",
+    checkServerIdentity: (_, certificate) =>
+      tls.verify === "name" ? checkServerIdentity(host.name, certificate) : undefined,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key })
