@@ -22,7 +22,7 @@ const number = (name: string, otherwise: number): number => {
 const seed = number("DES_FUZZ_SEED", Date.now() % 2 ** 31)
 
 /** In all, as `npm test` has it. */
-const seconds = number("DES_FUZZ_SECONDS", 6)
+const seconds = number("DES_FUZZ_SECONDS", 4)
 
 /** How many inputs of one seed make a slice. Between two of them vitest hears that the test is alive. */
 const slice = 50

@@ -7,6 +7,7 @@ export const delays = "test/hostile/containers.test.ts"
 /** Which tests `npm test` leaves to `npm run test:all`, and why. Of the real engines it keeps one contract with each. */
 export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/engines/!(contract).test.ts", "they start dockerd and podman over and over, which takes minutes"],
+  ["test/docs.test.ts", "they compile every program of the docs"],
   ["test/cli/Signals.test.ts", "they wait until drain times and graces are over"],
   ["test/chaos/*.test.ts", "they kill engines and des again and again, and watch one of them for a while"],
   ["test/hostile/*.test.ts", "they send what strangers could write, in large numbers"],
