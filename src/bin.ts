@@ -11,8 +11,6 @@ import { runMain } from "./cli/Main.ts"
 
 // Keeps V8's young generation small. A flood of events would make it grow, and it would never shrink again.
 setFlagsFromString("--semi-space-growth-factor=1")
-// Collects garbage when the heap is half as large again as after the last time. V8 would wait until it is up to four times as large.
-setFlagsFromString("--heap-growing-percent=50")
 
 const MainLive = Layer.mergeAll(NodeCommandExecutor.layer, NodePath.layer, NodeTerminal.layer).pipe(
   Layer.provideMerge(NodeFileSystem.layer)
