@@ -8,6 +8,7 @@ export const delays = "test/hostile/containers.test.ts"
 export const rest: ReadonlyArray<readonly [files: string, why: string]> = [
   ["test/engines/!(contract).test.ts", "they start dockerd and podman over and over, which takes minutes"],
   ["test/docs.test.ts", "they compile every program of the docs"],
+  ["test/cli/State.test.ts", "they stop, kill and start des again and again"],
   ["test/cli/Signals.test.ts", "they wait until drain times and graces are over"],
   ["test/chaos/*.test.ts", "they kill engines and des again and again, and watch one of them for a while"],
   ["test/hostile/*.test.ts", "they send what strangers could write, in large numbers"],
