@@ -276,16 +276,14 @@ export const layerMerged = <E, R>(feeds: ReadonlyArray<Layer.Layer<EventFeed, E,
     EventFeed,
     Effect.map(
       Effect.forEach(feeds, (feed) => Effect.map(Layer.build(feed), (context) => Context.get(context, EventFeed))),
-      (built) => {
-        return {
-          engines: built.flatMap(({ engines }) => engines),
-          events: merged(built.map(({ events }) => events)),
-          resume: (memory) => merged(built.map(({ resume }) => resume(memory))),
-          inspect: (engine, ids) => {
-            const one = built.find(({ engines }) => engines.includes(engine))
-            return one?.inspect === undefined ? Effect.succeed(new Map()) : one.inspect(engine, ids)
-          }
+      (built) => ({
+        engines: built.flatMap(({ engines }) => engines),
+        events: merged(built.map(({ events }) => events)),
+        resume: (memory) => merged(built.map(({ resume }) => resume(memory))),
+        inspect: (engine, ids) => {
+          const one = built.find(({ engines }) => engines.includes(engine))
+          return one?.inspect === undefined ? Effect.succeed(new Map()) : one.inspect(engine, ids)
         }
-      }
+      })
     )
   )

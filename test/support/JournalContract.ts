@@ -74,7 +74,7 @@ const runThrough = (order: Journal.TakeOrder, count: number) =>
   })
 
 /** Takes what waits, until there is nothing. */
-const takeAll = Effect.gen(function* () {
+export const takeAll = Effect.gen(function* () {
   const journal = yield* Journal.Journal
   yield* journal.close
   const all: Array<Journal.Entry> = []

@@ -242,7 +242,9 @@ export const make = (options: {
 
     const enqueue = Effect.fnUntraced(function* (batch: Batch) {
       const done = yield* Deferred.make<ReadonlyArray<DockerEvent>, JournalError>()
-      const size = batch.accepted.reduce((sum, accepted) => sum + weigh(accepted), 1024)
+      // An event without a script is kept in memory, too, since the feed remembers it.
+      const kept = [...batch.events.map((event) => ({ event })), ...batch.accepted]
+      const size = kept.reduce((sum, one) => sum + weigh(one), 1024)
       bytes += size
       unwritten.count++
       yield* Queue.offer(queue, { batch, tokens: tokensOf(batch), bytes: size, done })

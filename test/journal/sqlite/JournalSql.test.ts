@@ -20,6 +20,7 @@ import * as StateDirectory from "../../../src/journal/sqlite/StateDirectory.ts"
 import { Outcome } from "../../../src/scripts/ScriptRunner.ts"
 import { makeEvent } from "../../../src/testing.ts"
 import * as Engine29 from "../../support/Engine29.ts"
+import { takeAll } from "../../support/JournalContract.ts"
 import { collectLogs } from "../../support/Logs.ts"
 import { samples } from "../../support/Samples.ts"
 import * as TempFolder from "../../support/TempFolder.ts"
@@ -70,19 +71,6 @@ const accept = (...all: ReadonlyArray<Journal.Accepted>) =>
 const take = Effect.flatMap(Journal.Journal, (journal) => Effect.flatten(journal.take("fair")))
 
 const idOf = (entry: Journal.Entry) => entry.event.Actor.ID
-
-/** Takes what waits, until there is nothing. */
-const takeAll = Effect.gen(function* () {
-  const journal = yield* Journal.Journal
-  yield* journal.close
-  const all: Array<Journal.Entry> = []
-  for (let taken = yield* journal.take("fair"); Option.isSome(taken); taken = yield* journal.take("fair")) {
-    all.push(taken.value)
-    // The next event of its actor is given meanwhile.
-    yield* journal.park(taken.value.id)
-  }
-  return all
-})
 
 const succeeded = Outcome.Exited({ code: 0, message: "" })
 
